@@ -1,0 +1,127 @@
+"""The result of compiling a query: a WASM module and what its host must know to run it. Everything is plain data.
+
+The host runs a program thus: allocate and fill the query block (parameters, constants, dictionary slots, derived
+values), then for each pipeline in order: call `start` (if any) with morsel 0 on worker 0; run `function` for every
+morsel on any worker; call `finish` (if any) on worker 0. Offsets are from the start of the query block (abi.py).
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from zerodb_compiler.types import SqlType
+
+
+class MorselSource(enum.Enum):
+    SCAN = "scan"  # one morsel per chunk that zone maps do not exclude
+    COUNTER = "counter"  # the i32 at `count_offset` is the number of morsels, read after the pipelines before it
+    SINGLE = "single"  # one morsel, on worker 0
+
+
+@dataclass(frozen=True, slots=True)
+class ZonePredicate:
+    """A chunk whose zone map contradicts `column operator operand` has no row for this scan.
+
+    `operator` is one of eq lt le gt ge is_null is_not_null. The operand is a canonical integer or float: a constant or
+    the parameter of that index (a NULL parameter makes the predicate false for every chunk)."""
+
+    ordinal: int
+    operator: str
+    constant: int | float | None = None
+    parameter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A table that a pipeline reads. `slot` holds the address of the chunk descriptors (abi.py); a descriptor has the
+    columns of `ordinals` in that order."""
+
+    table_id: int
+    table_name: str
+    ordinals: tuple[int, ...]
+    slot: int
+    zone_predicates: tuple[ZonePredicate, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DictionarySlot:
+    """The host writes the address and size of the dictionary of a table's column at `offset`."""
+
+    table_id: int
+    ordinal: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class DictionaryCode:
+    """The host writes, as i32 at `offset`, the code of a text in a column's dictionary, or -1 if it is not there.
+    The text is a constant or the parameter of that index (a NULL parameter gives -1)."""
+
+    table_id: int
+    ordinal: int
+    offset: int
+    constant: str | None = None
+    parameter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterSlot:
+    """Where parameter `index` goes; a program that does not read a parameter has no slot for it."""
+
+    index: int
+    type: SqlType
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """One pipeline; functions are export names. `description` has one line per operator, source first, for EXPLAIN."""
+
+    function: str
+    source: MorselSource
+    scan: int | None  # index into Program.scans for MorselSource.SCAN
+    count_offset: int | None
+    start: str | None
+    finish: str | None
+    description: tuple[str, ...]
+    parallel: bool = True  # False: run all morsels on worker 0, in order
+    rows_offset: int | None = None  # i64 in each *worker* block: rows that reached the sink, for EXPLAIN ANALYZE
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorSite:
+    """What a status above 0 means. `message` may contain {value} and {text} (worker block, abi.py)."""
+
+    sqlstate: str
+    message: str
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class OutputColumn:
+    name: str
+    type: SqlType
+    nullable: bool
+
+
+# Bytes per value in output blocks: booleans 1 byte, integers and date/timestamp at their natural width, u64 and hugeint
+# and every numeric 16 (little endian), real 4, double 8, text 4 (offsets).
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    wasm: bytes
+    query_bytes: int
+    worker_bytes: int
+    pipelines: tuple[Pipeline, ...]
+    scans: tuple[Scan, ...]
+    dictionaries: tuple[DictionarySlot, ...]
+    dictionary_codes: tuple[DictionaryCode, ...]
+    parameters: tuple[ParameterSlot, ...]
+    constants: bytes  # copied to constants_offset in the query block
+    constants_offset: int
+    errors: tuple[ErrorSite, ...]
+    output: tuple[OutputColumn, ...]
+    output_block_bytes: int  # size of a normal output block, for the spare ones
+    ordered: bool  # rows leave in a meaningful order: blocks must be taken in (morsel, list) order

@@ -1,0 +1,179 @@
+"""The logical plan: what to compute, in relational algebra over bound expressions.
+
+Each node has `output`, the columns it gives. Nodes are immutable; rules in plan/rules rewrite trees of them.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.sql.expressions import AggregateCall, Column, Expression
+
+
+class JoinKind(enum.Enum):
+    INNER = "inner"
+    LEFT = "left"  # every left row, NULLs where no right row matches
+    SEMI = "semi"  # left rows with a match
+    ANTI = "anti"  # left rows without a match
+    ANTI_NULL_AWARE = "anti null-aware"  # NOT IN: no row when the right side has a NULL key
+    SINGLE = "single"  # as LEFT, but more than one match is error 21000 (scalar subqueries)
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A computed column: `column` is defined as `expression`."""
+
+    column: Column
+    expression: Expression
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateItem:
+    column: Column
+    call: AggregateCall
+
+
+@dataclass(frozen=True, slots=True)
+class SortKey:
+    expression: Expression
+    descending: bool
+    nulls_first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ScanColumn:
+    column: Column
+    ordinal: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """A base table. `row_id` (bigint) is there when a DML statement needs the row's place."""
+
+    table: TableInfo
+    columns: tuple[ScanColumn, ...]
+    row_id: Column | None = None
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        ids = (self.row_id,) if self.row_id is not None else ()
+        return tuple(item.column for item in self.columns) + ids
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """Constant rows. One row of no columns is the input of a SELECT without FROM."""
+
+    columns: tuple[Column, ...]
+    rows: tuple[tuple[Expression, ...], ...]
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    input: LogicalPlan
+    predicate: Expression
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.input.output
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Gives exactly `items`; a column passed through is an Item whose expression is a ColumnRef to itself."""
+
+    input: LogicalPlan
+    items: tuple[Item, ...]
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return tuple(item.column for item in self.items)
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """`condition` None is a cross join (INNER). Where the kind can fill the right side with NULLs (LEFT, SINGLE), whoever
+    makes the join has made every column of the right side's output `nullable` throughout the right plan, so that a
+    Column is the same object below and above the join."""
+
+    kind: JoinKind
+    left: LogicalPlan
+    right: LogicalPlan
+    condition: Expression | None
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        if self.kind in (JoinKind.SEMI, JoinKind.ANTI, JoinKind.ANTI_NULL_AWARE):
+            return self.left.output
+        return self.left.output + self.right.output
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """GROUP BY `keys`; no keys is one group, also for no input. DISTINCT is an Aggregate without aggregates."""
+
+    input: LogicalPlan
+    keys: tuple[Item, ...]
+    aggregates: tuple[AggregateItem, ...]
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return tuple(item.column for item in self.keys) + tuple(item.column for item in self.aggregates)
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    input: LogicalPlan
+    keys: tuple[SortKey, ...]
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.input.output
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`count` None is no limit. Both are bigint expressions without columns; negative is error 2201W / 2201X."""
+
+    input: LogicalPlan
+    count: Expression | None
+    offset: Expression | None
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.input.output
+
+
+@dataclass(frozen=True, slots=True)
+class UnionAll:
+    """Rows of all inputs; output column i takes column i of each input (types already equal)."""
+
+    columns: tuple[Column, ...]
+    inputs: tuple[LogicalPlan, ...]
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.columns
+
+
+LogicalPlan = Scan | Values | Filter | Project | Join | Aggregate | Sort | Limit | UnionAll
+
+
+def inputs(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
+    match plan:
+        case Scan() | Values():
+            return ()
+        case Join(left=left, right=right):
+            return (left, right)
+        case UnionAll(inputs=parts):
+            return parts
+        case Filter(input=input_) | Project(input=input_) | Aggregate(input=input_) | Sort(input=input_):
+            return (input_,)
+        case Limit(input=input_):
+            return (input_,)

@@ -1,0 +1,143 @@
+"""The physical plan: how to compute it. Code generation follows this tree literally and decides nothing about order.
+
+Pipelines break at HashJoin builds, HashAggregate, Sort and TopN. Expressions here contain no subqueries, no avg, no
+DISTINCT aggregates and no aggregate FILTER: the planner has rewritten them. `rows` is the estimated output
+cardinality, shown by EXPLAIN and used for initial sizes only.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.plan.logical import AggregateItem, Item, JoinKind, ScanColumn, SortKey
+from zerodb_compiler.sql.expressions import Column, Expression
+
+
+@dataclass(frozen=True, slots=True)
+class TableScan:
+    """Rows of a table that satisfy all `predicates` (conjuncts over this scan's columns, cheapest and most selective
+    first; code generation turns those it can into block-wise SIMD). `columns` holds only what is read."""
+
+    table: TableInfo
+    columns: tuple[ScanColumn, ...]
+    predicates: tuple[Expression, ...]
+    row_id: Column | None
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class ValuesScan:
+    columns: tuple[Column, ...]
+    values: tuple[tuple[Expression, ...], ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    input: PhysicalPlan
+    predicates: tuple[Expression, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """Defines `items`; columns not listed are no longer visible above."""
+
+    input: PhysicalPlan
+    items: tuple[Item, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class HashJoin:
+    """Equi-join. The build side is materialised; the probe side streams through. LEFT, SEMI, ANTI, ANTI_NULL_AWARE and
+    SINGLE preserve or filter the *probe* side. `residual` conjuncts may read both sides and belong to the match
+    condition. `build_unique` says that the build keys are known to be unique (at most one match a row). Keys are
+    pairwise of equal type."""
+
+    kind: JoinKind
+    build: PhysicalPlan
+    probe: PhysicalPlan
+    build_keys: tuple[Expression, ...]
+    probe_keys: tuple[Expression, ...]
+    residual: tuple[Expression, ...]
+    build_unique: bool
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class NestedLoopJoin:
+    """Any condition, or none: the build side is materialised and walked for every probe row."""
+
+    kind: JoinKind
+    build: PhysicalPlan
+    probe: PhysicalPlan
+    predicates: tuple[Expression, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class HashAggregate:
+    input: PhysicalPlan
+    keys: tuple[Item, ...]
+    aggregates: tuple[AggregateItem, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Sort:
+    input: PhysicalPlan
+    keys: tuple[SortKey, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class TopN:
+    """The first `count` rows after `offset` in the order of `keys`."""
+
+    input: PhysicalPlan
+    keys: tuple[SortKey, ...]
+    count: Expression
+    offset: Expression | None
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    input: PhysicalPlan
+    count: Expression | None
+    offset: Expression | None
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class UnionAll:
+    columns: tuple[Column, ...]
+    inputs: tuple[PhysicalPlan, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """The root: rows leave the query as `columns`, in this order."""
+
+    input: PhysicalPlan
+    columns: tuple[Column, ...]
+    rows: float
+
+
+PhysicalPlan = (
+    TableScan
+    | ValuesScan
+    | Filter
+    | Project
+    | HashJoin
+    | NestedLoopJoin
+    | HashAggregate
+    | Sort
+    | TopN
+    | Limit
+    | UnionAll
+    | Output
+)

@@ -1,0 +1,191 @@
+"""Bound expressions: typed, immutable, with every name resolved.
+
+A `Column` is one value that flows through a plan: each column of a scan and each computed result gets a fresh `id`,
+unique in the query (Umbra calls it an information unit). Because references are by id and not by place, a rewrite
+rule may move an expression anywhere below or above without renumbering it.
+
+`nullable` is False where a NULL is impossible; code for NULLs is generated only where it is True.
+`position` is the character offset in the SQL text, for errors at run time (overflow, division by zero, bad input).
+
+The functions a `Call` may name are listed in sql/functions.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from zerodb_compiler.types import BOOLEAN, SqlType
+
+if TYPE_CHECKING:
+    from zerodb_compiler.plan.logical import LogicalPlan
+
+type_ = type  # the fields below shadow the builtin in class scope
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One value of the data flow. Identity is `id`; the name is for people."""
+
+    id: int
+    name: str
+    type: SqlType
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnRef:
+    column: Column
+
+    @property
+    def type(self) -> SqlType:
+        return self.column.type
+
+    @property
+    def nullable(self) -> bool:
+        return self.column.nullable
+
+
+@dataclass(frozen=True, slots=True)
+class Literal:
+    """A constant baked into the code, in canonical form (types.py): int for discrete types, float, str, or None."""
+
+    value: int | float | str | None
+    type: SqlType
+
+    @property
+    def nullable(self) -> bool:
+        return self.value is None
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A value given at execution: a user's `?`/`$1`/`$name`, or a literal of the text that was lifted out so that the
+    shape compiles once. `index` is the slot in the program's parameter list; `sample` is the value at first compile
+    (for lifted literals), used by the cost model only."""
+
+    index: int
+    type: SqlType
+    nullable: bool = True
+    sample: int | float | str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A scalar function or operator of sql/functions.py."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+    type: SqlType
+    nullable: bool
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Cast:
+    argument: Expression
+    type: SqlType
+    position: int | None = None
+
+    @property
+    def nullable(self) -> bool:
+        return self.argument.nullable
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """CASE: the first branch whose condition is true, else `default` (a NULL Literal where SQL has no ELSE).
+    All results already have type `type`. COALESCE and NULLIF are bound to it too."""
+
+    branches: tuple[tuple[Expression, Expression], ...]
+    default: Expression
+    type: SqlType
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateCall:
+    """An aggregate: count_star, count, sum, avg, min, max, bool_and, bool_or. Only in Aggregate nodes.
+    avg is rewritten by the planner to sum / count; code generation never sees it, nor `distinct`, nor `filter`."""
+
+    function: str
+    argument: Expression | None
+    type: SqlType
+    nullable: bool
+    distinct: bool = False
+    filter: Expression | None = None
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ScalarSubquery:
+    """A subquery that gives one value (NULL for no row; SQLSTATE 21000 for more than one). Removed by unnesting."""
+
+    plan: LogicalPlan
+    column: Column
+    type: SqlType
+    nullable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Exists:
+    """[NOT] EXISTS (subquery). Removed by unnesting."""
+
+    plan: LogicalPlan
+    negated: bool
+
+    @property
+    def type(self) -> SqlType:
+        return BOOLEAN
+
+    @property
+    def nullable(self) -> bool:
+        return False
+
+
+@dataclass(frozen=True, slots=True)
+class InSubquery:
+    """operand [NOT] IN (subquery of one column). Removed by unnesting."""
+
+    operand: Expression
+    plan: LogicalPlan
+    column: Column
+    negated: bool
+    nullable: bool
+
+    @property
+    def type(self) -> SqlType:
+        return BOOLEAN
+
+
+Expression = ColumnRef | Literal | Parameter | Call | Cast | Case | AggregateCall | ScalarSubquery | Exists | InSubquery
+
+
+def children(expression: Expression) -> tuple[Expression, ...]:
+    """The direct sub-expressions (not those inside subqueries)."""
+    match expression:
+        case Call(arguments=arguments):
+            return arguments
+        case Cast(argument=argument):
+            return (argument,)
+        case Case(branches=branches, default=default):
+            return (*(part for branch in branches for part in branch), default)
+        case AggregateCall(argument=argument, filter=filter_):
+            return tuple(part for part in (argument, filter_) if part is not None)
+        case InSubquery(operand=operand):
+            return (operand,)
+        case _:
+            return ()
+
+
+def walk(expression: Expression) -> Iterator[Expression]:
+    """The expression and all below it, parents first."""
+    yield expression
+    for child in children(expression):
+        yield from walk(child)
+
+
+def columns_of(expression: Expression) -> frozenset[Column]:
+    """The columns an expression reads (not those inside subqueries)."""
+    return frozenset(node.column for node in walk(expression) if isinstance(node, ColumnRef))

@@ -1,0 +1,72 @@
+"""The scalar functions and operators that a `Call` may name: the vocabulary shared by binder, rules and code generator.
+
+Unless said otherwise the result is NULL if any argument is (strict). Arguments have been cast to the types given here.
+
+    and or                       boolean*, three-valued, two or more arguments
+    not                          boolean
+    eq ne lt le gt ge            two values of equal type (numeric: equal scale; text: C collation; float: NaN = NaN,
+                                 greater than all) -> boolean
+    is_distinct is_not_distinct  as ne / eq, never NULL
+    is_null is_not_null          any -> boolean, never NULL
+    is_true is_false             boolean -> boolean, never NULL (IS NOT TRUE is not(is_true))
+    in                           value, then one or more Literals/Parameters/expressions of equal type -> boolean, as
+                                 an OR of eq (NULL semantics of SQL's IN)
+    add sub mul                  exact: result type decides overflow (22003); numeric args keep their own scales
+                                 (add/sub: equal scales; mul: scale = sum of scales); float: IEEE, overflow to infinity
+                                 from finite arguments is 22003
+    div                          integer / integer of equal type truncates; numeric: arguments as bound, result scale =
+                                 type.scale, rounded half away from zero; float; divisor 0 is 22012
+    mod                          integers and numeric of equal scale, sign of the dividend; divisor 0 is 22012
+    neg abs sign                 number
+    floor ceil trunc             numeric or double -> same type with scale 0 (numeric) or double
+    round                        numeric, target scale in type.scale; double: to nearest even integer
+    sqrt ln log10 exp power      double (22012/2201F/2201E for domain errors as PostgreSQL)
+    like not_like ilike          text, pattern text [, escape text] -> boolean
+    starts_with contains         text, text -> boolean
+    lower upper trim ltrim rtrim text [, characters text] -> text
+    length octet_length          text -> integer
+    substring                    text, from integer [, count integer] -> text (characters; negative count 22011)
+    left right repeat            text, integer -> text
+    strpos                       text, text -> integer
+    replace                      text, text, text -> text
+    concat                       text+ -> text, strict (the || operator)
+    concat_null                  text* -> text, NULL arguments are empty (the concat function)
+    extract_year extract_month extract_day extract_quarter extract_dow extract_doy extract_week extract_isodow
+    extract_hour extract_minute extract_second (numeric(8,6)) extract_epoch (numeric(20,6) / bigint for date)
+                                 date or timestamp -> bigint unless said
+    date_trunc_<unit>            timestamp -> timestamp (year quarter month week day hour minute second)
+    date_add_days                date, integer -> date
+    date_add_months              date or timestamp, integer -> same type (last day clipped)
+    timestamp_add_micros         timestamp, bigint -> timestamp
+    date_sub                     date, date -> integer (days)
+    greatest least               number/date/text of equal type; NULL arguments are ignored
+
+Casts (the Cast node) go between any two number types (rounding half away from zero to fewer digits, 22003 on overflow),
+text to and from every type (22P02 / 22007 on bad input, PostgreSQL's output forms), date and timestamp, boolean and
+integer, and to varchar(n)/char(n) (explicit casts truncate).
+"""
+
+from __future__ import annotations
+
+COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
+
+# The comparison with its operands swapped, and the negated comparison (of non-NULL operands).
+SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
+NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
+
+# Calls that give a value even where an argument is NULL; all others are strict.
+NULL_AWARE = frozenset(
+    {
+        "and",
+        "or",
+        "is_distinct",
+        "is_not_distinct",
+        "is_null",
+        "is_not_null",
+        "is_true",
+        "is_false",
+        "concat_null",
+        "greatest",
+        "least",
+    }
+)

@@ -1,0 +1,169 @@
+"""The buffer pool: columns of chunks, visibility masks and dictionaries in linear memory.
+
+Problem: queries read columns at fixed addresses; a database may be larger than the memory.
+
+Idea: an entry is pinned while a query may read it and otherwise waits in least-recently-used order to be evicted when
+the memory's limit is reached (`reclaim`). Entries are found by keys that the storage gives, which change exactly if the
+bytes would. Loading (reading, decompressing, copying in) happens outside the lock; a second thread that wants the same
+entry waits for the first one.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+
+from zerodb.engine.memory import Memory
+from zerodb_compiler.errors import OperationalError
+
+Array = np.ndarray[Any, Any]
+
+
+class ColumnData(Protocol):
+    """What a loader gives (zerodb_storage's ChunkColumn): for text, `data` holds the n + 1 relative offsets."""
+
+    @property
+    def data(self) -> Array: ...
+    @property
+    def validity(self) -> Array | None: ...
+    @property
+    def text_bytes(self) -> Array | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A ColumnData for what is no column of a chunk: masks and dictionaries."""
+
+    data: Array
+    validity: Array | None = None
+    text_bytes: Array | None = None
+
+
+@dataclass(slots=True, eq=False)
+class Entry:
+    """A pinned or evictable block. `data` and `validity` are addresses; `validity` is 0 where the loader gave none."""
+
+    key: Hashable
+    data: int = 0
+    validity: int = 0
+    pins: int = 1
+    bytes: int = 0
+    loaded: threading.Event | None = field(default_factory=threading.Event)
+    failed: bool = False
+
+
+def out_of_memory(memory: Memory) -> OperationalError:
+    return OperationalError(
+        "out of memory: the query needs more than the memory limit allows",
+        sqlstate="53200",
+        hint=f"memory_limit is {memory.limit >> 20} MiB",
+    )
+
+
+class BufferPool:
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._lock = threading.Lock()
+        self._entries: dict[Hashable, Entry] = {}
+        self._unpinned: OrderedDict[Hashable, Entry] = OrderedDict()
+        self.loads = 0
+        self.evictions = 0
+
+    def pin(self, key: Hashable, load: Callable[[], ColumnData]) -> Entry:
+        """The entry of `key`, loaded if need be, pinned once more. Raises 53200, and whatever `load` raises."""
+        while True:
+            with self._lock:
+                entry = self._entries.get(key)
+                if entry is None:
+                    entry = self._entries[key] = Entry(key)
+                    break
+                pending = entry.loaded
+                if pending is None:
+                    if entry.pins == 0:
+                        del self._unpinned[key]
+                    entry.pins += 1
+                    return entry
+            pending.wait()
+        try:
+            self._fill(entry, load())
+        except BaseException:
+            with self._lock:
+                del self._entries[key]
+            assert entry.loaded is not None
+            entry.loaded.set()
+            raise
+        with self._lock:
+            ready, entry.loaded = entry.loaded, None
+            self.loads += 1
+        assert ready is not None
+        ready.set()
+        return entry
+
+    def unpin(self, entry: Entry) -> None:
+        with self._lock:
+            self._unpin_locked(entry)
+
+    def unpin_all(self, entries: list[Entry]) -> None:
+        with self._lock:
+            for entry in entries:
+                self._unpin_locked(entry)
+
+    def _unpin_locked(self, entry: Entry) -> None:
+        assert entry.pins > 0
+        entry.pins -= 1
+        if entry.pins == 0:
+            self._unpinned[entry.key] = entry
+
+    def reclaim(self, wanted: int) -> bool:
+        """Evicts unpinned entries, oldest first, until `wanted` bytes are free; False if there was nothing to evict."""
+        freed = 0
+        with self._lock:
+            while freed < wanted and self._unpinned:
+                key, entry = self._unpinned.popitem(last=False)
+                del self._entries[key]
+                self._memory.free(entry.data)
+                freed += entry.bytes
+                self.evictions += 1
+        return freed > 0
+
+    def clear(self) -> None:
+        while self.reclaim(1 << 40):
+            pass
+
+    @property
+    def resident_bytes(self) -> int:
+        with self._lock:
+            return sum(entry.bytes for entry in self._entries.values())
+
+    @property
+    def pinned_bytes(self) -> int:
+        with self._lock:
+            return sum(entry.bytes for entry in self._entries.values() if entry.pins)
+
+    def _fill(self, entry: Entry, column: ColumnData) -> None:
+        """Copies a column in: data, then (text) the bytes, then validity, each on a 16-byte boundary."""
+        data, validity, text = column.data, column.validity, column.text_bytes
+        data_bytes = (len(data) * 4 if text is not None else data.nbytes) + 15 & ~15
+        text_bytes = (text.nbytes + 16 + 15 & ~15) if text is not None else 0
+        total = data_bytes + text_bytes + (validity.nbytes if validity is not None else 0)
+        memory = self._memory
+        address = memory.allocate(max(total, 16))
+        if not address:
+            raise out_of_memory(memory)
+        if text is not None:
+            heap = address + data_bytes
+            target = memory.array[address : address + 4 * len(data)].view(np.uint32)
+            np.add(data, heap, out=target, casting="unsafe")
+            memory.write(heap, text)
+        else:
+            memory.write(address, data)
+        if validity is not None:
+            entry.validity = address + data_bytes + text_bytes
+            memory.write(entry.validity, validity)
+        entry.data = address
+        entry.bytes = memory.size_of(address)

@@ -1,0 +1,130 @@
+"""The transaction state of one connection.
+
+Reading takes a snapshot and never waits. Writing takes storage's single write transaction: outside BEGIN for one
+statement (autocommit), inside from the first write until COMMIT. Each writing statement runs under a savepoint, so a
+statement that fails changes nothing and the transaction goes on.
+
+    isolation          snapshot for reading            a write after another connection committed meanwhile
+    read committed     one per statement               goes on with the newest data
+    snapshot           one per transaction             40001, retryable: first committer wins
+    serializable       one per transaction             40001, retryable
+
+Since one transaction writes at a time and starts writing only from the newest state, what commits under the last two
+is serializable. Limit: the 40001 comes on any commit in between, not only on one that touched the same rows.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from zerodb_compiler.errors import error_for
+from zerodb_storage import Database as Storage
+from zerodb_storage import Snapshot, WriteTransaction
+
+ISOLATIONS = ("read committed", "snapshot", "serializable")
+_ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
+
+
+def isolation_level(name: str | None) -> str:
+    """The level of that name; PostgreSQL's names mean what they mean there."""
+    level = (name or "snapshot").strip().lower()
+    level = _ALIASES.get(level, level)
+    if level not in ISOLATIONS:
+        raise error_for("22023", f'unknown isolation level "{name}"', hint=f"one of: {', '.join(ISOLATIONS)}")
+    return level
+
+
+@dataclass(slots=True)
+class Transaction:
+    isolation: str
+    read_only: bool = False
+    snapshot: Snapshot | None = None  # taken by the first statement
+    write: WriteTransaction | None = None  # begun by the first write
+
+
+class Session:
+    """BEGIN, COMMIT, ROLLBACK, and the snapshot and write transaction that a statement runs in."""
+
+    def __init__(self, storage: Storage, *, read_only: bool) -> None:
+        self._storage = storage
+        self._read_only = read_only
+        self._transaction: Transaction | None = None
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._transaction is not None
+
+    def begin(self, isolation: str | None = None, *, read_only: bool = False) -> None:
+        if self._transaction is not None:
+            raise error_for("25001", "there is already a transaction in progress")
+        self._transaction = Transaction(isolation_level(isolation), read_only)
+
+    def commit(self) -> None:
+        """Ends the transaction; without one it does nothing."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None and transaction.write is not None:
+            transaction.write.commit()
+
+    def rollback(self) -> None:
+        """Undoes the transaction; without one it does nothing."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None and transaction.write is not None:
+            transaction.write.rollback()
+
+    def snapshot(self) -> Snapshot:
+        """What a reading statement sees now."""
+        transaction = self._transaction
+        if transaction is None:
+            return self._storage.snapshot()
+        if transaction.write is not None:
+            return transaction.write.snapshot()
+        if transaction.isolation == "read committed":
+            return self._storage.snapshot()
+        if transaction.snapshot is None:
+            transaction.snapshot = self._storage.snapshot()
+        return transaction.snapshot
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[WriteTransaction]:
+        """The write transaction for one statement: committed after it in autocommit, else kept until COMMIT. If the
+        statement fails, nothing of it stays."""
+        self.check_writable()
+        transaction = self._transaction
+        if transaction is None:
+            write = self._storage.begin()
+            try:
+                yield write
+            except BaseException:
+                write.rollback()
+                raise
+            write.commit()
+            return
+        if transaction.write is None:
+            transaction.write = self._begin_write(transaction)
+        write = transaction.write
+        savepoint = write.savepoint()
+        try:
+            yield write
+        except BaseException:
+            write.rollback_to(savepoint)
+            raise
+
+    def check_writable(self) -> None:
+        if self._read_only:
+            raise error_for("25006", "the database was opened read-only")
+        if self._transaction is not None and self._transaction.read_only:
+            raise error_for("25006", "cannot write in a read-only transaction")
+
+    def _begin_write(self, transaction: Transaction) -> WriteTransaction:
+        write = self._storage.begin()
+        seen = transaction.snapshot
+        if seen is not None and write.snapshot().sequence != seen.sequence and transaction.isolation != "read committed":
+            write.rollback()
+            raise error_for(
+                "40001",
+                "could not write: another transaction committed since this one began to read",
+                hint="run the transaction again",
+            )
+        return write

@@ -1,0 +1,63 @@
+"""Arrow data as a table that queries can scan: what `Connection.register` gives, and the parameter rows of executemany.
+
+To storage a table is segments and a delta; Arrow data is brought to the delta's form, column by column, and is then a
+`TableVersion` like any other, that belongs to no database. Nothing is written; the columns enter the buffer pool when a
+query reads them.
+
+Limits: read-only, and the data is held twice if its form differs from the delta's (text offsets, narrow integers).
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+
+import pyarrow as pa
+from zerodb_compiler.types import SqlType
+from zerodb_storage import Column, TableVersion, dictionary
+from zerodb_storage.arrow import from_arrow
+from zerodb_storage.catalog import Schema, TextMode
+from zerodb_storage.dictionary import Dictionary, DictionaryStore
+from zerodb_storage.segment import SegmentSet
+from zerodb_storage.table import TableHandle
+from zerodb_storage.values import Values, concatenate
+
+_TABLE_IDS = itertools.count(-1, -1)  # stored tables have positive ids
+
+
+class _NothingStored:
+    """The key-value reader of a table without segments."""
+
+    def get(self, key: bytes) -> bytes | None:
+        return None
+
+    def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [None] * len(keys)
+
+    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        return iter(())
+
+
+def virtual_table(name: str, data: pa.Table, types: Sequence[SqlType], *, repeats: bool = True) -> TableVersion:
+    """A table of the given rows. With `repeats`, text columns whose values repeat get a dictionary."""
+    columns = tuple(Column(field.name, type_) for field, type_ in zip(data.schema, types, strict=True))
+    modes = [TextMode.PLAIN] * len(columns)
+    found: dict[int, Dictionary] = {}
+    batch: list[Values] = []
+    for ordinal, column in enumerate(columns):
+        chunks = data.column(ordinal).chunks or [pa.nulls(0, data.schema.field(ordinal).type)]
+        values = concatenate([from_arrow(chunk, column.type, column.name) for chunk in chunks])
+        if repeats and column.type.is_text and dictionary.worth_it(values):
+            store = DictionaryStore()
+            codes = dictionary.encode(values, store)
+            if codes is not None:
+                values, modes[ordinal] = codes, TextMode.DICTIONARY
+                found[ordinal] = Dictionary(store, store.size)
+        batch.append(values)
+    schema = Schema(next(_TABLE_IDS), name, columns, (), tuple(modes))
+    dictionaries: Mapping[int, Dictionary] = MappingProxyType(found)
+    empty = TableVersion(
+        schema, _NothingStored(), TableHandle(), SegmentSet((), len(columns)), dictionaries=dictionaries
+    )
+    return empty.appended(batch) if data.num_rows else empty

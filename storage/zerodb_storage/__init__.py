@@ -1,0 +1,29 @@
+"""zerodb's storage layer: tables as compressed segments, commit records and a delta, over a key-value store.
+
+    Database      open, snapshot, begin, check                               database
+    Snapshot      all tables as of one commit                                snapshot
+    TableVersion  layout, statistics, zone maps, chunks of one table         table
+    WriteTransaction  create, append, delete, commit, savepoints             transaction
+    import_batches, open_file, schema_of   bulk import of files              importing, files
+
+It knows no SQL: column types, layouts and errors are all it shares with the compiler.
+"""
+
+from zerodb_storage.catalog import Column
+from zerodb_storage.database import Database
+from zerodb_storage.dictionary import Dictionary
+from zerodb_storage.snapshot import Snapshot
+from zerodb_storage.table import ChunkColumn, TableVersion, ZoneMap
+from zerodb_storage.transaction import Savepoint, WriteTransaction
+
+__all__ = [
+    "ChunkColumn",
+    "Column",
+    "Database",
+    "Dictionary",
+    "Savepoint",
+    "Snapshot",
+    "TableVersion",
+    "WriteTransaction",
+    "ZoneMap",
+]

@@ -1,0 +1,79 @@
+"""What the database keeps of a table's declaration, and its record.
+
+A text column is kept as TEXT (from the beginning, or since its dictionary outgrew the limit: then old segments still
+hold codes and the dictionary stays readable) or as DICTIONARY.
+"""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass, replace
+from typing import Any
+
+from zerodb_compiler.types import SqlType, TypeId
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column as declared. `default` is the SQL text of its DEFAULT expression; storage only keeps it."""
+
+    name: str
+    type: SqlType
+    not_null: bool = False
+    default: str | None = None
+
+
+class TextMode(enum.IntEnum):
+    PLAIN = 0
+    DICTIONARY = 1
+    RETIRED = 2  # was a dictionary, is plain now
+
+
+@dataclass(frozen=True, slots=True)
+class Schema:
+    """The declaration of one table. `text_modes` has one entry per column (PLAIN for other types)."""
+
+    id: int
+    name: str
+    columns: tuple[Column, ...]
+    primary_key: tuple[int, ...]
+    text_modes: tuple[TextMode, ...]
+    version: int = 0
+
+    def with_mode(self, column: int, mode: TextMode) -> Schema:
+        modes = list(self.text_modes)
+        modes[column] = mode
+        return replace(self, text_modes=tuple(modes))
+
+
+def _type_record(type_: SqlType) -> list[Any]:
+    return [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded]
+
+
+def _type_from(record: list[Any]) -> SqlType:
+    name, precision, scale, length, padded = record
+    return SqlType(TypeId[name], precision, scale, length, padded)
+
+
+def schema_record(schema: Schema) -> dict[str, Any]:
+    return {
+        "id": schema.id,
+        "name": schema.name,
+        "columns": [[c.name, _type_record(c.type), c.not_null, c.default] for c in schema.columns],
+        "primary_key": list(schema.primary_key),
+        "text_modes": [int(mode) for mode in schema.text_modes],
+        "version": schema.version,
+    }
+
+
+def schema_from(record: dict[str, Any]) -> Schema:
+    return Schema(
+        id=record["id"],
+        name=record["name"],
+        columns=tuple(
+            Column(name, _type_from(type_), not_null, default) for name, type_, not_null, default in record["columns"]
+        ),
+        primary_key=tuple(record["primary_key"]),
+        text_modes=tuple(TextMode(mode) for mode in record["text_modes"]),
+        version=record["version"],
+    )

@@ -1,0 +1,43 @@
+"""Commit records: what one transaction did to one table, as one sealed value.
+
+Inserted rows come first, then deletions; row ids are stable between folds and rows are only appended, so replaying the
+records of a table in order of their sequence numbers gives exactly the version that was committed. Strings are logged as
+strings: the dictionary is rebuilt by replay. Each record names its predecessor, so a missing one is noticed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from zerodb_storage import encoding, keys, records
+from zerodb_storage.values import Array, Values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CommitRecord:
+    previous: int
+    rows: tuple[Values, ...]  # one per column, or none at all if nothing was inserted
+    deleted: Array
+
+
+def pack(table_id: int, sequence: int, record: CommitRecord) -> tuple[bytes, bytes]:
+    """Key and sealed value."""
+    key = keys.log(table_id, sequence)
+    content = {
+        "previous": record.previous,
+        "rows": [encoding.encode(values) for values in record.rows],
+        "deleted": np.ascontiguousarray(record.deleted, "<i8").tobytes(),
+    }
+    return key, records.pack(key, content)
+
+
+def unpack(key: bytes, value: bytes) -> CommitRecord:
+    content = records.unpack(key, value)
+    try:
+        rows: Sequence[Values] = [encoding.decode(column) for column in content["rows"]]
+    except ValueError as error:
+        raise records.damaged(key, str(error)) from error
+    return CommitRecord(content["previous"], tuple(rows), np.frombuffer(content["deleted"], "<i8"))

@@ -1,0 +1,66 @@
+"""The key-value interface over a sorted list in memory: for tests and for `:memory:` databases."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterator, Sequence
+from threading import Lock
+
+from zerodb_storage.kv import Batch
+
+
+class MemoryReader:
+    def __init__(self, pairs: dict[bytes, bytes], keys: list[bytes]) -> None:
+        self._pairs = pairs
+        self._keys = keys
+
+    def get(self, key: bytes) -> bytes | None:
+        return self._pairs.get(key)
+
+    def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self._pairs.get(key) for key in keys]
+
+    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        keys = self._keys[bisect_left(self._keys, begin) : bisect_left(self._keys, end)]
+        return iter([(key, self._pairs[key]) for key in keys])
+
+
+class MemoryStore(MemoryReader):
+    """A dictionary and the sorted list of its keys; a snapshot copies both (values are shared)."""
+
+    def __init__(self) -> None:
+        super().__init__({}, [])
+        self._lock = Lock()
+
+    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        with self._lock:
+            return super().scan(begin, end)
+
+    def write(self, batch: Batch, *, sync: bool) -> None:
+        with self._lock:
+            for begin, end in batch.range_deletes:
+                low, high = bisect_left(self._keys, begin), bisect_left(self._keys, end)
+                for key in self._keys[low:high]:
+                    del self._pairs[key]
+                del self._keys[low:high]
+            for key, value in batch.puts:
+                if key not in self._pairs:
+                    insort(self._keys, key)
+                self._pairs[key] = value
+            for key in batch.deletes:
+                if self._pairs.pop(key, None) is not None:
+                    del self._keys[bisect_left(self._keys, key)]
+
+    def write_unlogged(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        self.write(Batch(puts=list(pairs)), sync=False)
+
+    def snapshot(self) -> MemoryReader:
+        with self._lock:
+            return MemoryReader(dict(self._pairs), list(self._keys))
+
+    def compact(self, begin: bytes, end: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        self._pairs = {}
+        self._keys = []

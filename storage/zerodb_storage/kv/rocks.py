@@ -1,0 +1,209 @@
+"""The key-value interface over RocksDB.
+
+Values from 4 KiB on (columns of segments, large commit records) lie in blob files, so compaction moves keys only and a
+segment is written once. RocksDB compresses nothing: zerodb's values are compressed already. A damaged log is an error
+except for a torn last record, which is a write that never returned.
+
+Limits: `synchronous=off` writes no log; a killed process then loses the changes since the last flush (never more, never
+half a transaction).
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator, Sequence
+
+from rocksdict import (
+    AccessType,
+    DBCompressionType,
+    DBRecoveryMode,
+    Options,
+    Rdict,
+    ReadOptions,
+    Snapshot,
+    WriteBatch,
+    WriteOptions,
+)
+
+from zerodb_compiler.errors import DatabaseError, InternalError, error_for
+from zerodb_storage.kv import Batch
+
+BLOB_BYTES_MIN = 4096
+WRITE_BUFFER_BYTES = 64 << 20
+BLOB_FILE_BYTES = 256 << 20
+LOG_BYTES_MAX = 64 << 20
+
+
+def _options() -> Options:
+    options = Options(raw_mode=True)
+    options.create_if_missing(True)
+    options.set_compression_type(DBCompressionType.none())
+    options.set_enable_blob_files(True)
+    options.set_min_blob_size(BLOB_BYTES_MIN)
+    options.set_blob_compression_type(DBCompressionType.none())
+    options.set_blob_file_size(BLOB_FILE_BYTES)
+    options.set_enable_blob_gc(True)
+    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_max_write_buffer_number(3)
+    options.set_max_total_wal_size(LOG_BYTES_MAX)
+    options.set_keep_log_file_num(2)
+    options.set_stats_dump_period_sec(0)
+    options.set_max_background_jobs(2)
+    options.set_paranoid_checks(True)
+    options.set_wal_recovery_mode(DBRecoveryMode.tolerate_corrupted_tail_records())
+    return options
+
+
+def _translated(error: Exception, path: str) -> DatabaseError:
+    """The zerodb error for one of RocksDB's (they come as plain exceptions with a text)."""
+    text = re.sub(r"^(IO error|Corruption): ", "", str(error)).strip()
+    lowered = str(error).lower()
+    if "lock" in lowered and ("unavailable" in lowered or "held" in lowered or "hold" in lowered):
+        return error_for("55006", f'database "{path}" is in use by another process')
+    if any(sign in lowered for sign in ("no space left", "file too large", "disk quota")):
+        return error_for("53100", f'disk full while writing database "{path}"; nothing committed was lost ({text})')
+    if "permission denied" in lowered or "read-only file system" in lowered:
+        return error_for("58030", f'no permission to use database "{path}" ({text})')
+    if "corruption" in lowered or "no such file" in lowered or "checksum" in lowered:
+        return InternalError(f'database "{path}" is damaged: {text}', sqlstate="XX001")
+    if "shutdown" in lowered or "closed" in lowered:
+        return error_for("08003", f'database "{path}" is closed')
+    return error_for("58030", f'input/output error in database "{path}": {text}')
+
+
+def _check_directory(path: str, read_only: bool) -> None:
+    """A new directory, an empty one, or one that RocksDB made; anything else is refused before anything is written."""
+    if not os.path.exists(path):
+        parent = os.path.dirname(os.path.abspath(path))
+        if read_only:
+            raise error_for("58P01", f'database "{path}" does not exist')
+        if not os.path.isdir(parent):
+            raise error_for("58P01", f'cannot create database "{path}": directory "{parent}" does not exist')
+        return
+    if not os.path.isdir(path):
+        raise InternalError(f'"{path}" is a file, not a zerodb database (a database is a directory)', sqlstate="XX001")
+    try:
+        names = os.listdir(path)
+    except OSError as error:
+        raise error_for("58030", f'cannot read directory "{path}": {error.strerror}') from error
+    ours = [name for name in names if name not in ("LOCK", "LOG") and not name.startswith("LOG.old.")]
+    if "CURRENT" in names:
+        return
+    if any(re.fullmatch(r"\d+\.(sst|blob|log)|MANIFEST-\d+|OPTIONS-\d+", name) for name in ours):
+        # A crash inside the very first open leaves files like these but never a table or blob file.
+        if any(name.endswith((".sst", ".blob")) for name in ours):
+            raise InternalError(f'database "{path}" is damaged: its file CURRENT is missing', sqlstate="XX001")
+        return
+    if ours:
+        raise InternalError(f'directory "{path}" holds other files and is not a zerodb database', sqlstate="XX001")
+    if read_only:
+        raise error_for("58P01", f'directory "{path}" is empty, there is no database to read')
+
+
+class _RocksReader:
+    _source: Rdict | Snapshot
+    path: str
+
+    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        options = ReadOptions()
+        options.set_iterate_upper_bound(end)
+        try:
+            yield from self._source.items(from_key=begin, read_opt=options)
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
+
+class RocksSnapshot(_RocksReader):
+    def __init__(self, snapshot: Snapshot, path: str) -> None:
+        self._source = snapshot
+        self.path = path
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            return self._source[key]  # type: ignore[no-any-return]
+        except KeyError:
+            return None
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
+    def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        return [self.get(key) for key in keys]
+
+
+class RocksStore(_RocksReader):
+    def __init__(self, path: str, *, read_only: bool = False, logged: bool = True) -> None:
+        _check_directory(path, read_only)
+        self.path = path
+        self._read_only = read_only
+        access = AccessType.read_only() if read_only else AccessType.read_write()
+        try:
+            self._database = Rdict(path, options=_options(), access_type=access)
+        except Exception as error:
+            raise _translated(error, path) from error
+        self._source = self._database
+        self._closed = False
+        self._plain = self._write_options(sync=False, logged=logged)
+        self._synced = self._write_options(sync=logged, logged=logged)
+        self._unlogged = self._write_options(sync=False, logged=False)
+        self._logged = logged
+
+    @staticmethod
+    def _write_options(*, sync: bool, logged: bool) -> WriteOptions:
+        options = WriteOptions()
+        options.sync = sync
+        options.disable_wal = not logged
+        return options
+
+    def get(self, key: bytes) -> bytes | None:
+        try:
+            return self._database.get(key)  # type: ignore[no-any-return]
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
+    def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
+        try:
+            return self._database.get(list(keys))  # type: ignore[no-any-return]
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
+    def write(self, batch: Batch, *, sync: bool) -> None:
+        native = WriteBatch(raw_mode=True)
+        for begin, end in batch.range_deletes:
+            native.delete_range(begin, end)
+        for key, value in batch.puts:
+            native.put(key, value)
+        for key in batch.deletes:
+            native.delete(key)
+        try:
+            self._database.write(native, self._synced if sync else self._plain)
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
+    def write_unlogged(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
+        try:
+            for key, value in pairs:
+                self._database.put(key, value, self._unlogged)
+            self._database.flush(True)
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
+    def snapshot(self) -> RocksSnapshot:
+        return RocksSnapshot(self._database.snapshot(), self.path)
+
+    def compact(self, begin: bytes, end: bytes) -> None:
+        try:
+            self._database.compact_range(begin, end)
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
+    def close(self) -> None:
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            if not self._logged and not self._read_only:
+                self._database.flush(True)
+            self._database.close()
+        except Exception as error:
+            raise _translated(error, self.path) from error

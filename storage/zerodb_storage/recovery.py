@@ -1,0 +1,157 @@
+"""Opening: from the stored pairs to the snapshot that was committed last."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from zerodb_compiler.errors import InternalError
+from zerodb_storage import commit_log, encoding, fold, keys, records
+from zerodb_storage.catalog import TextMode, schema_from
+from zerodb_storage.dictionary import Dictionary, DictionaryStore
+from zerodb_storage.kv import Batch, KeyValueStore, Reader
+from zerodb_storage.segment import SegmentSet, from_header
+from zerodb_storage.snapshot import Snapshot
+from zerodb_storage.table import Mask, TableHandle, TableVersion, make_mask
+from zerodb_storage.transaction import coded
+
+FORMAT_NAME = "zerodb"
+FORMAT_VERSION = 1
+
+
+@dataclass(slots=True)
+class TableState:
+    """What the writer must remember of a table besides its version."""
+
+    logged_records: int = 0
+    logged_rows: int = 0
+    last_logged: int = 0
+    stored_strings: dict[int, int] = field(default_factory=dict)  # column -> strings of its dictionary on disk
+
+
+@dataclass(slots=True)
+class Recovered:
+    snapshot: Snapshot
+    next_table_id: int
+    next_segment_id: int
+    states: dict[int, TableState]
+
+
+def initialise(store: KeyValueStore, *, read_only: bool) -> None:
+    """Check the format record, or write it into an empty store."""
+    value = store.get(keys.FORMAT)
+    if value is None:
+        if next(store.scan(b"\x00", b"\xff"), None) is not None:
+            raise InternalError("this is a RocksDB database but not a zerodb", sqlstate="XX001")
+        if read_only:
+            raise InternalError("there is no database to read: it was never written", sqlstate="58P01")
+        batch = Batch()
+        batch.put(keys.FORMAT, records.pack(keys.FORMAT, {"name": FORMAT_NAME, "version": FORMAT_VERSION}))
+        store.write(batch, sync=True)
+        return
+    record = records.unpack(keys.FORMAT, value)
+    if record.get("name") != FORMAT_NAME:
+        raise InternalError("this is not a zerodb database", sqlstate="XX001")
+    if record.get("version") != FORMAT_VERSION:
+        found = record.get("version")
+        message = f"the database has format {found}, this zerodb reads format {FORMAT_VERSION}"
+        raise InternalError(message, sqlstate="0A000")
+
+
+def collect_garbage(store: KeyValueStore) -> None:
+    """Delete values that an unfinished import or a dropped table left behind."""
+    for key, _ in list(store.scan(*keys.space(b"G"))):
+        begin, end = garbage_range(keys.table_of(key), keys.segment_of(key))
+        batch = Batch(deletes=[key])
+        batch.delete_range(begin, end)
+        store.write(batch, sync=False)
+
+
+def garbage_range(table_id: int, segment: int) -> tuple[bytes, bytes]:
+    whole = segment == keys.WHOLE_TABLE
+    return keys.table_range(b"C", table_id) if whole else keys.segment_columns(table_id, segment)
+
+
+def recover(store: KeyValueStore) -> Recovered:
+    """Rebuild the last committed snapshot; XX001 naming the record if one is damaged or missing."""
+    sequence, next_table_id = 0, 1
+    value = store.get(keys.STATE)
+    if value is not None:
+        state = records.unpack(keys.STATE, value)
+        sequence, next_table_id = state["sequence"], state["next_table_id"]
+    tables: dict[str, TableVersion] = {}
+    states: dict[int, TableState] = {}
+    last_segment = 0
+    for key, value in store.scan(*keys.space(b"T")):
+        version, table_state = _recover_table(store, key, value)
+        tables[version.name] = version
+        states[version.id] = table_state
+        last_segment = max([last_segment, *(found.id for found in version.segment_set.segments)])
+    for key, _ in store.scan(*keys.space(b"G")):
+        if keys.segment_of(key) != keys.WHOLE_TABLE:
+            last_segment = max(last_segment, keys.segment_of(key))
+    snapshot = Snapshot(sequence, MappingProxyType(tables))
+    return Recovered(snapshot, next_table_id, last_segment + 1, states)
+
+
+def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[TableVersion, TableState]:
+    schema = schema_from(records.unpack(key, value))
+    state = TableState()
+    dictionaries = _recover_dictionaries(store, schema.id, state)
+    for column, mode in enumerate(schema.text_modes):
+        if mode is TextMode.DICTIONARY and column not in dictionaries:
+            dictionaries[column] = Dictionary(DictionaryStore(), 0)
+    segments = [from_header(k, v) for k, v in store.scan(*keys.table_range(b"H", schema.id))]
+    masks: dict[int, Mask] = {}
+    for chunk, found in enumerate(segments):
+        vector_key = keys.deleted(schema.id, found.id)
+        vector = store.get(vector_key)
+        if vector is not None:
+            masks[chunk] = make_mask(fold.visible_from(vector_key, vector, found.rows))
+    version = TableVersion(
+        schema,
+        store,
+        TableHandle(),
+        SegmentSet(tuple(segments), len(schema.columns)),
+        masks=MappingProxyType(masks),
+        dictionaries=MappingProxyType(dictionaries),
+    )
+    return _replay(store, version, state), state
+
+
+def _recover_dictionaries(store: Reader, table_id: int, state: TableState) -> dict[int, Dictionary]:
+    stores: dict[int, DictionaryStore] = {}
+    for key, value in store.scan(*keys.table_range(b"D", table_id)):
+        column, first = keys.first_code_of(key)
+        strings = stores.setdefault(column, DictionaryStore())
+        if first != strings.size:
+            raise records.damaged(key, f"starts at code {first} instead of {strings.size}")
+        try:
+            values = encoding.decode(records.unseal(key, value))
+        except ValueError as error:
+            raise records.damaged(key, str(error)) from error
+        assert values.text is not None
+        joined, offsets = values.text.tobytes(), values.data.tolist()
+        strings.append([joined[a:b] for a, b in zip(offsets, offsets[1:], strict=False)])
+    for column, strings in stores.items():
+        state.stored_strings[column] = strings.size
+    return {column: Dictionary(strings, strings.size) for column, strings in stores.items()}
+
+
+def _replay(store: Reader, version: TableVersion, state: TableState) -> TableVersion:
+    for key, value in store.scan(*keys.table_range(b"L", version.id)):
+        record = commit_log.unpack(key, value)
+        if record.previous != state.last_logged:
+            raise records.damaged(key, f"commit record {record.previous} before it is missing")
+        if record.rows:
+            if len(record.rows) != len(version.columns):
+                raise records.damaged(key, "wrong number of columns")
+            version, stored = coded(version, record.rows)
+            version = version.appended(stored)
+            state.logged_rows += len(record.rows[0])
+        if len(record.deleted):
+            version, _ = version.with_deleted(record.deleted)
+            state.logged_rows += len(record.deleted)
+        state.logged_records += 1
+        state.last_logged = keys.segment_of(key)
+    return replace(version)

@@ -1,0 +1,161 @@
+"""Segments: up to 65,536 rows whose columns are stored as one encoded value each, and a header that says what is in them.
+
+A `Segment` object stands for the stored segment as long as any table version refers to it; that is how dropped segments
+are known to be unused. A `SegmentSet` is the segments of a table version with the facts derived from all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from zerodb_storage import encoding, keys, records, sketch
+from zerodb_storage.kv import Reader
+from zerodb_storage.values import Array, Form, Values
+
+Bounds: TypeAlias = tuple[int, int] | tuple[float, float] | None
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnFacts:
+    """What is known of some rows of one column; `bounds` as `Values.bounds`, without CODES."""
+
+    null_count: int
+    bounds: Bounds
+
+    def merged(self, other: ColumnFacts) -> ColumnFacts:
+        if other.bounds is None or self.bounds is None:
+            bounds = self.bounds or other.bounds
+        else:
+            bounds = merge_bounds(self.bounds, other.bounds)
+        return ColumnFacts(self.null_count + other.null_count, bounds)
+
+
+NO_FACTS = ColumnFacts(0, None)
+
+
+def merge_bounds(a: Any, b: Any) -> Any:
+    high = a[1] if a[1] != a[1] else b[1] if b[1] != b[1] else max(a[1], b[1])  # a NaN is the greatest
+    return min(a[0], b[0]), high
+
+
+def facts_of(values: Values) -> ColumnFacts:
+    return ColumnFacts(values.null_count, None if values.form is Form.CODES else values.bounds())
+
+
+@dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
+class Segment:
+    """A stored segment: its header."""
+
+    table_id: int
+    id: int
+    rows: int
+    facts: tuple[ColumnFacts, ...]
+    sketches: tuple[Array, ...]
+    byte_count: int
+
+    def read(self, reader: Reader, column: int) -> Values:
+        """One column's values; XX001 if it is damaged."""
+        key = keys.column(self.table_id, self.id, column)
+        content = records.unseal(key, reader.get(key))
+        try:
+            values = encoding.decode(content)
+        except ValueError as error:
+            raise records.damaged(key, str(error)) from error
+        if len(values) != self.rows:
+            raise records.damaged(key, f"has {len(values)} rows instead of {self.rows}")
+        return values
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EncodedColumn:
+    value: bytes  # sealed
+    facts: ColumnFacts
+    sketch: Array
+
+
+def encode_column(table_id: int, segment: int, column: int, values: Values) -> EncodedColumn:
+    """One column of a new segment; the expensive part of writing, safe to run on any thread."""
+    facts = facts_of(values)
+    bounds = facts.bounds
+    hashes: Array = np.empty(0, np.uint32)
+    if values.form is not Form.CODES:
+        hashes = sketch.sketch(values, bounds if values.form is Form.INT else None)  # type: ignore[arg-type]
+    key = keys.column(table_id, segment, column)
+    return EncodedColumn(records.seal(key, encoding.encode(values)), facts, hashes)
+
+
+def assemble(table_id: int, segment: int, rows: int, columns: Sequence[EncodedColumn]) -> Segment:
+    byte_count = sum(len(column.value) for column in columns)
+    facts = tuple(column.facts for column in columns)
+    return Segment(table_id, segment, rows, facts, tuple(column.sketch for column in columns), byte_count)
+
+
+def header_value(segment: Segment) -> bytes:
+    """The sealed header record."""
+    record = {
+        "rows": segment.rows,
+        "bytes": segment.byte_count,
+        "columns": [
+            [facts.null_count, _pack_bounds(facts.bounds), hashes.tobytes()]
+            for facts, hashes in zip(segment.facts, segment.sketches, strict=True)
+        ],
+    }
+    return records.pack(keys.header(segment.table_id, segment.id), record)
+
+
+def from_header(key: bytes, value: bytes) -> Segment:
+    record = records.unpack(key, value)
+    facts, sketches = [], []
+    for null_count, bounds, hashes in record["columns"]:
+        facts.append(ColumnFacts(null_count, _unpack_bounds(bounds)))
+        sketches.append(np.frombuffer(hashes, np.uint32))
+    return Segment(
+        keys.table_of(key), keys.segment_of(key), record["rows"], tuple(facts), tuple(sketches), record["bytes"]
+    )
+
+
+def _pack_bounds(bounds: Bounds) -> list[Any] | None:
+    if bounds is None:
+        return None
+    return [bound if isinstance(bound, float) else records.pack_int(bound) for bound in bounds]
+
+
+def _unpack_bounds(bounds: list[Any] | None) -> Any:
+    if bounds is None:
+        return None
+    return tuple(bound if isinstance(bound, float) else records.unpack_int(bound) for bound in bounds)
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentSet:
+    """The segments of a table in order, and what follows from all of them (computed when first asked for)."""
+
+    segments: tuple[Segment, ...]
+    column_count: int
+
+    @cached_property
+    def rows(self) -> Array:
+        return np.array([segment.rows for segment in self.segments], np.int32)
+
+    @cached_property
+    def row_count(self) -> int:
+        return int(self.rows.sum())
+
+    @cached_property
+    def facts(self) -> tuple[ColumnFacts, ...]:
+        merged = [NO_FACTS] * self.column_count
+        for segment in self.segments:
+            merged = [a.merged(b) for a, b in zip(merged, segment.facts, strict=True)]
+        return tuple(merged)
+
+    @cached_property
+    def sketches(self) -> tuple[Array, ...]:
+        return tuple(sketch.merge(s.sketches[column] for s in self.segments) for column in range(self.column_count))
+
+    def with_segments(self, segments: Sequence[Segment]) -> SegmentSet:
+        return SegmentSet(tuple(segments), self.column_count)

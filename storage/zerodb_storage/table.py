@@ -1,0 +1,294 @@
+"""`TableVersion`: one table as one snapshot sees it, and how its chunks are read in the table's layout.
+
+Chunks are the segments in order, then the chunks of the delta. Row id = chunk index * 65,536 + row in the chunk; row ids
+are stable until the table's delta is folded into segments.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from types import MappingProxyType
+
+import numpy as np
+
+from zerodb_compiler.layout import (
+    CHUNK_ROWS,
+    ColumnLayout,
+    ColumnStatistics,
+    Encoding,
+    TableLayout,
+    TableStatistics,
+    int_width,
+    round_bounds,
+)
+from zerodb_storage import delta, sketch
+from zerodb_storage.catalog import Column, Schema, TextMode
+from zerodb_storage.delta import DeltaChunk
+from zerodb_storage.dictionary import Dictionary
+from zerodb_storage.kv import Reader
+from zerodb_storage.segment import ColumnFacts, SegmentSet
+from zerodb_storage.values import Array, Form, Values, widen
+
+_mask_serials = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChunkColumn:
+    """A column of a chunk in the table's layout.
+
+    INT and FLOAT: n items of the layout's width (width 16: 2n int64, low half first); DICTIONARY: n unsigned codes; TEXT:
+    n + 1 uint32 offsets from 0 and `text_bytes`. `validity`: n bytes, or None when no value of the chunk is NULL.
+    """
+
+    data: Array
+    validity: Array | None
+    text_bytes: Array | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ZoneMap:
+    """Per chunk the least and greatest value, int64 (saturated at its ends for wider values) or float64.
+
+    A chunk can hold a value v only if `has_value` and low <= v <= high; where a chunk has a NaN, `high` is NaN, so skip on
+    `high < v`, never on `not high >= v`. Deleted rows count.
+    """
+
+    low: Array
+    high: Array
+    has_value: Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mask:
+    """Which rows of a chunk are visible: 1 or 0 per row; rows beyond its end are visible."""
+
+    serial: int
+    visible: Array
+    deleted: int
+
+
+class TableHandle:
+    """Lives as long as any version of the table does; the database watches it after DROP TABLE."""
+
+    __slots__ = ("__weakref__",)
+
+
+@dataclass(frozen=True, eq=False)
+class TableVersion:
+    """One immutable version of one table."""
+
+    schema: Schema
+    reader: Reader
+    handle: TableHandle
+    segment_set: SegmentSet
+    delta_chunks: tuple[DeltaChunk, ...] = ()
+    masks: Mapping[int, Mask] = field(default_factory=lambda: MappingProxyType({}))
+    dictionaries: Mapping[int, Dictionary] = field(default_factory=lambda: MappingProxyType({}))
+
+    @property
+    def id(self) -> int:
+        return self.schema.id
+
+    @property
+    def name(self) -> str:
+        return self.schema.name
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        return self.schema.columns
+
+    @property
+    def primary_key(self) -> tuple[int, ...]:
+        return self.schema.primary_key
+
+    @property
+    def schema_version(self) -> int:
+        return self.schema.version
+
+    @cached_property
+    def deleted_count(self) -> int:
+        return sum(mask.deleted for mask in self.masks.values())
+
+    @cached_property
+    def delta_rows(self) -> int:
+        return sum(chunk.rows for chunk in self.delta_chunks)
+
+    @property
+    def row_count(self) -> int:
+        """Visible rows."""
+        return self.segment_set.row_count + self.delta_rows - self.deleted_count
+
+    @property
+    def chunk_count(self) -> int:
+        return len(self.segment_set.segments) + len(self.delta_chunks)
+
+    @cached_property
+    def chunk_rows(self) -> Array:
+        """Rows of every chunk, deleted ones included (int32)."""
+        return np.concatenate((self.segment_set.rows, np.array([c.rows for c in self.delta_chunks], np.int32)))
+
+    @cached_property
+    def facts(self) -> tuple[ColumnFacts, ...]:
+        merged = self.segment_set.facts
+        for chunk in self.delta_chunks:
+            merged = tuple(a.merged(b) for a, b in zip(merged, chunk.facts, strict=True))
+        return merged
+
+    @cached_property
+    def layout(self) -> TableLayout:
+        columns = tuple(self._column_layout(column) for column in range(len(self.columns)))
+        return TableLayout(columns, bool(self.masks))
+
+    def _column_layout(self, column: int) -> ColumnLayout:
+        type_, facts = self.columns[column].type, self.facts[column]
+        has_nulls = facts.null_count > 0
+        if type_.is_float:
+            return ColumnLayout(Encoding.FLOAT, 4 if type_.id.name == "REAL" else 8, has_nulls)
+        if type_.is_text:
+            if self.schema.text_modes[column] is not TextMode.DICTIONARY:
+                return ColumnLayout(Encoding.TEXT, 4, has_nulls)
+            high = round_bounds(0, max(self.dictionaries[column].size - 1, 0))[1]
+            width = 1 if high < 1 << 8 else 2 if high < 1 << 16 else 4
+            return ColumnLayout(Encoding.DICTIONARY, width, has_nulls, 0, high)
+        if facts.bounds is None:
+            return ColumnLayout(Encoding.INT, 1, has_nulls)
+        low, high = round_bounds(int(facts.bounds[0]), int(facts.bounds[1]))
+        low, high = max(low, type_.bounds[0]), min(high, type_.bounds[1])
+        return ColumnLayout(Encoding.INT, int_width(low, high), has_nulls, low, high)
+
+    @cached_property
+    def statistics(self) -> TableStatistics:
+        rows = self.row_count
+        return TableStatistics(rows, tuple(self._column_statistics(column, rows) for column in range(len(self.columns))))
+
+    def _column_statistics(self, column: int, rows: int) -> ColumnStatistics:
+        facts = self.facts[column]
+        distinct = 0
+        if column in self.dictionaries:
+            distinct = self.dictionaries[column].size
+        if self.schema.text_modes[column] is not TextMode.DICTIONARY:
+            parts = [chunk.sketches()[column] for chunk in self.delta_chunks]
+            distinct = max(distinct, sketch.estimate(sketch.merge((self.segment_set.sketches[column], *parts))))
+        discrete = self.columns[column].type.is_discrete and facts.bounds is not None
+        low, high = (int(facts.bounds[0]), int(facts.bounds[1])) if discrete and facts.bounds else (None, None)
+        return ColumnStatistics(min(distinct, rows), facts.null_count, low, high)
+
+    def zone_map(self, column: int) -> ZoneMap | None:
+        """Bounds per chunk of a discrete or floating-point column; None for text."""
+        if self.columns[column].type.is_text:
+            return None
+        found = self._zone_maps.get(column)
+        if found is None:
+            found = self._zone_maps[column] = self._zone_map(column)
+        return found
+
+    @cached_property
+    def _zone_maps(self) -> dict[int, ZoneMap]:
+        return {}
+
+    def _zone_map(self, column: int) -> ZoneMap:
+        facts = [s.facts[column].bounds for s in self.segment_set.segments]
+        facts += [chunk.facts[column].bounds for chunk in self.delta_chunks]
+        has_value = np.array([bounds is not None for bounds in facts], np.bool_)
+        if self.columns[column].type.is_float:
+            low = np.array([0.0 if b is None else b[0] for b in facts], np.float64)
+            return ZoneMap(low, np.array([0.0 if b is None else b[1] for b in facts], np.float64), has_value)
+        low = np.array([0 if b is None else _saturated(int(b[0])) for b in facts], np.int64)
+        return ZoneMap(low, np.array([0 if b is None else _saturated(int(b[1])) for b in facts], np.int64), has_value)
+
+    def chunk_key(self, chunk: int, column: int) -> Hashable:
+        """Identity of what `load` gives: equal keys mean equal bytes."""
+        layout = self.layout.columns[column]
+        segments = self.segment_set.segments
+        if chunk < len(segments):
+            return "segment", self.id, segments[chunk].id, column, layout.encoding, layout.width
+        delta_chunk = self.delta_chunks[chunk - len(segments)]
+        return "delta", delta_chunk.serial, column, layout.encoding, layout.width, delta_chunk.rows
+
+    def growth_key(self, chunk: int, column: int) -> tuple[Hashable, int] | None:
+        """(identity, rows) of a delta chunk: of two loads with equal identity the shorter is a prefix of the longer, so the
+        missing rows can be had by `load(chunk, column, start)`. None for segments, which do not grow."""
+        if chunk < len(self.segment_set.segments):
+            return None
+        layout = self.layout.columns[column]
+        delta_chunk = self.delta_chunks[chunk - len(self.segment_set.segments)]
+        return ("delta", delta_chunk.serial, column, layout.encoding, layout.width), delta_chunk.rows
+
+    def read(self, chunk: int, column: int, start: int = 0) -> Values:
+        """A column of a chunk from row `start` on, as it is kept (CODES or TEXT for text)."""
+        segments = self.segment_set.segments
+        if chunk >= len(segments):
+            return self.delta_chunks[chunk - len(segments)].view(column, start)
+        values = segments[chunk].read(self.reader, column)
+        return values.slice(start, len(values)) if start else values
+
+    def load(self, chunk: int, column: int, start: int = 0) -> ChunkColumn:
+        """A column of a chunk in the table's layout, from row `start` on; XX001 if its bytes are damaged."""
+        values = self.read(chunk, column, start)
+        layout = self.layout.columns[column]
+        match layout.encoding:
+            case Encoding.INT if layout.width == 16:
+                return ChunkColumn(np.ascontiguousarray(widen(values).data).reshape(-1), values.validity, None)
+            case Encoding.INT | Encoding.FLOAT | Encoding.DICTIONARY:
+                kind = {Encoding.INT: "i", Encoding.FLOAT: "f", Encoding.DICTIONARY: "u"}[layout.encoding]
+                assert values.form is not Form.TEXT and values.form is not Form.WIDE
+                return ChunkColumn(values.data.astype(f"{kind}{layout.width}"), values.validity, None)
+            case Encoding.TEXT:
+                plain = self.as_text(values, column)
+                return ChunkColumn(plain.data.astype(np.uint32), plain.validity, plain.text)
+
+    def as_text(self, values: Values, column: int) -> Values:
+        """CODES of a column as TEXT, anything else unchanged."""
+        return self.dictionaries[column].decode(values) if values.form is Form.CODES else values
+
+    def visibility(self, chunk: int) -> tuple[Hashable, Array] | None:
+        """(identity, one byte per row) of a chunk with deleted rows, None if all its rows are visible."""
+        mask = self.masks.get(chunk)
+        if mask is None:
+            return None
+        rows = int(self.chunk_rows[chunk])
+        visible = mask.visible
+        if len(visible) < rows:
+            visible = np.concatenate((visible, np.ones(rows - len(visible), np.uint8)))
+        return (mask.serial, rows), visible
+
+    # The changes below return new versions; only the writer calls them.
+
+    def appended(self, batch: Sequence[Values]) -> TableVersion:
+        """With more rows in the delta: one `Values` per column, CODES for dictionary columns."""
+        return replace(self, delta_chunks=delta.append(self.delta_chunks, batch))
+
+    def with_deleted(self, row_ids: Array) -> tuple[TableVersion, int]:
+        """With rows invisible, and how many of them were visible before."""
+        row_ids = np.unique(np.asarray(row_ids, np.int64))
+        if len(row_ids) == 0:
+            return self, 0
+        masks = dict(self.masks)
+        count = 0
+        chunks = row_ids // CHUNK_ROWS
+        starts = np.flatnonzero(np.diff(chunks, prepend=-1))
+        for begin, end in zip(starts, [*starts[1:], len(row_ids)], strict=True):
+            chunk = int(chunks[begin])
+            rows = row_ids[begin:end] - chunk * CHUNK_ROWS
+            assert 0 <= chunk < self.chunk_count and int(rows[-1]) < int(self.chunk_rows[chunk]), "no such row"
+            old = masks.get(chunk)
+            known = self.visibility(chunk)
+            visible = np.ones(int(self.chunk_rows[chunk]), np.uint8) if known is None else known[1].copy()
+            newly = int(np.count_nonzero(visible[rows]))
+            if newly == 0:
+                continue
+            visible[rows] = 0
+            masks[chunk] = Mask(next(_mask_serials), visible, (old.deleted if old else 0) + newly)
+            count += newly
+        return (replace(self, masks=MappingProxyType(masks)), count) if count else (self, 0)
+
+
+def make_mask(visible: Array) -> Mask:
+    return Mask(next(_mask_serials), visible, len(visible) - int(np.count_nonzero(visible)))
+
+
+def _saturated(value: int) -> int:
+    return max(-(1 << 63), min((1 << 63) - 1, value))

@@ -12,6 +12,8 @@ It knows no SQL: column types, layouts and errors are all it shares with the com
 from zerodb_storage.catalog import Column
 from zerodb_storage.database import Database
 from zerodb_storage.dictionary import Dictionary
+from zerodb_storage.files import CsvOptions, FileReader, open_file, schema_of
+from zerodb_storage.importing import import_batches
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import ChunkColumn, TableVersion, ZoneMap
 from zerodb_storage.transaction import Savepoint, WriteTransaction
@@ -19,11 +21,16 @@ from zerodb_storage.transaction import Savepoint, WriteTransaction
 __all__ = [
     "ChunkColumn",
     "Column",
+    "CsvOptions",
     "Database",
     "Dictionary",
+    "FileReader",
     "Savepoint",
     "Snapshot",
     "TableVersion",
     "WriteTransaction",
     "ZoneMap",
+    "import_batches",
+    "open_file",
+    "schema_of",
 ]

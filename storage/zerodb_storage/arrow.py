@@ -95,6 +95,20 @@ def from_arrow(array: pa.Array, type_: SqlType, column: str) -> Values:
     return Values(Form.INT, data.astype(np.int64, copy=False), validity)
 
 
+def distinct(array: pa.Array, type_: SqlType, column: str) -> tuple[Array, list[bytes], Array | None]:
+    """A text column as (int32 indexes, distinct strings, validity); the index under a NULL is 0."""
+    validity = bits(array.buffers()[0], array.offset, len(array)) if array.null_count else None
+    if not pa.types.is_dictionary(array.type):
+        if array.type != pa.large_string():
+            array = _cast(array, pa.large_string(), type_, column)
+        array = array.dictionary_encode()
+    values = array.dictionary.cast(pa.large_string())
+    if type_.length is not None:
+        _check_length(values, type_, column)
+    indices = array.indices.fill_null(0) if array.null_count else array.indices
+    return indices.to_numpy(zero_copy_only=False), values.cast(pa.large_binary()).to_pylist(), validity
+
+
 def _cast(array: pa.Array, expected: pa.DataType, type_: SqlType, column: str) -> pa.Array:
     try:
         if pa.types.is_dictionary(array.type):

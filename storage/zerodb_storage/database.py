@@ -177,10 +177,9 @@ class Database:
         for version in plan.dropped_tables:
             self._watch(version.handle, version.id, keys.WHOLE_TABLE)
 
-    def publish_segments(
-        self, transaction: WriteTransaction, version: TableVersion, added: Folded
-    ) -> None:
-        """Bulk import: publish a version whose new segments were encoded outside, and let the transaction go on."""
+    def publish_segments(self, transaction: WriteTransaction, added: Folded) -> None:
+        """Bulk import: publish a version whose new segments were encoded outside."""
+        version = added.version
         plan = _Plan(self._snapshot.sequence + 1)
         self._plan_folded(plan, transaction.base.tables.get(version.name), added)
         self._write(plan, transaction.next_table_id)

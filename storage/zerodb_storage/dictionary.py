@@ -116,13 +116,18 @@ def distinct_strings(values: Values) -> tuple[Array, list[bytes]]:
 def encode(values: Values, store: DictionaryStore) -> Values | None:
     """TEXT as CODES, appending new strings to the store; None if the dictionary would outgrow its limit."""
     indices, strings = distinct_strings(values)
+    return coded(indices, strings, values.validity, store)
+
+
+def coded(indices: Array, strings: list[bytes], validity: Array | None, store: DictionaryStore) -> Values | None:
+    """CODES from indexes into distinct strings (any index under a NULL); None if the dictionary would outgrow its limit."""
     codes = store.codes_for(strings)
     if codes is None:
         return None
-    data = codes[indices] if len(codes) else np.zeros(len(values), np.int32)
-    if values.validity is not None:
-        data *= values.validity
-    return Values(Form.CODES, data, values.validity)
+    data = codes[indices] if len(codes) else np.zeros(len(indices), np.int32)
+    if validity is not None:
+        data *= validity
+    return Values(Form.CODES, data, validity)
 
 
 def worth_it(values: Values) -> bool:
@@ -141,3 +146,8 @@ def _repeats(values: Values, times: int) -> bool:
         return False
     _, strings = distinct_strings(values)
     return len(strings) * times <= present and len(strings) <= SIZE_MAX
+
+
+def few(distinct: int, rows: int) -> bool:
+    """The rule of `worth_it` for known counts."""
+    return 0 < distinct * _REPEAT <= rows and distinct <= SIZE_MAX

@@ -174,6 +174,8 @@ class TableVersion:
             distinct = max(distinct, sketch.estimate(sketch.merge((self.segment_set.sketches[column], *parts))))
         discrete = self.columns[column].type.is_discrete and facts.bounds is not None
         low, high = (int(facts.bounds[0]), int(facts.bounds[1])) if discrete and facts.bounds else (None, None)
+        if low is not None and high is not None:
+            distinct = min(distinct, high - low + 1)
         return ColumnStatistics(min(distinct, rows), facts.null_count, low, high)
 
     def zone_map(self, column: int) -> ZoneMap | None:

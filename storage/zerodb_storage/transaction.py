@@ -128,7 +128,7 @@ class WriteTransaction:
             values.append(arrow.from_arrow(array, column.type, column.name))
         check_not_null(version, values)
         if unique_key and version.primary_key:
-            unique.check(version, values)
+            unique.checked_order(version, [values[column] for column in version.primary_key])
         version, stored = coded(version, values)
         self.tables[table] = version.appended(stored)
         changes = self.changes.setdefault(version.id, Changes())
@@ -192,10 +192,9 @@ class WriteTransaction:
 
 
 def check_not_null(version: TableVersion, batch: Sequence[Values]) -> None:
-    for column, values in zip(version.columns, batch, strict=True):
-        if column.not_null and values.validity is not None:
-            message = f'null value in column "{column.name}" of table "{version.name}" violates its not-null constraint'
-            raise error_for("23502", message)
+    for column, values in enumerate(batch):
+        if version.columns[column].not_null and values.validity is not None:
+            raise unique.null_violation(version, column)
 
 
 def coded(version: TableVersion, batch: Sequence[Values]) -> tuple[TableVersion, list[Values]]:

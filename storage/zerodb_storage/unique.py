@@ -13,30 +13,42 @@ import numpy as np
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_storage import arrow, ordering
 from zerodb_storage.table import TableVersion
-from zerodb_storage.values import Values, concatenate
+from zerodb_storage.values import Array, Values, concatenate
 
 
-def violation(version: TableVersion, batch: Sequence[Values], row: int) -> DatabaseError:
+def violation(version: TableVersion, key_columns: Sequence[Values], row: int) -> DatabaseError:
     """The 23505 error for one row of a batch."""
     names = ", ".join(version.columns[column].name for column in version.primary_key)
     shown = []
-    for column in version.primary_key:
-        value = arrow.to_arrow(batch[column].slice(row, row + 1), version.columns[column].type)
+    for column, values in zip(version.primary_key, key_columns, strict=True):
+        value = arrow.to_arrow(values.slice(row, row + 1), version.columns[column].type)
         shown.append(str(value[0].as_py()))
     message = f'duplicate key in table "{version.name}": ({names}) = ({", ".join(shown)}) exists already'
     return error_for("23505", message)
 
 
-def check(version: TableVersion, batch: Sequence[Values]) -> None:
-    """Raise 23505 if a key occurs twice in the batch (text as TEXT) or is in the table already."""
-    keys = [key for column in version.primary_key for key in ordering.sort_keys(batch[column])]
+def null_violation(version: TableVersion, column: int) -> DatabaseError:
+    """The 23502 error for a column."""
+    name = version.columns[column].name
+    message = f'null value in column "{name}" of table "{version.name}" violates its not-null constraint'
+    return error_for("23502", message)
+
+
+def checked_order(version: TableVersion, key_columns: Sequence[Values]) -> Array | None:
+    """The order that sorts rows by primary key (None if they are sorted); 23505 if a key occurs twice among them or is in
+    the table already. `key_columns`: the batch's key columns, text as TEXT."""
+    for column, values in zip(version.primary_key, key_columns, strict=True):
+        if values.validity is not None:
+            raise null_violation(version, column)
+    keys = [key for values in key_columns for key in ordering.sort_keys(values)]
     order = ordering.sort_order(keys)
     ordered = keys if order is None else [key[order] for key in keys]
     duplicate = ordering.first_duplicate(ordered)
     if duplicate is not None:
-        raise violation(version, batch, duplicate if order is None else int(order[duplicate]))
-    for chunk in _overlapping(version, batch[version.primary_key[0]]):
-        _check_chunk(version, batch, chunk)
+        raise violation(version, key_columns, duplicate if order is None else int(order[duplicate]))
+    for chunk in _overlapping(version, key_columns[0]):
+        _check_chunk(version, key_columns, chunk)
+    return order
 
 
 def _overlapping(version: TableVersion, first: Values) -> list[int]:
@@ -48,21 +60,21 @@ def _overlapping(version: TableVersion, first: Values) -> list[int]:
     return [int(chunk) for chunk in np.flatnonzero(zones.has_value & ~(zones.high < low) & ~(zones.low > high))]
 
 
-def _check_chunk(version: TableVersion, batch: Sequence[Values], chunk: int) -> None:
+def _check_chunk(version: TableVersion, key_columns: Sequence[Values], chunk: int) -> None:
     """Sort the chunk's visible keys and the batch's together; equal neighbours are duplicates."""
     visible = version.visibility(chunk)
     rows = None if visible is None else np.flatnonzero(visible[1])
     keys = []
-    for column in version.primary_key:
+    for column, values in zip(version.primary_key, key_columns, strict=True):
         present = version.as_text(version.read(chunk, column), column)
         if rows is not None:
             present = present.take(rows)
-        keys += ordering.sort_keys(concatenate([batch[column], present]))
+        keys += ordering.sort_keys(concatenate([values, present]))
     order = ordering.sort_order(keys)
     if order is None:
         order = np.arange(len(keys[0]))
     duplicate = ordering.first_duplicate([key[order] for key in keys])
     if duplicate is not None:
-        raise violation(version, batch, int(order[duplicate - 1]))  # stable: the batch's row comes first
+        raise violation(version, key_columns, int(order[duplicate - 1]))  # stable: the batch's row comes first
 
 

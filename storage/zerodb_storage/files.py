@@ -1,0 +1,362 @@
+"""Files as streams of record batches: CSV, Parquet, JSON lines, Arrow IPC.
+
+`open_file` gives a `FileReader`: an iterable of record batches with `schema`, `columns` (as SQL declares them) and
+`byte_count`, the size of the source, for a progress bar. Nothing is read whole. CSV columns are typed from the first
+megabytes; a value further on that does not fit is an error with its line number.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.csv
+import pyarrow.ipc
+import pyarrow.json
+import pyarrow.parquet
+
+from zerodb_compiler import types
+from zerodb_compiler.errors import error_for
+from zerodb_compiler.types import SqlType
+from zerodb_storage import arrow
+from zerodb_storage.catalog import Column
+
+_PARQUET_ROWS = 1 << 17
+_CSV_BLOCK_BYTES = 4 << 20
+_SNIFF_BYTES = 64 << 10
+_DELIMITERS = ",;\t|"
+_DICTIONARY_BYTES_PER_ROW = 2.0
+DEFAULT_NULLS = ("\\N", "")
+
+_FROM_ARROW: tuple[tuple[Callable[[pa.DataType], bool], SqlType], ...] = (
+    (pa.types.is_boolean, types.BOOLEAN),
+    (pa.types.is_int8, types.SMALLINT),
+    (pa.types.is_int16, types.SMALLINT),
+    (pa.types.is_int32, types.INTEGER),
+    (pa.types.is_int64, types.BIGINT),
+    (pa.types.is_uint8, types.U8),
+    (pa.types.is_uint16, types.U16),
+    (pa.types.is_uint32, types.U32),
+    (pa.types.is_uint64, types.U64),
+    (pa.types.is_float16, types.REAL),
+    (pa.types.is_float32, types.REAL),
+    (pa.types.is_float64, types.DOUBLE),
+    (pa.types.is_date, types.DATE),
+    (pa.types.is_timestamp, types.TIMESTAMP),
+    (pa.types.is_string, types.TEXT),
+    (pa.types.is_large_string, types.TEXT),
+    (pa.types.is_string_view, types.TEXT),
+    (pa.types.is_null, types.TEXT),
+)
+
+
+def sql_type(type_: pa.DataType, column: str) -> SqlType:
+    """The SQL type for an Arrow type; 0A000 if there is none."""
+    if pa.types.is_dictionary(type_):
+        return sql_type(type_.value_type, column)
+    if pa.types.is_decimal(type_) and 0 <= type_.scale <= type_.precision <= types.MAX_PRECISION:
+        return types.numeric(type_.precision, type_.scale)
+    for matches, found in _FROM_ARROW:
+        if matches(type_):
+            return found
+    raise error_for("0A000", f'column "{column}" has the type {type_}, which zerodb does not store')
+
+
+def schema_of(schema: pa.Schema) -> tuple[Column, ...]:
+    """Columns for a table with an Arrow schema."""
+    return tuple(Column(field.name, sql_type(field.type, field.name), not field.nullable) for field in schema)
+
+
+@dataclass(frozen=True, slots=True)
+class CsvOptions:
+    """How to read a CSV file. None means: find out. `names` without `header` means that the file has none; `types` gives
+    SQL types by column name, `nulls` the fields that mean NULL (quoted or not)."""
+
+    header: bool | None = None
+    delimiter: str | None = None
+    nulls: Sequence[str] | None = None
+    names: Sequence[str] | None = None
+    types: Mapping[str, SqlType] | None = None
+    quote: str = '"'
+    escape: str | None = None
+
+
+@dataclass(slots=True)
+class FileReader:
+    """An open file: iterate once for its record batches."""
+
+    schema: pa.Schema
+    columns: tuple[Column, ...]
+    byte_count: int
+    batches: Iterator[pa.RecordBatch]
+
+    def __iter__(self) -> Iterator[pa.RecordBatch]:
+        return self.batches
+
+
+def open_file(path: str, format: str | None = None, options: CsvOptions | None = None) -> FileReader:  # noqa: A002
+    """Open a file by its ending (.csv .tsv .dat .txt .parquet .json .jsonl .ndjson .arrow .feather .ipc) or `format`.
+
+    Errors: 58P01 no such file, 22P04 a line with the wrong number of fields, 22P02 a value of the wrong type, both with
+    file and line.
+    """
+    if not os.path.exists(path):
+        raise error_for("58P01", f'file "{path}" does not exist')
+    if os.path.isdir(path):
+        raise error_for("58P01", f'"{path}" is a directory, not a file')
+    if not os.access(path, os.R_OK):
+        raise error_for("42501", f'no permission to read "{path}"')
+    ending = format or os.path.splitext(path)[1].lower().lstrip(".")
+    match ending:
+        case "parquet" | "pq":
+            return _open_parquet(path)
+        case "csv" | "tsv" | "dat" | "txt" | "tbl":
+            return open_csv(path, options or CsvOptions(delimiter="\t" if ending == "tsv" else None))
+        case "json" | "jsonl" | "ndjson":
+            return _open_json(path)
+        case "arrow" | "feather" | "ipc" | "arrows":
+            return _open_arrow(path)
+    raise error_for("0A000", f'cannot tell the format of "{path}": say csv, parquet, json or arrow')
+
+
+def _open_parquet(path: str) -> FileReader:
+    try:
+        plain = pa.parquet.ParquetFile(path)
+        file = pa.parquet.ParquetFile(path, read_dictionary=_repeating(plain), pre_buffer=True)
+        columns = schema_of(plain.schema_arrow)
+    except (pa.ArrowException, OSError) as error:
+        raise error_for("22P04", f'"{path}" is not a readable Parquet file: {_first_line(error)}') from error
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            for group in range(file.num_row_groups):
+                yield from file.read_row_group(group).to_batches()
+        except (pa.ArrowException, OSError) as error:
+            raise error_for("22P04", f'"{path}" is damaged: {_first_line(error)}') from error
+
+    return FileReader(plain.schema_arrow, columns, os.path.getsize(path), batches())
+
+
+def _repeating(file: pa.parquet.ParquetFile) -> list[str]:
+    """Text columns whose first row group is so small that it must be a dictionary of few strings."""
+    if file.num_row_groups == 0:
+        return []
+    group = file.metadata.row_group(0)
+    found = []
+    for number in range(group.num_columns):
+        chunk = group.column(number)
+        small = chunk.total_uncompressed_size <= _DICTIONARY_BYTES_PER_ROW * group.num_rows
+        if chunk.physical_type == "BYTE_ARRAY" and small and "." not in chunk.path_in_schema:
+            found.append(chunk.path_in_schema)
+    return found
+
+
+def _open_arrow(path: str) -> FileReader:
+    source = pa.memory_map(path)
+    try:
+        reader = pa.ipc.open_file(source)
+        schema: pa.Schema = reader.schema
+        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+    except pa.ArrowInvalid:
+        try:
+            stream = pa.ipc.open_stream(pa.memory_map(path))
+        except pa.ArrowException as error:
+            raise error_for("22P04", f'"{path}" is not a readable Arrow file: {_first_line(error)}') from error
+        schema, batches = stream.schema, iter(stream)
+    return FileReader(schema, schema_of(schema), os.path.getsize(path), _guarded(batches, path))
+
+
+def _guarded(batches: Iterator[pa.RecordBatch], path: str) -> Iterator[pa.RecordBatch]:
+    try:
+        yield from batches
+    except pa.ArrowException as error:
+        raise error_for("22P04", f'"{path}" is damaged: {_first_line(error)}') from error
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+
+
+# JSON lines
+
+
+def _open_json(path: str) -> FileReader:
+    options = pa.json.ReadOptions(block_size=_CSV_BLOCK_BYTES)
+    try:
+        reader = pa.json.open_json(path, read_options=options)
+    except pa.ArrowException as error:
+        raise _json_error(path, error) from error
+    schema = reader.schema
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except pa.ArrowException as error:
+            raise _json_error(path, error) from error
+
+    return FileReader(schema, schema_of(schema), os.path.getsize(path), batches())
+
+
+def _json_error(path: str, error: Exception) -> Exception:
+    """Arrow does not say in which line; look for the first one that is not an object."""
+    with open(path, "rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                if not isinstance(json.loads(line), dict):
+                    return error_for("22P02", f'"{path}" line {number}: not a JSON object')
+            except ValueError as problem:
+                return error_for("22P02", f'"{path}" line {number}: {problem}')
+    return error_for("22P02", f'"{path}": {_first_line(error)}')
+
+
+# CSV
+
+
+def open_csv(path: str, options: CsvOptions) -> FileReader:
+    """Open a CSV file; see `CsvOptions`."""
+    sample = _sample(path)
+    delimiter = options.delimiter or _delimiter(sample, options.quote)
+    escape = options.escape or ("\\" if '\\"' in sample and options.quote == '"' else None)
+    rows = list(csv.reader(sample.splitlines(), delimiter=delimiter, quotechar=options.quote, escapechar=escape))
+    rows = [row for row in rows if row]
+    nulls = list(DEFAULT_NULLS if options.nulls is None else options.nulls)
+    header = options.header if options.header is not None else options.names is None and _has_header(rows, nulls)
+    names = list(options.names) if options.names is not None else _names(rows, header)
+    if not names:
+        raise error_for("22P04", f'"{path}" is empty: its columns are not known')
+    parse = pa.csv.ParseOptions(
+        delimiter=delimiter, quote_char=options.quote, escape_char=escape or False, newlines_in_values=True
+    )
+    read = pa.csv.ReadOptions(column_names=names, skip_rows=1 if header else 0, block_size=_CSV_BLOCK_BYTES)
+    given = {name: arrow.arrow_type(type_) for name, type_ in (options.types or {}).items()}
+    convert = pa.csv.ConvertOptions(null_values=nulls, strings_can_be_null=True, column_types=given)
+    source = _CsvSource(path, delimiter, options.quote, escape, len(names), 1 if header else 0)
+    try:
+        reader = pa.csv.open_csv(path, read_options=read, parse_options=parse, convert_options=convert)
+    except pa.ArrowException as error:
+        raise source.error(error, nulls, given) from error
+    columns = tuple(
+        Column(field.name, (options.types or {}).get(field.name) or sql_type(field.type, field.name)) for field in reader.schema
+    )
+    found = {field.name: field.type for field in reader.schema}
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        try:
+            yield from reader
+        except pa.ArrowException as error:
+            raise source.error(error, nulls, found) from error
+
+    return FileReader(reader.schema, columns, os.path.getsize(path), batches())
+
+
+def _sample(path: str) -> str:
+    with open(path, "rb") as file:
+        head = file.read(_SNIFF_BYTES)
+    if len(head) == _SNIFF_BYTES:
+        head = head[: head.rfind(b"\n") + 1] or head
+    return head.decode("utf-8", "replace").removeprefix("\ufeff")
+
+
+def _delimiter(sample: str, quote: str) -> str:
+    """The candidate that cuts the first lines into the same number of fields, more than one; a comma if none does."""
+    best, best_score = ",", (0.0, 0)
+    lines = sample.splitlines()[:100]
+    for candidate in _DELIMITERS:
+        counts = [len(row) for row in csv.reader(lines, delimiter=candidate, quotechar=quote) if row]
+        if not counts or max(counts) < 2:
+            continue
+        usual = max(set(counts), key=counts.count)
+        score = (counts.count(usual) / len(counts) if usual > 1 else 0.0, usual)
+        if score > best_score:
+            best, best_score = candidate, score
+    return best
+
+
+def _is_number(field: str) -> bool:
+    try:
+        float(field)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_header(rows: list[list[str]], nulls: list[str]) -> bool:
+    """A first line of distinct, non-numeric names over at least one column that is not such text, or over text columns in
+    which none of the names occurs and the names look like identifiers."""
+    if not rows:
+        return False
+    first, rest = rows[0], rows[1:50]
+    if any(_is_number(field) or field in nulls for field in first) or len(set(first)) < len(first):
+        return False
+    if not rest:
+        return all(field.replace("_", "a").isidentifier() for field in first)
+    for column, name in enumerate(first):
+        fields = [row[column] for row in rest if column < len(row) and row[column] not in nulls]
+        if fields and all(map(_is_number, fields)) and not _is_number(name):
+            return True
+    if not all(field.isidentifier() and field == field.lower() for field in first):
+        return False
+    return not any(field in row for row in rest for field in first)
+
+
+def _names(rows: list[list[str]], header: bool) -> list[str]:
+    if not rows:
+        return []
+    if not header:
+        return [f"column{number}" for number in range(len(rows[0]))]
+    names: list[str] = []
+    for number, field in enumerate(rows[0]):
+        name = field.strip() or f"column{number}"
+        names.append(name if name not in names else f"{name}_{number}")
+    return names
+
+
+@dataclass(frozen=True, slots=True)
+class _CsvSource:
+    """What is needed to find the line of an error, which Arrow's reader does not tell: the file is read again, slowly."""
+
+    path: str
+    delimiter: str
+    quote: str
+    escape: str | None
+    column_count: int
+    skipped: int
+
+    def error(self, error: Exception, nulls: list[str], found: Mapping[str, pa.DataType]) -> Exception:
+        kinds = list(found.values()) if len(found) == self.column_count else []
+        try:
+            with open(self.path, newline="", encoding="utf-8", errors="strict") as file:
+                reader = csv.reader(file, delimiter=self.delimiter, quotechar=self.quote, escapechar=self.escape)
+                line = 1
+                for number, row in enumerate(reader):
+                    at, line = line, reader.line_num + 1
+                    if number < self.skipped or not row:
+                        continue
+                    if len(row) != self.column_count:
+                        message = f'"{self.path}" line {at}: {len(row)} fields instead of {self.column_count}'
+                        return error_for("22P04", message)
+                    for name, kind, field in zip(found, kinds, row, strict=False):
+                        if field not in nulls and not _fits(field, kind):
+                            message = f'"{self.path}" line {at}, column "{name}": "{field[:60]}" is not a value of type {kind}'
+                            return error_for("22P02", message)
+        except UnicodeDecodeError as problem:
+            return error_for("22021", f'"{self.path}" is not UTF-8 (byte {problem.start} of a block: {problem.reason})')
+        except csv.Error as problem:
+            return error_for("22P04", f'"{self.path}": {problem}')
+        return error_for("22P04", f'"{self.path}": {_first_line(error)}')
+
+
+def _fits(field: str, kind: pa.DataType) -> bool:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
+        return not pa.types.is_null(kind)
+    try:
+        pa.array([field.strip()]).cast(kind)
+    except pa.ArrowException:
+        return False
+    return True

@@ -128,7 +128,7 @@ class _Extents:
 class Memory:
     """The linear memory, its host views and its allocator. All methods are thread-safe.
 
-    `bytes`, and the casts `words` (i32), `longs` (i64), `doubles` are views of the whole memory; indexes of the casts are
+    `bytes`, and the casts `words` (u32), `longs` (i64), `doubles` are views of the whole memory; indexes of the casts are
     address // element size. `ones` is the address of the shared page of ones.
     """
 
@@ -148,7 +148,7 @@ class Memory:
         self.base = [self._map(shared) for shared in self.shared][-1]
         array = (ctypes.c_ubyte * MEMORY_BYTES).from_address(self.base)
         self.bytes = memoryview(array).cast("B")
-        self.words = self.bytes.cast("i")
+        self.words = self.bytes.cast("I")
         self.longs = self.bytes.cast("q")
         self.doubles = self.bytes.cast("d")
         self.array: np.ndarray[Any, np.dtype[np.uint8]] = np.frombuffer(array, dtype=np.uint8)

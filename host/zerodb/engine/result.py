@@ -83,11 +83,8 @@ def read_block(words: memoryview, memory: memoryview, block: int, output: Sequen
     for column in output:
         data, validity, heap, _ = words[record : record + 4]
         record += abi.OUTPUT_COLUMN_BYTES >> 2
-        data &= 0xFFFFFFFF
-        validity &= 0xFFFFFFFF
         nulls = bytes(memory[validity : validity + rows]) if validity else None
         if column.type.id is TypeId.TEXT:
-            heap &= 0xFFFFFFFF
             end = words[(data >> 2) + rows]
             columns.append(ColumnValues(bytes(memory[data : data + 4 * rows + 4]), nulls, bytes(memory[heap : heap + end])))
         else:

@@ -1,0 +1,264 @@
+"""Table versions bound to linear memory: descriptor arrays and dictionaries that outlive one query.
+
+Problem: a hot query over 92 chunks should not look up 92 times its columns' addresses, yet nothing may stay pinned for
+ever when memory is short.
+
+Idea: a `TableBinding` is the descriptor array (abi.CHUNK_*) of one table version and list of columns. Its chunks are
+loaded when a morsel first needs them and stay pinned. An execution holds a binding in one of two ways:
+
+    locked    every chunk it will run is resident: no Python per chunk at all; nothing of the binding can be evicted
+    guarded   each morsel enters and leaves its chunk; under memory pressure other chunks are let go (and loaded again
+              when needed), so that a table larger than the memory can be scanned
+
+Without a user, a binding is let go whole when memory is short, least recently used first.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+from itertools import count
+
+import numpy as np
+
+from zerodb.engine.memory import Memory
+from zerodb.engine.pool import Array, BufferPool, Entry, Loaded, out_of_memory
+from zerodb.engine.tables import Dictionary, TableVersion
+from zerodb_compiler.codegen import abi
+from zerodb_compiler.layout import CHUNK_ROWS, Encoding
+
+_clock: Iterator[int] = count()
+
+
+class TableBinding:
+    """The chunks of `version`, columns `ordinals`; `address` is the descriptor array's."""
+
+    def __init__(self, memory: Memory, pool: BufferPool, version: TableVersion, ordinals: tuple[int, ...]) -> None:
+        self._memory, self._pool = memory, pool
+        self.version, self.ordinals = version, ordinals
+        self.chunk_count = version.chunk_count
+        self.all_chunks = range(self.chunk_count)
+        self.users = 0
+        self.locked = 0
+        self.closed = False
+        self.last_used = next(_clock)
+        self.missing = self.chunk_count
+        self.resident: Array = np.zeros(self.chunk_count, dtype=np.bool_)
+        self._pins: list[list[Entry] | None] = [None] * self.chunk_count
+        self._busy = [0] * self.chunk_count
+        self._lock = threading.Lock()
+        self._stride = abi.CHUNK_HEADER + abi.CHUNK_COLUMN_BYTES * len(ordinals)
+        size = max(self._stride * self.chunk_count, 16)
+        self.address = memory.allocate(size)
+        if not self.address:
+            raise out_of_memory(memory)
+        memory.zero(self.address, size)
+        rows = np.asarray(version.chunk_rows, dtype=np.int32)
+        assert self.chunk_count == 0 or int(rows.max()) <= CHUNK_ROWS
+        table = self._descriptors()
+        table[:, abi.CHUNK_ROWS_FIELD >> 2] = rows
+        table[:, abi.CHUNK_INDEX_FIELD >> 2] = np.arange(self.chunk_count, dtype=np.int32)
+
+    def _descriptors(self) -> Array:
+        size = self._stride * self.chunk_count
+        table: Array = self._memory.array[self.address : self.address + size].view(np.int32)
+        return table.reshape(self.chunk_count, self._stride >> 2)
+
+    def enter(self, chunk: int) -> None:
+        """Makes the chunk resident and keeps it so until `leave`."""
+        with self._lock:
+            self._busy[chunk] += 1
+            if self._pins[chunk] is not None:
+                return
+        try:
+            entries = self._load(chunk)
+        except BaseException:
+            self.leave(chunk)
+            raise
+        with self._lock:
+            if self._pins[chunk] is None:
+                self._pins[chunk] = entries
+                self.resident[chunk] = True
+                self.missing -= 1
+                return
+        self._pool.unpin_all(entries)
+
+    def leave(self, chunk: int) -> None:
+        with self._lock:
+            self._busy[chunk] -= 1
+
+    def _load(self, chunk: int) -> list[Entry]:
+        """Pins all columns of the chunk and writes its descriptor. (A thread doing the same writes the same.)"""
+        version, words = self.version, self._memory.words
+        base = (self.address + chunk * self._stride) >> 2
+        ones = self._memory.ones
+        entries: list[Entry] = []
+        try:
+            if version.layout.has_deletes:
+                mask = version.visibility(chunk)
+                address = ones
+                if mask is not None:
+                    entries.append(self._pool.pin(("visibility", mask[0]), partial(Loaded, mask[1])))
+                    address = entries[-1].data
+                words[base + (abi.CHUNK_VISIBILITY_FIELD >> 2)] = address
+            slot = base + (abi.CHUNK_HEADER >> 2)
+            for ordinal in self.ordinals:
+                key = version.chunk_key(chunk, ordinal)
+                entry = self._pool.pin(key, partial(version.load, chunk, ordinal))
+                entries.append(entry)
+                words[slot] = entry.data
+                words[slot + 1] = (entry.validity or ones) if version.layout.columns[ordinal].has_nulls else 0
+                slot += 2
+        except BaseException:
+            self._pool.unpin_all(entries)
+            raise
+        return entries
+
+    def lock(self, chunks: Array | range) -> bool:
+        """Holds the binding locked if all `chunks` are resident; says whether it did."""
+        with self._lock:
+            if self.missing and not (len(chunks) == 0 or bool(self.resident[np.asarray(chunks)].all())):
+                return False
+            self.locked += 1
+            return True
+
+    def unlock(self) -> None:
+        with self._lock:
+            self.locked -= 1
+
+    def release(self) -> bool:
+        """Unpins the chunks that no morsel reads now, unless the binding is locked; says whether there were any."""
+        with self._lock:
+            if self.locked:
+                return False
+            loose = [i for i, pins in enumerate(self._pins) if pins is not None and not self._busy[i]]
+            for chunk in loose:
+                entries = self._pins[chunk]
+                assert entries is not None
+                self._pins[chunk] = None
+                self._pool.unpin_all(entries)
+            self.resident[loose] = False
+            self.missing += len(loose)
+            return bool(loose)
+
+    def close(self) -> None:
+        assert not self.users
+        if not self.closed:
+            self.release()
+            self.closed = True
+            self._memory.free(self.address)
+
+
+class DictionaryBinding:
+    """A column's dictionary in linear memory."""
+
+    def __init__(self, pool: BufferPool, table_id: int, ordinal: int, dictionary: Dictionary) -> None:
+        self._pool = pool
+        self.dictionary, self.size = dictionary, dictionary.size
+        self.users = 0
+        self.closed = False
+        self.last_used = next(_clock)
+        self._entry = pool.pin(("dictionary", table_id, ordinal, self.size, id(self)), self._load)
+        self.address = self._entry.data
+
+    def _load(self) -> Loaded:
+        offsets, text = self.dictionary.strings_as_buffers()
+        return Loaded(offsets[: self.size + 1], None, text)
+
+    def close(self) -> None:
+        assert not self.users
+        if not self.closed:
+            self.closed = True
+            self._pool.unpin(self._entry)
+
+
+class Bindings:
+    """All bindings of an engine, found by (table, columns); a new version of the table replaces the old binding."""
+
+    def __init__(self, memory: Memory, pool: BufferPool) -> None:
+        self._memory, self._pool = memory, pool
+        self._lock = threading.RLock()
+        self._tables: dict[tuple[int, tuple[int, ...]], TableBinding] = {}
+        self._dictionaries: dict[tuple[int, int], DictionaryBinding] = {}
+        # Replaced while in use; closed by the last user.
+        self._retired: set[TableBinding | DictionaryBinding] = set()
+
+    def table(self, version: TableVersion, ordinals: tuple[int, ...]) -> TableBinding:
+        """The binding, with one user more."""
+        key = (version.id, ordinals)
+        with self._lock:
+            found = self._tables.get(key)
+            if found is not None and found.version is version and not found.closed:
+                found.users += 1
+                return found
+        made = TableBinding(self._memory, self._pool, version, ordinals)
+        with self._lock:
+            made.users += 1
+            old = self._tables.get(key)
+            self._tables[key] = made
+            if old is not None:
+                self._retire(old)
+        return made
+
+    def dictionary(self, version: TableVersion, ordinal: int) -> DictionaryBinding:
+        """The dictionary's binding, with one user more."""
+        key, dictionary = (version.id, ordinal), version.dictionaries[ordinal]
+        with self._lock:
+            found = self._dictionaries.get(key)
+            if found is not None and found.dictionary is dictionary and found.size == dictionary.size:
+                found.users += 1
+                return found
+        made = DictionaryBinding(self._pool, version.id, ordinal, dictionary)
+        with self._lock:
+            made.users += 1
+            old = self._dictionaries.get(key)
+            self._dictionaries[key] = made
+            if old is not None:
+                self._retire(old)
+        return made
+
+    def use(self, bindings: tuple[TableBinding | DictionaryBinding, ...]) -> bool:
+        """One user more for each, unless one of them has been closed."""
+        with self._lock:
+            for binding in bindings:
+                if binding.closed:
+                    return False
+            for binding in bindings:
+                binding.users += 1
+            return True
+
+    def leave(self, bindings: tuple[TableBinding | DictionaryBinding, ...]) -> None:
+        with self._lock:
+            for binding in bindings:
+                binding.users -= 1
+                binding.last_used = next(_clock)
+                if not binding.users and binding in self._retired:
+                    self._retired.discard(binding)
+                    binding.close()
+
+    def _retire(self, binding: TableBinding | DictionaryBinding) -> None:
+        if binding.users:
+            self._retired.add(binding)
+        else:
+            binding.close()
+
+    def release_oldest(self) -> bool:
+        """Closes the binding that has been without a user for longest, else lets loose chunks of a guarded one go."""
+        with self._lock:
+            tables = [(b.last_used, key, self._tables) for key, b in self._tables.items() if not b.users]
+            others = [(b.last_used, key, self._dictionaries) for key, b in self._dictionaries.items() if not b.users]
+            idle = sorted([*tables, *others], key=lambda item: item[0])  # type: ignore[list-item,arg-type]
+            if idle:
+                _, key, owner = idle[0]
+                owner.pop(key).close()  # type: ignore[call-overload]
+                return True
+            guarded = [*self._tables.values(), *(b for b in self._retired if isinstance(b, TableBinding))]
+            return any([binding.release() for binding in guarded])
+
+    def close(self) -> None:
+        with self._lock:
+            for binding in (*self._tables.values(), *self._dictionaries.values()):
+                binding.close()
+            self._tables.clear()
+            self._dictionaries.clear()

@@ -1,0 +1,358 @@
+"""The engine: compiles programs to machine code and executes them over snapshots.
+
+    engine = Engine(memory_limit=1 << 30, threads=2)
+    compiled = engine.compile(program, key)                      # Winch code now, Cranelift's behind
+    execution = engine.execute(compiled, snapshot, [24, "AIR"])
+    execution.rows()  |  execution.arrow()  |  execution.batches()
+    engine.close()
+
+One Engine is one linear memory with its buffer pool; several in one process do not know of each other. All methods are
+thread-safe: threads may execute at the same time, also the same program.
+
+Interruption. Measured on a tight scan loop (SIMD sum over 16 KiB resident blocks, this is the worst case): see
+`EPOCHS_MEASURED` in tests/engine/measure.py for how. Epoch checks cost more than 3 % there, so epochs are off, and
+generated code looks at the query block's interrupt flag at block borders.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from _queue import SimpleQueue
+from collections import OrderedDict, deque
+from collections.abc import Hashable, Sequence
+
+import pyarrow as pa
+import wasmtime
+
+from zerodb.engine.alarms import Alarms
+from zerodb.engine.bindings import Bindings
+from zerodb.engine.cache import BlobStore, ModuleCache
+from zerodb.engine.frame import Frame, Value, WorkerState
+from zerodb.engine.memory import Memory, default_memory_limit
+from zerodb.engine.pool import BufferPool
+from zerodb.engine.program import CompiledProgram
+from zerodb.engine.result import ResultBatch, Row, arrow_batch
+from zerodb.engine.scheduler import MIN_PARALLEL_MORSELS, PipelineStatistics, Run, WorkerThreads
+from zerodb.engine.tables import Snapshot
+from zerodb.engine.tiers import Callback, Tier, check_wasmtime, new_engine
+from zerodb_compiler.codegen.program import MorselSource, Program
+from zerodb_compiler.errors import DatabaseError, InterfaceError, OperationalError, error_for
+
+# Frames that wait for their next execution, over all statements; a frame holds about 0.3 to 1 MiB a worker.
+MAX_IDLE_FRAMES = 64
+
+
+class Execution:
+    """The result of a finished execution."""
+
+    __slots__ = ("_batches", "_compiled", "statistics")
+
+    def __init__(
+        self, compiled: CompiledProgram, batches: list[ResultBatch], statistics: list[PipelineStatistics]
+    ) -> None:
+        self._compiled, self._batches, self.statistics = compiled, batches, statistics
+
+    def batches(self) -> list[ResultBatch]:
+        return self._batches
+
+    @property
+    def row_count(self) -> int:
+        return sum(batch.rows for batch in self._batches)
+
+    @property
+    def schema(self) -> pa.Schema:
+        return self._compiled.schema
+
+    def rows(self) -> list[Row]:
+        decode = self._compiled.decoder.rows
+        if len(self._batches) == 1:
+            return decode(self._batches[0])
+        return [row for batch in self._batches for row in decode(batch)]
+
+    def arrow_batches(self) -> list[pa.RecordBatch]:
+        compiled = self._compiled
+        return [arrow_batch(batch, compiled.program.output, compiled.schema) for batch in self._batches]
+
+    def arrow(self) -> pa.Table:
+        return pa.Table.from_batches(self.arrow_batches(), schema=self._compiled.schema)
+
+
+class Engine:
+    """`memory_limit` in bytes (default: half the RAM, at most 3.5 GiB); `threads` workers (default: the processors);
+    `blobs` and `secret` let machine code be kept in the database (cache.py); `tiers` may name one tier only."""
+
+    def __init__(
+        self,
+        memory_limit: int | None = None,
+        threads: int | None = None,
+        *,
+        blobs: BlobStore | None = None,
+        secret: bytes | None = None,
+        tiers: Sequence[Tier] = (Tier.WINCH, Tier.CRANELIFT),
+    ) -> None:
+        check_wasmtime()
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self._engines = {tier: new_engine(tier) for tier in sorted(tiers)}
+        self.memory = Memory(list(self._engines.values()), memory_limit or default_memory_limit())
+        self.pool = BufferPool(self.memory)
+        self.bindings = Bindings(self.memory, self.pool)
+        self.memory.reclaim = self._reclaim
+        self.cache = ModuleCache(blobs, secret)
+        self._allocate = Callback(self._allocate_for_worker)
+        self._owners: dict[int, WorkerState] = {}
+        self._lock = threading.Lock()
+        self._running: set[Run] = set()
+        self._no_run = threading.Condition(self._lock)
+        self._idle_frames: OrderedDict[Frame, None] = OrderedDict()
+        self._garbage: deque[Frame] = deque()
+        self._workers: WorkerThreads | None = None
+        self._compiler: threading.Thread | None = None
+        self._to_optimize: SimpleQueue[CompiledProgram | None] = SimpleQueue()
+        self._alarms = Alarms()
+        self._closed = False
+
+    # --- compiling ------------------------------------------------------------------------------------------------
+
+    def cached(self, key: Hashable) -> CompiledProgram | None:
+        """The program compiled under this key earlier, if it is still in memory: no need to generate it again."""
+        return self.cache.get(key)
+
+    def compile(self, program: Program, key: Hashable | None = None) -> CompiledProgram:
+        """Ready to execute on return; faster code takes over when the background compilation has finished."""
+        if key is not None and (found := self.cache.get(key)) is not None:
+            return found
+        self._check_open()
+        compiled = CompiledProgram(program, self._engines, self.memory, self._allocate, self._garbage)
+        best = max(self._engines)
+        if not self._load(compiled, best):
+            quick = min(self._engines)
+            if quick is not best and not self._load(compiled, quick):
+                self._compile(compiled, quick)
+            if quick is best:
+                self._compile(compiled, best)
+            else:
+                self._optimize_later(compiled)
+        return compiled if key is None else self.cache.put(key, compiled)
+
+    def _load(self, compiled: CompiledProgram, tier: Tier) -> bool:
+        began = time.perf_counter()
+        module = self.cache.load(self._engines[tier], compiled.program.wasm, tier)
+        if module is None:
+            return False
+        compiled.statistics.seconds[tier] = time.perf_counter() - began
+        compiled.statistics.from_cache.add(tier)
+        compiled.add_module(tier, module)
+        return True
+
+    def _compile(self, compiled: CompiledProgram, tier: Tier) -> None:
+        began = time.perf_counter()
+        try:
+            module = wasmtime.Module(self._engines[tier], compiled.program.wasm)
+        except wasmtime.WasmtimeError as error:
+            raise error_for("XX000", f"generated code does not compile ({tier.name.lower()}): {error}") from None
+        compiled.statistics.seconds[tier] = time.perf_counter() - began
+        compiled.add_module(tier, module)
+        self.cache.store(module, compiled.program.wasm, tier)
+
+    def _optimize_later(self, compiled: CompiledProgram) -> None:
+        self._to_optimize.put(compiled)
+        with self._lock:
+            if self._compiler is None and not self._closed:
+                self._compiler = threading.Thread(target=self._optimize, name="zerodb-compiler", daemon=True)
+                self._compiler.start()
+
+    def _optimize(self) -> None:
+        while (compiled := self._to_optimize.get()) is not None:
+            try:
+                if not self._closed:
+                    self._compile(compiled, Tier.CRANELIFT)
+            except Exception as error:  # the quick code stays in use, EXPLAIN says why
+                compiled.give_up_optimizing(error)
+            del compiled
+
+    # --- executing ------------------------------------------------------------------------------------------------
+
+    def execute(
+        self,
+        compiled: CompiledProgram,
+        snapshot: Snapshot,
+        parameters: Sequence[Value] = (),
+        *,
+        timeout: float | None = None,
+        threads: int | None = None,
+    ) -> Execution:
+        """Runs the program to its end. `parameters` are canonical values by index; `timeout` is in seconds.
+
+        Raises what the program's error sites say (class 22 and so on), 57014 when interrupted or timed out, 53200 when
+        the memory limit is too small, 54001 for a full stack."""
+        while self._garbage:
+            self._close_frame(self._garbage.popleft())
+        workers = self._workers_for(compiled.program, snapshot, threads)
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            return self._execute(compiled, snapshot, parameters, deadline, workers, guarded=False)
+        except _TryGuardedError:
+            pass
+        # The columns that the query kept resident left too little for its workspace: let them come and go.
+        return self._execute(compiled, snapshot, parameters, deadline, workers, guarded=True)
+
+    def _execute(
+        self,
+        compiled: CompiledProgram,
+        snapshot: Snapshot,
+        parameters: Sequence[Value],
+        deadline: float | None,
+        workers: int,
+        guarded: bool,
+    ) -> Execution:
+        frame = self._take_frame(compiled, snapshot, workers)
+        run = Run(compiled, frame, parameters, self.memory, self._workers if workers > 1 else None, guarded)
+        alarm = None
+        try:
+            with self._lock:
+                self._check_open()
+                self._running.add(run)
+            if deadline is not None:
+                reason = error_for("57014", "the statement was cancelled: it ran longer than its timeout")
+                alarm = self._alarms.set(deadline, lambda: self._stop(run, reason))
+            batches = run.run()
+        except OperationalError as error:
+            if error.sqlstate == "53200" and run.was_locked and not guarded:
+                raise _TryGuardedError from None
+            raise
+        finally:
+            if alarm is not None:
+                alarm.cancel()
+            with self._lock:
+                self._running.discard(run)
+                if self._closed:
+                    self._no_run.notify_all()
+            frame.finish()
+            self._give_back(compiled, frame)
+        return Execution(compiled, batches, run.statistics)
+
+    def _workers_for(self, program: Program, snapshot: Snapshot, threads: int | None) -> int:
+        workers = min(threads or self.threads, self.threads)
+        if workers <= 1:
+            return 1
+        tables = snapshot.tables
+        if all(tables[scan.table_name].chunk_count < MIN_PARALLEL_MORSELS for scan in program.scans) and not any(
+            pipeline.source is MorselSource.COUNTER and not program.scans for pipeline in program.pipelines
+        ):
+            return 1
+        if self._workers is None:
+            with self._lock:
+                if self._workers is None:
+                    self._workers = WorkerThreads(self.threads - 1)
+        return workers
+
+    def _take_frame(self, compiled: CompiledProgram, snapshot: Snapshot, workers: int) -> Frame:
+        home = compiled.frames.setdefault(workers, [])
+        while True:
+            with self._lock:
+                if not home:
+                    break
+                frame = home.pop()
+                self._idle_frames.pop(frame, None)
+            if frame.fits(snapshot):
+                return frame
+            self._close_frame(frame)
+        self._check_open()
+        frame = Frame(compiled.program, self.memory, self.bindings, snapshot, workers)
+        for worker in frame.workers:
+            worker.frame = frame
+            self._owners[worker.address] = worker
+        return frame
+
+    def _give_back(self, compiled: CompiledProgram, frame: Frame) -> None:
+        oldest = None
+        with self._lock:
+            frame.home = compiled.frames[len(frame.workers)]
+            frame.home.append(frame)
+            self._idle_frames[frame] = None
+            if len(self._idle_frames) > MAX_IDLE_FRAMES:
+                oldest = self._pop_idle_frame()
+        if oldest is not None:
+            self._close_frame(oldest)
+
+    def _pop_idle_frame(self) -> Frame | None:
+        if not self._idle_frames:
+            return None
+        frame, _ = self._idle_frames.popitem(last=False)
+        frame.home.remove(frame)
+        return frame
+
+    def _close_frame(self, frame: Frame) -> None:
+        with self._lock:
+            self._idle_frames.pop(frame, None)
+        if self._owners.get(frame.workers[0].address) is frame.workers[0]:
+            for worker in frame.workers:
+                del self._owners[worker.address]
+            frame.close()
+
+    # --- memory ---------------------------------------------------------------------------------------------------
+
+    def _allocate_for_worker(self, address: int, size: int, kind: int) -> int:
+        worker = self._owners[address & 0xFFFFFFFF]
+        try:
+            assert worker.frame is not None
+            return worker.frame.allocate(worker, size & 0xFFFFFFFF, kind)
+        except BaseException as failure:
+            worker.failure = failure
+            return 0
+
+    def _reclaim(self, wanted: int) -> bool:
+        """Makes room: columns that nobody reads, then idle frames, then bindings without a user, then what guarded
+        executions can do without."""
+        if self.pool.reclaim(wanted):
+            return True
+        with self._lock:
+            frame = self._pop_idle_frame()
+        if frame is not None:
+            self._close_frame(frame)
+            return True
+        return self.bindings.release_oldest()
+
+    # --- stopping -------------------------------------------------------------------------------------------------
+
+    def interrupt(self) -> None:
+        """Ends every execution that runs now with 57014; thread-safe, returns at once."""
+        with self._lock:
+            for run in self._running:
+                run.stop(error_for("57014", "the statement was interrupted"))
+
+    def _stop(self, run: Run, reason: DatabaseError) -> None:
+        with self._lock:
+            if run in self._running:
+                run.stop(reason)
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the database is closed", sqlstate="08003")
+
+    def close(self) -> None:
+        """Ends what runs (57P01), stops all threads and frees all memory. Executions' results stay valid."""
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            for run in self._running:
+                run.stop(error_for("57P01", "the database was closed"))
+            while self._running:
+                self._no_run.wait()
+        if self._compiler is not None:
+            self._to_optimize.put(None)
+            self._compiler.join()
+        if self._workers is not None:
+            self._workers.close()
+        self._alarms.close()
+        self.cache.clear()
+        self._idle_frames.clear()
+        self._owners.clear()
+        self.memory.close()
+
+
+class _TryGuardedError(Exception):
+    """Out of memory while chunks were locked: the execution is worth another try with guarded bindings."""

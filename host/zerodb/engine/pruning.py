@@ -1,0 +1,54 @@
+"""Zone maps: which chunks of a scan can have a row at all. Vectorised over the chunks.
+
+A chunk is left out if its least and greatest value *contradict* the predicate; a comparison with NaN contradicts
+nothing, so floating-point zone maps stay safe."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from zerodb.engine.pool import Array
+from zerodb.engine.tables import TableVersion
+from zerodb_compiler.codegen.program import ZonePredicate
+
+_NOTHING: Array = np.zeros(0, dtype=np.int64)
+
+
+def surviving_chunks(
+    version: TableVersion, predicates: Sequence[ZonePredicate], parameters: Sequence[object]
+) -> Array | None:
+    """Numbers of the chunks that may have rows, ascending; None for all of them."""
+    excluded: Array | None = None
+    for predicate in predicates:
+        operator = predicate.operator
+        if operator == "is_null":
+            continue  # zone maps do not say whether a chunk without has_value is empty of NULLs
+        operand = predicate.constant if predicate.parameter is None else parameters[predicate.parameter]
+        if operand is None and operator != "is_not_null":
+            return _NOTHING
+        zones = version.zone_map(predicate.ordinal)
+        if zones is None:
+            continue
+        low, high = zones.low, zones.high
+        match operator:
+            case "is_not_null":
+                contradicted = None
+            case "eq":
+                contradicted = (low > operand) | (high < operand)
+            case "lt":
+                contradicted = low >= operand
+            case "le":
+                contradicted = low > operand
+            case "gt":
+                contradicted = high <= operand
+            case "ge":
+                contradicted = high < operand
+            case _:
+                raise AssertionError(f"unknown zone predicate {operator}")
+        contradicted = ~zones.has_value if contradicted is None else contradicted | ~zones.has_value
+        excluded = contradicted if excluded is None else excluded | contradicted
+    if excluded is None:
+        return None
+    return np.flatnonzero(~excluded)

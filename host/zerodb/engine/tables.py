@@ -1,0 +1,53 @@
+"""What the engine needs of the storage: one immutable version of each table, as chunks.
+
+`zerodb_storage` provides it; so does anything else that can hand over chunks (virtual tables, Arrow data)."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from typing import Any, Protocol
+
+import numpy as np
+
+from zerodb.engine.pool import ColumnData
+from zerodb_compiler.layout import TableLayout
+
+
+class ZoneMap(Protocol):
+    """Least and greatest value per chunk; where `has_value` is false the chunk has only NULLs."""
+
+    @property
+    def low(self) -> np.ndarray[Any, Any]: ...
+    @property
+    def high(self) -> np.ndarray[Any, Any]: ...
+    @property
+    def has_value(self) -> np.ndarray[Any, Any]: ...
+
+
+class Dictionary(Protocol):
+    @property
+    def size(self) -> int: ...
+    def code_of(self, text: str) -> int | None: ...
+    def strings_as_buffers(self) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]: ...
+
+
+class TableVersion(Protocol):
+    @property
+    def id(self) -> int: ...
+    @property
+    def layout(self) -> TableLayout: ...
+    @property
+    def dictionaries(self) -> Mapping[int, Dictionary]: ...
+    @property
+    def chunk_count(self) -> int: ...
+    @property
+    def chunk_rows(self) -> np.ndarray[Any, Any]: ...
+    def zone_map(self, column: int) -> ZoneMap | None: ...
+    def chunk_key(self, chunk: int, column: int) -> Hashable: ...
+    def load(self, chunk: int, column: int) -> ColumnData: ...
+    def visibility(self, chunk: int) -> tuple[Hashable, np.ndarray[Any, Any]] | None: ...
+
+
+class Snapshot(Protocol):
+    @property
+    def tables(self) -> Mapping[str, TableVersion]: ...

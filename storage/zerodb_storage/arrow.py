@@ -1,7 +1,7 @@
 """Arrow arrays to `Values` and back, vectorised.
 
-Canonical Arrow types: boolean bool, integers intN/uintN, hugeint decimal128(38, 0), numeric(p, s) decimal128(p, s), real
-and double float32/64, date date32, timestamp timestamp[us], text string. Any other type is cast by Arrow first; a
+Canonical Arrow types: boolean bool, integers intN/uintN, hugeint decimal128(38, 0), numeric(p, s) decimal128(p, s),
+real and double float32/64, date date32, timestamp timestamp[us], text string. Any other type is cast by Arrow first; a
 value that does not fit is a 22003 or 22P02 error.
 """
 
@@ -83,7 +83,11 @@ def from_arrow(array: pa.Array, type_: SqlType, column: str) -> Values:
     else:
         dtype = np.dtype(_NUMPY[type_.id])
         buffer = array.buffers()[1]
-        data = np.frombuffer(buffer, dtype, len(array), array.offset * dtype.itemsize) if len(array) else np.empty(0, dtype)
+        data = (
+            np.frombuffer(buffer, dtype, len(array), array.offset * dtype.itemsize)
+            if len(array)
+            else np.empty(0, dtype)
+        )
     if validity is not None:
         data = np.where(validity != 0, data, data.dtype.type(0))
     if type_.is_float:

@@ -35,7 +35,7 @@ def _scan(store: KeyValueStore, problems: list[str]) -> list[tuple[bytes, bytes]
         try:
             found += store.scan(*keys.space(letter))
         except DatabaseError as error:
-            problems.append(f"{keys.describe(letter) if letter in b'FS' else 'records ' + letter.decode()}: {error.message}")
+            problems.append(f"records {letter.decode()}: {error.message}")
     return found
 
 

@@ -64,9 +64,9 @@ class Database:
     def open(path: str | None, *, read_only: bool = False, synchronous: str = "full") -> Database:
         """Open or create the database in directory `path`, or one in memory if it is None.
 
-        `synchronous`: full (a commit is on disk when it returns), normal (it survives the process, not a power failure),
-        off (no log: a crash loses the last commits, never half of one). Errors: 58P01 no such place, XX001 not a zerodb or
-        damaged, 55006 in use by another process, 53100 disk full.
+        `synchronous`: full (a commit is on disk when it returns), normal (it survives the process, not a power
+        failure), off (no log: a crash loses the last commits, never half of one). Errors: 58P01 no such place, XX001
+        not a zerodb or damaged, 55006 in use by another process, 53100 disk full.
         """
         if synchronous not in SYNCHRONOUS:
             raise error_for("22023", f'synchronous must be one of {", ".join(SYNCHRONOUS)}, not "{synchronous}"')

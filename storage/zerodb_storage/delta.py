@@ -65,7 +65,8 @@ class _ColumnBuffer:
         data = _room(arrays.data, used + extra, count, _ROWS_MIN)
         validity, text = arrays.validity, arrays.text
         if values.form is Form.TEXT:
-            assert values.text is not None and text is not None
+            assert values.text is not None
+            assert text is not None
             text_used = int(data[used])
             text = _room(text, text_used, len(values.text), _TEXT_BYTES_MIN)
             text[text_used : text_used + len(values.text)] = values.text

@@ -1,8 +1,8 @@
 """Table-wide dictionaries of text columns that repeat: code <-> string, append-only.
 
-One `DictionaryStore` per column lives as long as the table; a `Dictionary` is the store as one table version sees it: the
-first `size` strings. Strings of a rolled-back transaction stay in the store beyond every visible size, or become unused
-entries; codes never change.
+One `DictionaryStore` per column lives as long as the table; a `Dictionary` is the store as one table version sees it:
+the first `size` strings. Strings of a rolled-back transaction stay in the store beyond every visible size, or become
+unused entries; codes never change.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def encode(values: Values, store: DictionaryStore) -> Values | None:
 
 
 def coded(indices: Array, strings: list[bytes], validity: Array | None, store: DictionaryStore) -> Values | None:
-    """CODES from indexes into distinct strings (any index under a NULL); None if the dictionary would outgrow its limit."""
+    """CODES from indexes into distinct strings (any index under a NULL); None if the dictionary would outgrow it."""
     codes = store.codes_for(strings)
     if codes is None:
         return None

@@ -31,18 +31,18 @@ _FACTOR_SAMPLE = 64
 _local = threading.local()
 
 
-def _compress(data: bytes | Array) -> bytes:
+def _compress(data: bytes) -> bytes:
     compressor = getattr(_local, "compressor", None)
     if compressor is None:
         compressor = _local.compressor = zstandard.ZstdCompressor(level=LEVEL, write_content_size=True)
-    return compressor.compress(data)  # type: ignore[no-any-return]
+    return compressor.compress(data)
 
 
 def _decompress(data: bytes | memoryview) -> bytes:
     decompressor = getattr(_local, "decompressor", None)
     if decompressor is None:
         decompressor = _local.decompressor = zstandard.ZstdDecompressor()
-    return decompressor.decompress(data)  # type: ignore[no-any-return]
+    return decompressor.decompress(data)
 
 
 def _transposed(data: Array, width: int) -> Array:

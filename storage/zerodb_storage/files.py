@@ -8,10 +8,13 @@ megabytes; a value further on that does not fit is an error with its line number
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -30,6 +33,8 @@ _CSV_BLOCK_BYTES = 4 << 20
 _SNIFF_BYTES = 64 << 10
 _DELIMITERS = ",;\t|"
 _DICTIONARY_BYTES_PER_ROW = 2.0
+# A quote behind an odd number of backslashes that does not end its field.
+_ESCAPED_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*\\"(?![,;|\t\r\n"]|\Z)')
 DEFAULT_NULLS = ("\\N", "")
 
 _FROM_ARROW: tuple[tuple[Callable[[pa.DataType], bool], SqlType], ...] = (
@@ -73,8 +78,8 @@ def schema_of(schema: pa.Schema) -> tuple[Column, ...]:
 
 @dataclass(frozen=True, slots=True)
 class CsvOptions:
-    """How to read a CSV file. None means: find out. `names` without `header` means that the file has none; `types` gives
-    SQL types by column name, `nulls` the fields that mean NULL (quoted or not)."""
+    """How to read a CSV file. None means: find out. `names` without `header` means that the file has none; `types`
+    gives SQL types by column name, `nulls` the unquoted fields that mean NULL (default: `\\N` and nothing at all)."""
 
     header: bool | None = None
     delimiter: str | None = None
@@ -222,7 +227,7 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
     """Open a CSV file; see `CsvOptions`."""
     sample = _sample(path)
     delimiter = options.delimiter or _delimiter(sample, options.quote)
-    escape = options.escape or ("\\" if '\\"' in sample and options.quote == '"' else None)
+    escape = options.escape or ("\\" if _ESCAPED_QUOTE.search(sample) and options.quote == '"' else None)
     rows = list(csv.reader(sample.splitlines(), delimiter=delimiter, quotechar=options.quote, escapechar=escape))
     rows = [row for row in rows if row]
     nulls = list(DEFAULT_NULLS if options.nulls is None else options.nulls)
@@ -235,14 +240,19 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
     )
     read = pa.csv.ReadOptions(column_names=names, skip_rows=1 if header else 0, block_size=_CSV_BLOCK_BYTES)
     given = {name: arrow.arrow_type(type_) for name, type_ in (options.types or {}).items()}
-    convert = pa.csv.ConvertOptions(null_values=nulls, strings_can_be_null=True, column_types=given)
+    convert = pa.csv.ConvertOptions(
+        null_values=nulls, strings_can_be_null=True, quoted_strings_can_be_null=False, column_types=given
+    )
     source = _CsvSource(path, delimiter, options.quote, escape, len(names), 1 if header else 0)
     try:
-        reader = pa.csv.open_csv(path, read_options=read, parse_options=parse, convert_options=convert)
+        reader = pa.csv.open_csv(
+            _csv_input(path, delimiter, escape, nulls), read_options=read, parse_options=parse, convert_options=convert
+        )
     except pa.ArrowException as error:
         raise source.error(error, nulls, given) from error
     columns = tuple(
-        Column(field.name, (options.types or {}).get(field.name) or sql_type(field.type, field.name)) for field in reader.schema
+        Column(field.name, (options.types or {}).get(field.name) or sql_type(field.type, field.name))
+        for field in reader.schema
     )
     found = {field.name: field.type for field in reader.schema}
 
@@ -253,6 +263,42 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
             raise source.error(error, nulls, found) from error
 
     return FileReader(reader.schema, columns, os.path.getsize(path), batches())
+
+
+def _csv_input(path: str, delimiter: str, escape: str | None, nulls: Sequence[str]) -> str | io.RawIOBase:
+    """The path, or a stream that protects NULL markers such as \\N from Arrow, which would take their escape away."""
+    marked = [null for null in nulls if escape and null.startswith(escape)]
+    return _EscapedNulls(path, delimiter, marked) if marked else path
+
+
+class _EscapedNulls(io.RawIOBase):
+    """A CSV file with the escape of unquoted NULL markers doubled, a block of whole lines at a time."""
+
+    def __init__(self, path: str, delimiter: str, marked: Sequence[str]) -> None:
+        super().__init__()
+        choice = b"|".join(re.escape(null.encode()) for null in marked)
+        edge = re.escape(delimiter.encode())
+        self._pattern = re.compile(b"(^|" + edge + b")(" + choice + b")(?=" + edge + rb"|\r?$)", re.MULTILINE)
+        self._escape = marked[0][:1].encode()
+        self._file = open(path, "rb")  # noqa: SIM115 - closed by close()
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        if not self._ready:
+            block = self._file.read(_CSV_BLOCK_BYTES)
+            block += self._file.readline()
+            self._ready = self._pattern.sub(lambda found: found[1] + self._escape + found[2], block)
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
 
 
 def _sample(path: str) -> str:
@@ -287,7 +333,7 @@ def _is_number(field: str) -> bool:
 
 
 def _has_header(rows: list[list[str]], nulls: list[str]) -> bool:
-    """A first line of distinct, non-numeric names over at least one column that is not such text, or over text columns in
+    """A first line of distinct, non-numeric names over at least one numeric column, or over text columns in
     which none of the names occurs and the names look like identifiers."""
     if not rows:
         return False
@@ -319,7 +365,7 @@ def _names(rows: list[list[str]], header: bool) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _CsvSource:
-    """What is needed to find the line of an error, which Arrow's reader does not tell: the file is read again, slowly."""
+    """What is needed to find the line of an error, which Arrow does not tell: the file is read again, slowly."""
 
     path: str
     delimiter: str
@@ -343,8 +389,8 @@ class _CsvSource:
                         return error_for("22P04", message)
                     for name, kind, field in zip(found, kinds, row, strict=False):
                         if field not in nulls and not _fits(field, kind):
-                            message = f'"{self.path}" line {at}, column "{name}": "{field[:60]}" is not a value of type {kind}'
-                            return error_for("22P02", message)
+                            place = f'"{self.path}" line {at}, column "{name}"'
+                            return error_for("22P02", f'{place}: "{field[:60]}" is not a value of type {kind}')
         except UnicodeDecodeError as problem:
             return error_for("22021", f'"{self.path}" is not UTF-8 (byte {problem.start} of a block: {problem.reason})')
         except csv.Error as problem:

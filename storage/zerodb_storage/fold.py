@@ -1,9 +1,9 @@
 """Folding the delta of a table into new segments.
 
 All visible rows of the delta, together with those of segments that are less than half full (small ones from earlier
-folds, and ones mostly deleted), are sorted by primary key, cut into segments and encoded. Deletions in the segments that
-stay become persistent delete vectors. The result is a new table version and the pairs that make it durable; nothing is
-written here.
+folds, and ones mostly deleted), are sorted by primary key, cut into segments and encoded. Deletions in the segments
+that stay become persistent delete vectors. The result is a new table version and the pairs that make it durable;
+nothing is written here.
 """
 
 from __future__ import annotations

@@ -2,8 +2,9 @@
 
     reader (own thread) -> gather 1 Mi rows -> sort by primary key -> encode columns on a pool -> write (own thread)
 
-The delta is not involved. Every gathered batch is one atomic, durable commit; after a crash the table has a whole number
-of them. Reading, encoding and writing of three consecutive batches overlap; zstd, numpy and Arrow release the GIL.
+The delta is not involved. Every gathered batch is one atomic, durable commit; after a crash the table has a whole
+number of them. Reading, encoding and writing of three consecutive batches overlap; zstd, numpy and Arrow release the
+GIL.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from types import MappingProxyType
+from typing import TypeAlias
 
 import pyarrow as pa
 
@@ -51,9 +53,9 @@ def import_batches(
 ) -> int:
     """Append all rows of `reader` to a table; returns how many.
 
-    `create` makes the table if it does not exist, with `columns` or those of the reader's schema. Columns are matched by
-    position. `progress(rows, bytes)` is called after every commit with the totals so far. Errors: 42P01 no such table,
-    23502 NULL in a NOT NULL column, 23505 a primary key that exists already; batches before the error stay.
+    `create` makes the table if it does not exist, with `columns` or those of the reader's schema. Columns are matched
+    by position. `progress(rows, bytes)` is called after every commit with the totals so far. Errors: 42P01 no such
+    table, 23502 NULL in a NOT NULL column, 23505 a primary key that exists already; batches before the error stay.
     """
     with database.begin() as transaction:
         if create and table not in transaction.tables:
@@ -76,7 +78,12 @@ class _Import:
     """One running import: `version` is the table with all batches handed to the writer so far."""
 
     def __init__(
-        self, database: Database, transaction: WriteTransaction, version: TableVersion, progress: Progress | None, threads: int
+        self,
+        database: Database,
+        transaction: WriteTransaction,
+        version: TableVersion,
+        progress: Progress | None,
+        threads: int,
     ) -> None:
         self._database = database
         self._transaction = transaction
@@ -121,7 +128,8 @@ class _Import:
         sources = list(encoders.map(_one_array, batch.columns))
         order = None
         if version.primary_key:
-            whole = [arrow.from_arrow(sources[c], version.columns[c].type, version.columns[c].name) for c in version.primary_key]
+            declared = [(number, version.columns[number]) for number in version.primary_key]
+            whole = [arrow.from_arrow(sources[number], key.type, key.name) for number, key in declared]
             order = unique.checked_order(version, whole)
             if order is not None:
                 rows = pa.array(order)
@@ -147,7 +155,7 @@ class _Import:
         return folded
 
 
-Source = pa.Array | Values  # a text column with a dictionary is CODES for the whole batch already
+Source: TypeAlias = pa.Array | Values  # a text column with a dictionary is CODES for the whole batch already
 
 
 def _canonical(version: TableVersion, source: Source, column: int, begin: int) -> Values:

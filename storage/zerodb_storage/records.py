@@ -1,6 +1,6 @@
 """Framing of everything stored: a checksum over key and content, so that flipped, torn and misplaced values are found.
 
-    sealed value = CRC-32 of (key + content), 4 bytes, little endian | content
+sealed value = CRC-32 of (key + content), 4 bytes, little endian | content
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import struct
 import zlib
 from typing import Any
 
-import msgpack  # type: ignore[import-untyped]
+import msgpack
 
 from zerodb_compiler.errors import InternalError
 from zerodb_storage import keys

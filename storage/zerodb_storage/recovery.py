@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -132,7 +133,7 @@ def _recover_dictionaries(store: Reader, table_id: int, state: TableState) -> di
             raise records.damaged(key, str(error)) from error
         assert values.text is not None
         joined, offsets = values.text.tobytes(), values.data.tolist()
-        strings.append([joined[a:b] for a, b in zip(offsets, offsets[1:], strict=False)])
+        strings.append([joined[a:b] for a, b in itertools.pairwise(offsets)])
     for column, strings in stores.items():
         state.stored_strings[column] = strings.size
     return {column: Dictionary(strings, strings.size) for column, strings in stores.items()}

@@ -1,4 +1,4 @@
-"""Segments: up to 65,536 rows whose columns are stored as one encoded value each, and a header that says what is in them.
+"""Segments: up to 65,536 rows whose columns are stored as one encoded value each, and a header of what is in them.
 
 A `Segment` object stands for the stored segment as long as any table version refers to it; that is how dropped segments
 are known to be unused. A `SegmentSet` is the segments of a table version with the facts derived from all of them.

@@ -27,7 +27,8 @@ def _hashed(words: Array) -> Array:
     mixed = (words ^ (words >> np.uint64(32))) * _MULTIPLIER
     mixed ^= mixed >> np.uint64(29)
     mixed *= _MULTIPLIER_2
-    return (mixed >> np.uint64(32)).astype(np.uint32)
+    hashes: Array = (mixed >> np.uint64(32)).astype(np.uint32)
+    return hashes
 
 
 def _text_words(values: Values) -> Array:
@@ -43,7 +44,8 @@ def _text_words(values: Values) -> Array:
     for at in (starts, (starts + last) >> 1, last):
         window = windows[at].view(np.uint64).reshape(-1)
         short = np.minimum(ends - at, 8).astype(np.uint64)
-        keep = np.where(short >= 8, ~np.uint64(0), (np.uint64(1) << (short * np.uint64(8) % np.uint64(64))) - np.uint64(1))
+        low_bytes = (np.uint64(1) << (short * np.uint64(8) % np.uint64(64))) - np.uint64(1)
+        keep = np.where(short >= 8, ~np.uint64(0), low_bytes)
         digest = (digest ^ (window & keep)) * _MULTIPLIER
         digest ^= digest >> np.uint64(31)
     return digest

@@ -1,7 +1,7 @@
 """`TableVersion`: one table as one snapshot sees it, and how its chunks are read in the table's layout.
 
-Chunks are the segments in order, then the chunks of the delta. Row id = chunk index * 65,536 + row in the chunk; row ids
-are stable until the table's delta is folded into segments.
+Chunks are the segments in order, then the chunks of the delta. Row id = chunk index * 65,536 + row in the chunk; row
+ids are stable until the table's delta is folded into segments.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ _mask_serials = itertools.count(1)
 class ChunkColumn:
     """A column of a chunk in the table's layout.
 
-    INT and FLOAT: n items of the layout's width (width 16: 2n int64, low half first); DICTIONARY: n unsigned codes; TEXT:
-    n + 1 uint32 offsets from 0 and `text_bytes`. `validity`: n bytes, or None when no value of the chunk is NULL.
+    INT and FLOAT: n items of the layout's width (width 16: 2n int64, low half first); DICTIONARY: n unsigned codes;
+    TEXT: n + 1 uint32 offsets from 0 and `text_bytes`. `validity`: n bytes, or None when no value of the chunk is NULL.
     """
 
     data: Array
@@ -52,8 +52,8 @@ class ChunkColumn:
 class ZoneMap:
     """Per chunk the least and greatest value, int64 (saturated at its ends for wider values) or float64.
 
-    A chunk can hold a value v only if `has_value` and low <= v <= high; where a chunk has a NaN, `high` is NaN, so skip on
-    `high < v`, never on `not high >= v`. Deleted rows count.
+    A chunk can hold a value v only if `has_value` and low <= v <= high; where a chunk has a NaN, `high` is NaN, so skip
+    on `high < v`, never on `not high >= v`. Deleted rows count.
     """
 
     low: Array
@@ -162,7 +162,8 @@ class TableVersion:
     @cached_property
     def statistics(self) -> TableStatistics:
         rows = self.row_count
-        return TableStatistics(rows, tuple(self._column_statistics(column, rows) for column in range(len(self.columns))))
+        columns = tuple(self._column_statistics(column, rows) for column in range(len(self.columns)))
+        return TableStatistics(rows, columns)
 
     def _column_statistics(self, column: int, rows: int) -> ColumnStatistics:
         facts = self.facts[column]
@@ -211,8 +212,8 @@ class TableVersion:
         return "delta", delta_chunk.serial, column, layout.encoding, layout.width, delta_chunk.rows
 
     def growth_key(self, chunk: int, column: int) -> tuple[Hashable, int] | None:
-        """(identity, rows) of a delta chunk: of two loads with equal identity the shorter is a prefix of the longer, so the
-        missing rows can be had by `load(chunk, column, start)`. None for segments, which do not grow."""
+        """(identity, rows) of a delta chunk: of two loads with equal identity the shorter is a prefix of the longer, so
+        the missing rows can be had by `load(chunk, column, start)`. None for segments, which do not grow."""
         if chunk < len(self.segment_set.segments):
             return None
         layout = self.layout.columns[column]
@@ -236,7 +237,7 @@ class TableVersion:
                 return ChunkColumn(np.ascontiguousarray(widen(values).data).reshape(-1), values.validity, None)
             case Encoding.INT | Encoding.FLOAT | Encoding.DICTIONARY:
                 kind = {Encoding.INT: "i", Encoding.FLOAT: "f", Encoding.DICTIONARY: "u"}[layout.encoding]
-                assert values.form is not Form.TEXT and values.form is not Form.WIDE
+                assert values.form not in (Form.TEXT, Form.WIDE)
                 return ChunkColumn(values.data.astype(f"{kind}{layout.width}"), values.validity, None)
             case Encoding.TEXT:
                 plain = self.as_text(values, column)
@@ -275,7 +276,8 @@ class TableVersion:
         for begin, end in zip(starts, [*starts[1:], len(row_ids)], strict=True):
             chunk = int(chunks[begin])
             rows = row_ids[begin:end] - chunk * CHUNK_ROWS
-            assert 0 <= chunk < self.chunk_count and int(rows[-1]) < int(self.chunk_rows[chunk]), "no such row"
+            assert 0 <= chunk < self.chunk_count, "no such chunk"
+            assert int(rows[-1]) < int(self.chunk_rows[chunk]), "no such row"
             old = masks.get(chunk)
             known = self.visibility(chunk)
             visible = np.ones(int(self.chunk_rows[chunk]), np.uint8) if known is None else known[1].copy()

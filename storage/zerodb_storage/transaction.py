@@ -111,8 +111,8 @@ class WriteTransaction:
         del self.tables[name]
 
     def append(self, table: str, batch: pa.RecordBatch | pa.Table, *, unique_key: bool = False) -> None:
-        """Append rows; columns by position, in table order. 23502 for a NULL in a NOT NULL column; with `unique_key` also
-        23505 for a primary key that exists already (in the batch or the table)."""
+        """Append rows; columns by position, in table order. 23502 for a NULL in a NOT NULL column; with `unique_key`
+        also 23505 for a primary key that exists already (in the batch or the table)."""
         self._check_open()
         version = self.table(table)
         if batch.num_columns != len(version.columns):
@@ -198,8 +198,8 @@ def check_not_null(version: TableVersion, batch: Sequence[Values]) -> None:
 
 
 def coded(version: TableVersion, batch: Sequence[Values]) -> tuple[TableVersion, list[Values]]:
-    """A batch with dictionary columns as CODES, and the version with their dictionaries grown; a column whose dictionary
-    would pass its limit is plain text from now on."""
+    """A batch with dictionary columns as CODES, and the version with their dictionaries grown; a column whose
+    dictionary would pass its limit is plain text from now on."""
     stored = list(batch)
     schema, dictionaries = version.schema, dict(version.dictionaries)
     for column, mode in enumerate(schema.text_modes):

@@ -1,7 +1,7 @@
 """Uniqueness of primary keys when rows come in bulk: within the batch, and against the rows that are there.
 
-Only chunks whose bounds of the first key column overlap the batch's are read, so appending beyond the greatest key costs
-nothing. Whole columns are compared, by Arrow's hash lookup or by sorting; no loop over rows.
+Only chunks whose bounds of the first key column overlap the batch's are read, so appending beyond the greatest key
+costs nothing. Whole columns are compared by sorting; no loop over rows.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def null_violation(version: TableVersion, column: int) -> DatabaseError:
 
 
 def checked_order(version: TableVersion, key_columns: Sequence[Values]) -> Array | None:
-    """The order that sorts rows by primary key (None if they are sorted); 23505 if a key occurs twice among them or is in
-    the table already. `key_columns`: the batch's key columns, text as TEXT."""
+    """The order that sorts rows by primary key (None if they are sorted); 23505 if a key occurs twice among them or
+    is in the table already. `key_columns`: the batch's key columns, text as TEXT."""
     for column, values in zip(version.primary_key, key_columns, strict=True):
         if values.validity is not None:
             raise null_violation(version, column)
@@ -76,5 +76,3 @@ def _check_chunk(version: TableVersion, key_columns: Sequence[Values], chunk: in
     duplicate = ordering.first_duplicate([key[order] for key in keys])
     if duplicate is not None:
         raise violation(version, key_columns, int(order[duplicate - 1]))  # stable: the batch's row comes first
-
-

@@ -119,7 +119,8 @@ def fits_int64(pairs: Array) -> bool:
 
 def as_binary(values: Values) -> pa.LargeBinaryArray:
     """TEXT as an Arrow array over the same memory; NULLs become empty strings."""
-    assert values.form is Form.TEXT and values.text is not None
+    assert values.form is Form.TEXT
+    assert values.text is not None
     offsets = np.ascontiguousarray(values.data, np.int64)
     text = np.ascontiguousarray(values.text)
     return pa.Array.from_buffers(pa.large_binary(), len(values), [None, pa.py_buffer(offsets), pa.py_buffer(text)])

@@ -121,7 +121,8 @@ class RocksSnapshot(_RocksReader):
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            return self._source[key]  # type: ignore[no-any-return]
+            value: bytes | None = self._source[key]
+            return value
         except KeyError:
             return None
         except Exception as error:
@@ -151,19 +152,21 @@ class RocksStore(_RocksReader):
     @staticmethod
     def _write_options(*, sync: bool, logged: bool) -> WriteOptions:
         options = WriteOptions()
-        options.sync = sync
-        options.disable_wal = not logged
+        # attributes, which the package's type stub declares as methods
+        setattr(options, "sync", sync)  # noqa: B010
+        setattr(options, "disable_wal", not logged)  # noqa: B010
         return options
 
     def get(self, key: bytes) -> bytes | None:
         try:
-            return self._database.get(key)  # type: ignore[no-any-return]
+            return self._database.get(key)
         except Exception as error:
             raise _translated(error, self.path) from error
 
     def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
         try:
-            return self._database.get(list(keys))  # type: ignore[no-any-return]
+            values: list[bytes | None] | None = self._database.get(list(keys))
+            return values or []
         except Exception as error:
             raise _translated(error, self.path) from error
 

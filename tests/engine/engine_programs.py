@@ -17,7 +17,7 @@ from zerodb_compiler.codegen.program import (
     Scan,
     ZonePredicate,
 )
-from zerodb_compiler.types import BIGINT, TEXT, SqlType
+from zerodb_compiler.types import BIGINT
 
 SCAN_SLOT = 16
 PARAMETER = 24
@@ -151,4 +151,3 @@ def single_program(body: str, errors: tuple[ErrorSite, ...] = (), **more: object
     return program(module(body), (pipeline("run", MorselSource.SINGLE),), errors=errors, **more)  # type: ignore[arg-type]
 
 
-__all__ = ["TEXT", "SqlType"]

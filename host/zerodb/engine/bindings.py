@@ -26,7 +26,7 @@ from zerodb.engine.memory import Memory
 from zerodb.engine.pool import Array, BufferPool, Entry, Loaded, out_of_memory
 from zerodb.engine.tables import Dictionary, TableVersion
 from zerodb_compiler.codegen import abi
-from zerodb_compiler.layout import CHUNK_ROWS, Encoding
+from zerodb_compiler.layout import CHUNK_ROWS
 
 _clock: Iterator[int] = count()
 
@@ -159,7 +159,7 @@ class DictionaryBinding:
         self.users = 0
         self.closed = False
         self.last_used = next(_clock)
-        self._entry = pool.pin(("dictionary", table_id, ordinal, self.size, id(self)), self._load)
+        self._entry = pool.pin(("dictionary", table_id, ordinal, next(_clock)), self._load)
         self.address = self._entry.data
 
     def _load(self) -> Loaded:
@@ -170,7 +170,7 @@ class DictionaryBinding:
         assert not self.users
         if not self.closed:
             self.closed = True
-            self._pool.unpin(self._entry)
+            self._pool.discard(self._entry)
 
 
 class Bindings:
@@ -206,7 +206,7 @@ class Bindings:
         key, dictionary = (version.id, ordinal), version.dictionaries[ordinal]
         with self._lock:
             found = self._dictionaries.get(key)
-            if found is not None and found.dictionary is dictionary and found.size == dictionary.size:
+            if found is not None and found.dictionary == dictionary and found.size == dictionary.size:
                 found.users += 1
                 return found
         made = DictionaryBinding(self._pool, version.id, ordinal, dictionary)
@@ -255,6 +255,14 @@ class Bindings:
                 return True
             guarded = [*self._tables.values(), *(b for b in self._retired if isinstance(b, TableBinding))]
             return any([binding.release() for binding in guarded])
+
+    def forget(self, table_id: int) -> None:
+        """Lets a dropped table's versions go (an execution that still reads it keeps its own until it ends)."""
+        with self._lock:
+            for key in [key for key in self._tables if key[0] == table_id]:
+                self._retire(self._tables.pop(key))
+            for column in [column for column in self._dictionaries if column[0] == table_id]:
+                self._retire(self._dictionaries.pop(column))
 
     def close(self) -> None:
         with self._lock:

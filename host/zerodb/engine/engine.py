@@ -315,6 +315,10 @@ class Engine:
             return True
         return self.bindings.release_oldest()
 
+    def forget_table(self, table_id: int) -> None:
+        """To be called after DROP TABLE has committed, so that nothing keeps the table's data alive."""
+        self.bindings.forget(table_id)
+
     # --- stopping -------------------------------------------------------------------------------------------------
 
     def interrupt(self) -> None:

@@ -54,7 +54,6 @@ class Entry:
     pins: int = 1
     bytes: int = 0
     loaded: threading.Event | None = field(default_factory=threading.Event)
-    failed: bool = False
 
 
 def out_of_memory(memory: Memory) -> OperationalError:
@@ -112,6 +111,14 @@ class BufferPool:
         with self._lock:
             for entry in entries:
                 self._unpin_locked(entry)
+
+    def discard(self, entry: Entry) -> None:
+        """Unpins an entry that nobody will ask for again; it is freed with its last pin."""
+        with self._lock:
+            self._unpin_locked(entry)
+            if not entry.pins:
+                del self._unpinned[entry.key], self._entries[entry.key]
+                self._memory.free(entry.data)
 
     def _unpin_locked(self, entry: Entry) -> None:
         assert entry.pins > 0

@@ -13,6 +13,8 @@ from zerodb.engine.pool import Array
 from zerodb.engine.tables import TableVersion
 from zerodb_compiler.codegen.program import ZonePredicate
 
+# The storage saturates the bounds of wider values at the ends of int64: there (and beyond) they say nothing.
+_LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
 _NOTHING: Array = np.zeros(0, dtype=np.int64)
 
 
@@ -28,6 +30,8 @@ def surviving_chunks(
         operand = predicate.constant if predicate.parameter is None else parameters[predicate.parameter]
         if operand is None and operator != "is_not_null":
             return _NOTHING
+        if isinstance(operand, int) and not _LEAST < operand < _GREATEST:
+            continue
         zones = version.zone_map(predicate.ordinal)
         if zones is None:
             continue

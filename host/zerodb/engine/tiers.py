@@ -168,9 +168,6 @@ class Callback:
     """The import ("zerodb", "allocate") over a Python function, by the raw entry (no boxing of values: about 2 us)."""
 
     def __init__(self, allocate: AllocateFunction) -> None:
-        i32 = wasmtime.ValType.i32
-        self._type = wasmtime.FuncType([i32(), i32(), i32()], [i32()])
-
         def call(_environment: Any, _caller: Any, values: Any, _count: int) -> int:
             # An exception may not unwind through wasm frames: 0 makes the code end with STATUS_OUT_OF_MEMORY, and
             # whoever wrote `allocate` has kept the exception.
@@ -183,9 +180,12 @@ class Callback:
         self._call = ffi.wasmtime_func_unchecked_callback_t(call)
 
     def function(self, store: wasmtime.Store) -> wasmtime.Func:
+        i32 = wasmtime.ValType.i32
+        # A FuncType belongs to the engine that it is first used with (another one aborts the process).
+        type_ = wasmtime.FuncType([i32(), i32(), i32()], [i32()])
         raw = ffi.wasmtime_func_t()
         no_finalizer = ctypes.cast(None, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
         ffi.wasmtime_func_new_unchecked(
-            store._context(), self._type.ptr(), self._call, None, no_finalizer, ctypes.byref(raw)
+            store._context(), type_.ptr(), self._call, None, no_finalizer, ctypes.byref(raw)
         )
         return wasmtime.Func._from_raw(raw)

@@ -10,10 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
+from zerodb.outcome import Outcome, Row
 from zerodb_compiler.errors import InterfaceError, NotSupportedError
 from zerodb_compiler.types import TypeId
-
-from zerodb.outcome import Outcome, Row
 
 if TYPE_CHECKING:
     import pyarrow as pa

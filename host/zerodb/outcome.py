@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import pyarrow as pa
-from zerodb_compiler.codegen.program import OutputColumn
-from zerodb_compiler.types import TEXT
 
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
+from zerodb_compiler.codegen.program import OutputColumn
+from zerodb_compiler.types import TEXT
 
 Row = tuple[Any, ...]
 

@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from zerodb_compiler.errors import error_for
 from zerodb_storage import Database as Storage
-from zerodb_storage import Snapshot, WriteTransaction
+from zerodb_storage import Savepoint, Snapshot, WriteTransaction
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
@@ -42,6 +42,7 @@ class Transaction:
     read_only: bool = False
     snapshot: Snapshot | None = None  # taken by the first statement
     write: WriteTransaction | None = None  # begun by the first write
+    savepoints: list[tuple[str, Savepoint | None]] = field(default_factory=list)  # None: nothing was written yet
 
 
 class Session:
@@ -72,6 +73,41 @@ class Session:
         transaction, self._transaction = self._transaction, None
         if transaction is not None and transaction.write is not None:
             transaction.write.rollback()
+
+    def savepoint(self, name: str) -> None:
+        transaction = self._in_transaction("SAVEPOINT")
+        saved = transaction.write.savepoint() if transaction.write is not None else None
+        transaction.savepoints.append((name, saved))
+
+    def release(self, name: str) -> None:
+        transaction = self._in_transaction("RELEASE SAVEPOINT")
+        del transaction.savepoints[self._find(transaction, name) :]
+
+    def rollback_to(self, name: str) -> None:
+        """Undoes what was done since the savepoint, which stays."""
+        transaction = self._in_transaction("ROLLBACK TO SAVEPOINT")
+        index = self._find(transaction, name)
+        saved = transaction.savepoints[index][1]
+        del transaction.savepoints[index + 1 :]
+        if transaction.write is None:
+            return
+        if saved is not None:
+            transaction.write.rollback_to(saved)
+        else:
+            transaction.write.rollback()
+            transaction.write = None
+
+    def _in_transaction(self, statement: str) -> Transaction:
+        if self._transaction is None:
+            raise error_for("25P01", f"{statement} can only be used in a transaction")
+        return self._transaction
+
+    @staticmethod
+    def _find(transaction: Transaction, name: str) -> int:
+        for index in range(len(transaction.savepoints) - 1, -1, -1):
+            if transaction.savepoints[index][0] == name:
+                return index
+        raise error_for("3B001", f'savepoint "{name}" does not exist')
 
     def snapshot(self) -> Snapshot:
         """What a reading statement sees now."""
@@ -120,11 +156,17 @@ class Session:
     def _begin_write(self, transaction: Transaction) -> WriteTransaction:
         write = self._storage.begin()
         seen = transaction.snapshot
-        if seen is not None and write.snapshot().sequence != seen.sequence and transaction.isolation != "read committed":
+        if (
+            seen is not None
+            and write.snapshot().sequence != seen.sequence
+            and transaction.isolation != "read committed"
+        ):
             write.rollback()
             raise error_for(
                 "40001",
                 "could not write: another transaction committed since this one began to read",
                 hint="run the transaction again",
             )
+        if seen is None:
+            transaction.snapshot = write.snapshot()  # if the write is rolled back to a savepoint, reads go on from here
         return write

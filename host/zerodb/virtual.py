@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
 
 import pyarrow as pa
+
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Column, TableVersion, dictionary
 from zerodb_storage.arrow import from_arrow

@@ -1,0 +1,171 @@
+"""From SQL text to a program that is ready to run, stage by stage, each stage timed.
+
+    parse -> bind -> optimize -> physical -> generate -> compile (machine code)
+
+A `Prepared` statement holds every stage's result, for execution and for EXPLAIN. It stays valid as long as the tables
+it read have the same identity, schema and physical layout (`fits`).
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from zerodb_compiler.plan.optimize import optimize
+from zerodb_compiler.plan.physical_plan import plan_physical
+
+from zerodb.engine.engine import Engine
+from zerodb.engine.program import CompiledProgram
+from zerodb.view import View
+from zerodb_compiler.codegen import generate
+from zerodb_compiler.codegen.program import OutputColumn, Program
+from zerodb_compiler.layout import TableLayout
+from zerodb_compiler.plan import physical
+from zerodb_compiler.plan.logical import LogicalPlan, Values
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.binder import Binder
+from zerodb_compiler.sql.expressions import Column, Literal, Parameter
+from zerodb_compiler.sql.parameters import LiftedParameter, ParameterContext, UserParameter
+from zerodb_compiler.sql.parse import ParsedStatement
+
+STAGES = ("parse", "bind", "optimize", "physical", "generate", "compile")
+
+
+@dataclass(slots=True)
+class Stages:
+    """Seconds per stage of one compilation."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    @contextmanager
+    def timed(self, stage: str) -> Iterator[None]:
+        began = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[stage] = self.seconds.get(stage, 0.0) + time.perf_counter() - began
+
+    @property
+    def total(self) -> float:
+        return sum(self.seconds.values())
+
+
+@dataclass(frozen=True, slots=True)
+class Dependency:
+    """What a compiled statement assumes of one table."""
+
+    name: str
+    table_id: int
+    schema_version: int
+    layout: TableLayout
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class CompiledQuery:
+    """One plan, in all its forms."""
+
+    bound: LogicalPlan
+    logical: LogicalPlan
+    plan: physical.Output
+    program: Program
+    code: CompiledProgram
+    output: tuple[OutputColumn, ...]  # with the names that users see
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prepared:
+    """A bound statement; `query` is there if running it needs generated code. `user` and `lifted` say which values go
+    into the parameter slots; `dependencies` are the tables it was compiled for."""
+
+    text: str
+    statement: st.Statement
+    user: tuple[UserParameter, ...]
+    lifted: tuple[LiftedParameter, ...]
+    dependencies: tuple[Dependency, ...]
+    query: CompiledQuery | None
+    stages: Stages
+
+    @property
+    def explained(self) -> st.Statement:
+        """The statement, or the one that EXPLAIN is about."""
+        return self.statement.statement if isinstance(self.statement, st.Explain) else self.statement
+
+    def fits(self, view: View) -> bool:
+        """Whether the tables are as they were when it was compiled."""
+        for needed in self.dependencies:
+            version = view.tables.get(needed.name)
+            if version is None or version.id != needed.table_id or version.schema_version != needed.schema_version:
+                return False
+            layout = version.layout
+            if layout is not needed.layout and layout != needed.layout:
+                return False
+        return True
+
+
+def prepare(
+    text: str, parsed: ParsedStatement, context: ParameterContext, view: View, engine: Engine, stages: Stages
+) -> Prepared:
+    """Bind and compile one parsed statement."""
+    binder = Binder(view, context)
+    with stages.timed("bind"):
+        statement = binder.statement(parsed)
+        user = context.user_parameters()
+    dependencies = tuple(
+        Dependency(name, info.id, info.schema_version, info.layout) for name, info in binder.tables.items()
+    )
+    source = _source(statement.statement if isinstance(statement, st.Explain) else statement)
+    query = None
+    if source is not None:
+        plan, columns, names = source
+        query = _compile(plan, columns, names, binder, engine, stages)
+    return Prepared(text, statement, user, tuple(context.lifted), dependencies, query, stages)
+
+
+def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Sequence[str]] | None:
+    """The plan that running a statement needs, with the columns it has to give."""
+    match statement:
+        case st.Query(plan=plan, columns=columns, names=names):
+            return plan, columns, names
+        case st.CreateTable(as_query=st.Query(plan=plan, columns=columns, names=names)):
+            return plan, columns, names
+        case st.Insert(source=source) if not is_constant(source):
+            return source, source.output, [column.name for column in statement.table.columns]
+        case st.Update(source=source):
+            return source, source.output, ["row id", *(column.name for column in statement.table.columns)]
+        case st.Delete(source=source):
+            return source, source.output, ["row id"]
+    return None
+
+
+def is_constant(plan: LogicalPlan) -> bool:
+    """Rows of literals and parameters only: an INSERT of them runs no query."""
+    return isinstance(plan, Values) and all(
+        isinstance(value, (Literal, Parameter)) for row in plan.rows for value in row
+    )
+
+
+def _compile(
+    bound: LogicalPlan,
+    columns: Sequence[Column],
+    names: Sequence[str],
+    binder: Binder,
+    engine: Engine,
+    stages: Stages,
+) -> CompiledQuery:
+    first = binder.column("", columns[0].type, False).id if columns else 1_000_000
+    fresh = itertools.count(first + 1)
+    with stages.timed("optimize"):
+        logical = optimize(bound, lambda: next(fresh))
+    with stages.timed("physical"):
+        plan = plan_physical(logical, tuple(columns))
+    with stages.timed("generate"):
+        program = generate(plan)
+    with stages.timed("compile"):
+        code = engine.compile(program)
+    output = tuple(
+        OutputColumn(name, column.type, column.nullable) for name, column in zip(names, program.output, strict=True)
+    )
+    return CompiledQuery(bound, logical, plan, program, code, output)

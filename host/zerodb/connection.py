@@ -1,0 +1,258 @@
+"""Connections: what `zerodb.connect` gives.
+
+A connection is a session on a database: its transaction, its settings and its registered tables. Statements of one
+connection run one after the other (a lock keeps threads apart); connections of several threads run at the same time.
+Outside BEGIN and `transaction()` every statement commits by itself.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from zerodb import database as databases
+from zerodb import errors as _errors
+from zerodb import execution, importing, many
+from zerodb.cursor import Cursor
+from zerodb.options import Options, parse_size, parse_threads
+from zerodb.outcome import Outcome
+from zerodb.session import Session
+from zerodb.statement import PreparedStatement
+from zerodb.values import Parameters, bind_parameters
+from zerodb.view import View
+from zerodb.virtual import virtual_table
+from zerodb_compiler.errors import InterfaceError, ProgrammingError, error_for
+from zerodb_compiler.sql.parse import parse
+from zerodb_storage import TableVersion
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+
+class Connection:
+    """PEP 249's connection, with the shortcuts of DuckDB and SQLite (`execute` without a cursor)."""
+
+    # PEP 249: the exceptions as attributes
+    Error = _errors.Error
+    Warning = _errors.Warning
+    InterfaceError = _errors.InterfaceError
+    DatabaseError = _errors.DatabaseError
+    DataError = _errors.DataError
+    OperationalError = _errors.OperationalError
+    IntegrityError = _errors.IntegrityError
+    InternalError = _errors.InternalError
+    ProgrammingError = _errors.ProgrammingError
+    NotSupportedError = _errors.NotSupportedError
+
+    def __init__(self, database: databases.Database, *, read_only: bool) -> None:
+        self._database = database
+        self._session = Session(database.storage, read_only=read_only)
+        self._options = Options()
+        self._registered: dict[str, TableVersion] = {}
+        self._lock = threading.RLock()
+        self._closed = False
+
+    # --- statements --------------------------------------------------------------------------------------------------
+    def cursor(self) -> Cursor:
+        self._check_open()
+        return Cursor(self)
+
+    def execute(self, sql: str, parameters: Parameters | None = None) -> Cursor:
+        """Runs one statement. `?` and `$1` take a sequence of values, `$name` a mapping."""
+        return Cursor(self).execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Iterable[Parameters]) -> Cursor:
+        """Runs the statement once for every set of parameters, in one transaction; INSERTs go column by column."""
+        return Cursor(self).executemany(sql, parameters)
+
+    def executescript(self, text: str) -> Cursor:
+        """Runs all statements of the text, each committing by itself; the cursor has the last one's result."""
+        cursor = Cursor(self)
+        for statement in self.statements(text):
+            cursor.execute(statement)
+        return cursor
+
+    def statements(self, text: str) -> Iterator[str]:
+        """The statements of a text one by one. Each is padded so that the places in errors are places in `text`."""
+        for parsed in parse(text):
+            yield " " * parsed.start + text[parsed.start : parsed.end]
+
+    def prepare(self, sql: str) -> PreparedStatement:
+        """Compiles a statement now, for executing it many times."""
+        self._check_open()
+        with self._lock:
+            return PreparedStatement(self, sql, self._database.prepare(sql, self._view()))
+
+    def _run(self, sql: str, parameters: Parameters | None) -> Outcome:
+        self._check_open()
+        with self._lock:
+            prepared, lifted = self._database.prepare(sql, self._view())
+            return execution.run(self, prepared, bind_parameters(prepared.user, parameters), lifted)
+
+    def _run_many(self, sql: str, parameters: Iterable[Parameters]) -> Outcome:
+        self._check_open()
+        with self._lock:
+            prepared, lifted = self._database.prepare(sql, self._view())
+            return many.run_many(self, prepared, parameters, lifted)
+
+    def _view(self) -> View:
+        return View(self._session.snapshot(), self._registered)
+
+    # --- transactions ------------------------------------------------------------------------------------------------
+    @contextlib.contextmanager
+    def transaction(self, isolation: str | None = None, *, read_only: bool = False) -> Iterator[Self]:
+        """Commits at the end of the block, rolls back if it raises. `isolation` is "snapshot" (the default),
+        "serializable" or "read committed"."""
+        self.begin(isolation, read_only=read_only)
+        try:
+            yield self
+        except BaseException:
+            self.rollback()
+            raise
+        self.commit()
+
+    def begin(self, isolation: str | None = None, *, read_only: bool = False) -> None:
+        self._check_open()
+        with self._lock:
+            self._session.begin(isolation, read_only=read_only)
+
+    def commit(self) -> None:
+        """Ends the transaction; without one it does nothing."""
+        self._check_open()
+        with self._lock:
+            self._session.commit()
+
+    def rollback(self) -> None:
+        """Undoes the transaction; without one it does nothing."""
+        self._check_open()
+        with self._lock:
+            self._session.rollback()
+
+    @property
+    def in_transaction(self) -> bool:
+        return self._session.in_transaction
+
+    # --- data from outside -------------------------------------------------------------------------------------------
+    def register(self, name: str, data: Any) -> None:
+        """Makes Arrow data (a table, record batches, or anything with `__arrow_c_stream__`: polars, pandas) a read-only
+        table of this connection."""
+        import pyarrow as pa
+
+        from zerodb_storage import schema_of
+
+        self._check_open()
+        with self._lock:
+            if name in self._session.snapshot().tables:
+                raise error_for("42P07", f'table "{name}" already exists')
+            table = _arrow_table(pa, data)
+            types = [column.type for column in schema_of(table.schema)]
+            self._registered[name] = virtual_table(name, table, types)
+
+    def unregister(self, name: str) -> None:
+        with self._lock:
+            if self._registered.pop(name, None) is None:
+                raise error_for("42P01", f'there is no registered table "{name}"')
+
+    def import_file(
+        self,
+        table: str,
+        path: str | Path,
+        *,
+        format: str | None = None,  # noqa: A002 - the name users expect
+        header: bool | None = None,
+        delimiter: str | None = None,
+        nulls: Sequence[str] | None = None,
+        names: Sequence[str] | None = None,
+        primary_key: Sequence[str] = (),
+        progress: Callable[[int, int], None] | None = None,
+    ) -> int:
+        """Appends the rows of a CSV, Parquet, JSON lines or Arrow file to a table, which is created from the file's
+        schema (with `primary_key`) if it is not there. Returns the number of rows.
+
+        It commits batch by batch, each whole. `progress(rows, bytes)` is called with the totals after every batch. What
+        is not said of a CSV file (`header`, `delimiter`) is found out; `nulls` are the fields that mean NULL.
+        """
+        self._check_open()
+        options = importing.ImportOptions(format, header, delimiter, nulls, names, primary_key)
+        with self._lock:
+            return importing.import_file(self, table, Path(path), options, progress)
+
+    def tables(self) -> list[str]:
+        """The names of all tables this connection sees."""
+        self._check_open()
+        return sorted(self._view().tables)
+
+    def schema(self, table: str) -> TableVersion:
+        """The table as the next statement would see it: columns, primary key, row count."""
+        self._check_open()
+        found = self._view().tables.get(table)
+        if found is None:
+            raise error_for("42P01", f'relation "{table}" does not exist')
+        return found
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+    def interrupt(self) -> None:
+        """Ends what runs on this database now with error 57014. May be called from any thread."""
+        self._check_open()
+        self._database.engine.interrupt()
+
+    def close(self) -> None:
+        """Rolls back what was not committed. Closing twice is no error."""
+        if self._closed:
+            return
+        if not self._lock.acquire(blocking=False):  # a statement runs in another thread
+            self._database.engine.interrupt()
+            self._lock.acquire()
+        try:
+            self._closed = True
+            self._session.rollback()
+            self._registered.clear()
+            databases.release(self._database)
+        finally:
+            self._lock.release()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True):
+            with contextlib.suppress(Exception):
+                self.close()
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise InterfaceError("the connection is closed", sqlstate="08003")
+
+
+def open_connection(
+    name: str, *, read_only: bool, memory_limit: int | str | None, threads: int | None, synchronous: str
+) -> Connection:
+    limit = parse_size(memory_limit) if memory_limit is not None else None
+    if threads is not None:
+        parse_threads(threads)
+    database = databases.acquire(
+        str(name), read_only=read_only, memory_limit=limit, threads=threads, synchronous=synchronous
+    )
+    return Connection(database, read_only=read_only)
+
+
+def _arrow_table(pa: Any, data: Any) -> Any:
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if isinstance(data, Sequence) and data and all(isinstance(batch, pa.RecordBatch) for batch in data):
+        return pa.Table.from_batches(data)
+    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
+        return pa.table(data)
+    if isinstance(data, dict):
+        return pa.table(data)
+    raise ProgrammingError(f"cannot register a {type(data).__name__}: it gives no Arrow data", sqlstate="42804")

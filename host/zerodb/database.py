@@ -1,0 +1,120 @@
+"""One open database of this process: storage, engine and the cache of compiled statements, shared by its connections.
+
+    SQL text --ShapeCache--> Prepared, values of its literals        (nothing is parsed)
+         `--- miss ---> parse, bind, plan, generate, compile --> Prepared
+
+Connections to the same path share one instance (`open_database` counts them); ":memory:" is always a new one.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+
+from zerodb.compilation import Prepared, Stages, prepare
+from zerodb.engine.cache import user_secret
+from zerodb.engine.engine import Engine
+from zerodb.values import Canonical
+from zerodb.view import View
+from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql.parameters import ParameterContext
+from zerodb_compiler.sql.parse import ParsedStatement, parse
+from zerodb_storage import Database as Storage
+
+STATEMENTS_MAX = 1024
+MEMORY = ":memory:"
+
+
+class Database:
+    """Thread-safe: one thread at a time compiles, any number execute."""
+
+    def __init__(
+        self, path: str | None, *, read_only: bool, memory_limit: int | None, threads: int | None, synchronous: str
+    ) -> None:
+        self.path = path
+        self.read_only = read_only
+        self.storage = Storage.open(path, read_only=read_only, synchronous=synchronous)
+        try:
+            blobs = self.storage if path is not None else None
+            self.engine = Engine(memory_limit, threads, blobs=blobs, secret=user_secret())
+        except BaseException:
+            self.storage.close()
+            raise
+        self.users = 0
+        self._compiling = threading.RLock()
+        self._statements: OrderedDict[str, Prepared] = OrderedDict()
+
+    def prepare(self, text: str, view: View) -> tuple[Prepared, list[Canonical]]:
+        """The compiled statement for a text of one statement, and the values of its lifted literals."""
+        with self._compiling:
+            found = self._statements.get(text)
+            if found is not None and found.fits(view):
+                self._statements.move_to_end(text)
+                return found, []
+            prepared = self.compile(text, view)
+            if prepared.query is not None or prepared.user:
+                self._statements[text] = prepared
+                if len(self._statements) > STATEMENTS_MAX:
+                    self._statements.popitem(last=False)
+            return prepared, []
+
+    def compile(self, text: str, view: View) -> Prepared:
+        """All stages, without looking into the cache."""
+        stages = Stages()
+        with stages.timed("parse"):
+            parsed = single(parse(text))
+        return prepare(text, parsed, ParameterContext(parsed.parameters), view, self.engine, stages)
+
+    def close(self) -> None:
+        """Ends what runs. Connections call `release`."""
+        self._statements.clear()
+        self.engine.close()
+        self.storage.close()
+
+
+def single(statements: list[ParsedStatement]) -> ParsedStatement:
+    if not statements:
+        raise ProgrammingError("there is no statement", sqlstate="42601")
+    if len(statements) > 1:
+        raise ProgrammingError(
+            "more than one statement", position=statements[1].start, hint="executescript() runs several"
+        )
+    return statements[0]
+
+
+# --- the databases of this process ------------------------------------------------------------------------------------
+
+_open: dict[str, Database] = {}
+_open_lock = threading.Lock()
+
+
+def acquire(name: str, *, read_only: bool, memory_limit: int | None, threads: int | None, synchronous: str) -> Database:
+    """The database at that path, opened if this process does not have it open yet."""
+    if name == MEMORY:
+        database = Database(None, read_only=False, memory_limit=memory_limit, threads=threads, synchronous=synchronous)
+        database.users = 1
+        return database
+    path = os.path.realpath(name)
+    with _open_lock:
+        database = _open.get(path)  # type: ignore[assignment]
+        if database is None:
+            database = Database(
+                path, read_only=read_only, memory_limit=memory_limit, threads=threads, synchronous=synchronous
+            )
+            _open[path] = database
+        elif database.read_only and not read_only:
+            raise error_for("55006", f'"{name}" is open read-only in this process; close that connection first')
+        database.users += 1
+        return database
+
+
+def release(database: Database) -> None:
+    """A connection is closed; the last one closes the database."""
+    with _open_lock:
+        database.users -= 1
+        if database.users > 0:
+            return
+        if database.path is not None:
+            _open.pop(database.path, None)
+        database.close()

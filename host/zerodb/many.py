@@ -1,0 +1,127 @@
+"""executemany: rows of Python objects become columns once, not one statement per row.
+
+    INSERT INTO t VALUES ($1, 7, $2)    zip(*rows) -> one Arrow array per parameter -> storage, with one commit
+
+Other statements (UPDATE, DELETE, INSERTs that compute) run once per set of parameters, in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from zerodb import execution
+from zerodb.compilation import Prepared
+from zerodb.outcome import Outcome
+from zerodb.values import Canonical, Parameters, bind_parameters, canonical_array, python_array
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.plan.logical import Values
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.expressions import Literal, Parameter
+
+if TYPE_CHECKING:
+    from zerodb.connection import Connection
+
+
+def run_many(
+    connection: Connection, prepared: Prepared, parameters: Iterable[Parameters], lifted: Sequence[Canonical]
+) -> Outcome:
+    statement = prepared.statement
+    if isinstance(statement, st.Query):
+        raise ProgrammingError("executemany() is for statements that change rows", sqlstate="42601")
+    rows = list(parameters)
+    if isinstance(statement, st.Insert) and prepared.query is None and len(_source(statement).rows) == 1:
+        return _insert(connection, prepared, statement, rows, lifted)
+    return _one_by_one(connection, prepared, rows, lifted)
+
+
+def _source(statement: st.Insert) -> Values:
+    assert isinstance(statement.source, Values)
+    return statement.source
+
+
+def _insert(
+    connection: Connection,
+    prepared: Prepared,
+    statement: st.Insert,
+    rows: list[Parameters],
+    lifted: Sequence[Canonical],
+) -> Outcome:
+    if not rows:
+        return Outcome("INSERT", 0)
+    given = _columns(prepared, rows)
+    source = _source(statement)
+    arrays = []
+    for column, value in zip(source.columns, source.rows[0], strict=True):
+        match value:
+            case Parameter(index=index) if index < len(given):
+                declared = prepared.user[index].type
+                array = python_array(declared, given[index])
+            case Parameter(index=index):
+                array = _repeat(canonical_array(column.type, [lifted[index - len(given)]]), len(rows))
+            case Literal(value=constant):
+                array = _repeat(canonical_array(column.type, [constant]), len(rows))
+            case _:
+                raise AssertionError(value)
+        arrays.append(array)
+    table = pa.Table.from_arrays(arrays, names=[column.name for column in source.columns])
+    with connection._session.writing() as write:
+        execution.append(write, execution.base_table(statement), table)
+    return Outcome("INSERT", len(rows))
+
+
+def _repeat(array: pa.Array, count: int) -> pa.Array:
+    return pa.repeat(array[0], count)
+
+
+def _columns(prepared: Prepared, rows: list[Parameters]) -> list[Sequence[Any]]:
+    """The values of each declared parameter over all rows."""
+    first = rows[0]
+    bind_parameters(prepared.user, first)  # checks style and number once
+    if isinstance(first, Mapping):
+        try:
+            return [[row[str(parameter.name)] for row in rows] for parameter in prepared.user]  # type: ignore[call-overload]
+        except (KeyError, TypeError) as error:
+            raise ProgrammingError(f"a row has no value for parameter {error}", sqlstate="08P01") from None
+    try:
+        columns = list(zip(*rows, strict=True))
+    except ValueError:
+        width = len(first)
+        wrong = next(index for index, row in enumerate(rows) if len(row) != width)
+        raise ProgrammingError(
+            f"row {wrong + 1} has {len(rows[wrong])} values, not {width}", sqlstate="08P01"
+        ) from None
+    return [columns[int(parameter.name) - 1] for parameter in prepared.user]
+
+
+def _one_by_one(
+    connection: Connection, prepared: Prepared, rows: list[Parameters], lifted: Sequence[Canonical]
+) -> Outcome:
+    """In autocommit as one transaction; inside a transaction under one savepoint."""
+    session = connection._session
+    if session.in_transaction:
+        with session.writing():
+            return _loop(connection, prepared, rows, lifted)
+    session.begin()
+    try:
+        outcome = _loop(connection, prepared, rows, lifted)
+    except BaseException:
+        session.rollback()
+        raise
+    session.commit()
+    return outcome
+
+
+def _loop(connection: Connection, prepared: Prepared, rows: list[Parameters], lifted: Sequence[Canonical]) -> Outcome:
+    count = 0
+    tag = "UPDATE"
+    for row in rows:
+        view = connection._view()
+        if not prepared.fits(view):
+            prepared, lifted = connection._database.prepare(prepared.text, view)
+        outcome = execution.run(connection, prepared, bind_parameters(prepared.user, row), lifted)
+        tag = outcome.tag
+        count += max(outcome.row_count, 0)
+    return Outcome(tag, count)

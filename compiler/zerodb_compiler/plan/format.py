@@ -1,0 +1,315 @@
+"""Plans as text, for EXPLAIN and golden tests: one node a line, inputs indented, columns as name#id.
+
+The text is deterministic: ids are those of the plan, sets are sorted, floats are rounded. `types=True` adds the type
+(and `?` where a NULL is possible) of every column that a node defines.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Iterable
+from decimal import Decimal
+
+from zerodb_compiler.plan import logical, physical
+from zerodb_compiler.sql.expressions import (
+    AggregateCall,
+    Call,
+    Case,
+    Cast,
+    Column,
+    ColumnRef,
+    Exists,
+    Expression,
+    InSubquery,
+    Literal,
+    Parameter,
+    ScalarSubquery,
+)
+from zerodb_compiler.types import SqlType, TypeId
+
+_INFIX = {
+    "and": "and",
+    "or": "or",
+    "eq": "=",
+    "ne": "<>",
+    "lt": "<",
+    "le": "<=",
+    "gt": ">",
+    "ge": ">=",
+    "add": "+",
+    "sub": "-",
+    "mul": "*",
+    "div": "/",
+    "mod": "%",
+    "like": "like",
+    "not_like": "not like",
+    "ilike": "ilike",
+    "concat": "||",
+    "is_distinct": "is distinct from",
+    "is_not_distinct": "is not distinct from",
+}
+_POSTFIX = {"is_null": "is null", "is_not_null": "is not null", "is_true": "is true", "is_false": "is false"}
+_EPOCH = datetime.datetime(1970, 1, 1)
+
+
+def format_logical(
+    plan: logical.LogicalPlan, *, types: bool = False, rows: Callable[[logical.LogicalPlan], float] | None = None
+) -> str:
+    """The logical plan as text; `rows` estimates a node's cardinality, shown in brackets."""
+    lines: list[str] = []
+    _logical(plan, 0, lines, types, rows)
+    return "\n".join(lines) + "\n"
+
+
+def format_physical(plan: physical.PhysicalPlan, *, types: bool = False) -> str:
+    """The physical plan as text, with the estimated rows of every node in brackets."""
+    lines: list[str] = []
+    _physical(plan, 0, lines, types, "")
+    return "\n".join(lines) + "\n"
+
+
+def format_expression(expression: Expression) -> str:
+    """An expression as SQL-like text; a subquery is shown in one line as its kind and the columns it gives."""
+    return _expression(expression, False)
+
+
+def format_column(column: Column, types: bool = False) -> str:
+    text = f"{column.name}#{column.id}"
+    return f"{text} {column.type}{'?' if column.nullable else ''}" if types else text
+
+
+def format_rows(rows: float) -> str:
+    """An estimate in three significant digits: 7, 1.5k, 600k, 5.92M."""
+    for limit, unit in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if rows >= limit * 0.9995:
+            return f"{rows / limit:.3g}{unit}"
+    return f"{rows:.3g}" if rows < 10 else f"{rows:.0f}"
+
+
+def format_value(value: int | float | str | None, type_: SqlType) -> str:
+    """A canonical value as a SQL literal."""
+    if value is None:
+        return "null"
+    if isinstance(value, str):
+        quoted = value.replace("'", "''")
+        return f"'{quoted}'"
+    if isinstance(value, float):
+        return repr(value)
+    match type_.id:
+        case TypeId.BOOLEAN:
+            return "true" if value else "false"
+        case TypeId.NUMERIC:
+            return str(Decimal(value).scaleb(-type_.scale)) if type_.scale else str(value)
+        case TypeId.DATE | TypeId.TIMESTAMP:
+            return _moment(value, type_.id)
+    return str(value)
+
+
+def _moment(value: int, kind: TypeId) -> str:
+    try:
+        if kind is TypeId.DATE:
+            return f"'{(_EPOCH + datetime.timedelta(days=value)).date().isoformat()}'"
+        return f"'{(_EPOCH + datetime.timedelta(microseconds=value)).isoformat(sep=' ')}'"
+    except OverflowError:  # beyond the years Python knows
+        return f"{kind.value}({value})"
+
+
+def _expression(expression: Expression, nested: bool) -> str:
+    match expression:
+        case ColumnRef(column=column):
+            return f"{column.name}#{column.id}"
+        case Literal(value=value, type=type_):
+            return format_value(value, type_)
+        case Parameter(index=index, type=type_, sample=sample):
+            return f"${index}" if sample is None else f"${index}{{{format_value(sample, type_)}}}"
+        case Call():
+            return _call(expression, nested)
+        case Cast(argument=argument, type=type_):
+            return f"{_expression(argument, True)}::{type_}"
+        case Case(branches=branches, default=default):
+            parts = [f"when {_expression(when, False)} then {_expression(then, False)}" for when, then in branches]
+            return f"case {' '.join(parts)} else {_expression(default, False)} end"
+        case AggregateCall():
+            return _aggregate(expression)
+        case ScalarSubquery(plan=plan, column=column):
+            return f"scalar({_subquery(plan)} -> {format_column(column)})"
+        case Exists(plan=plan, negated=negated):
+            return f"{'not ' if negated else ''}exists({_subquery(plan)})"
+        case InSubquery(operand=operand, plan=plan, column=column, negated=negated):
+            word = "not in" if negated else "in"
+            return f"{_expression(operand, True)} {word} ({_subquery(plan)} -> {format_column(column)})"
+    raise AssertionError(expression)
+
+
+def _subquery(plan: logical.LogicalPlan) -> str:
+    """A plan in one line: the outermost node first, inputs in braces."""
+    below = [_subquery(part) for part in logical.inputs(plan)]
+    text = _logical_head(plan, False)
+    return f"{text} {{{'; '.join(below)}}}" if below else text
+
+
+def _call(call: Call, nested: bool) -> str:
+    arguments = call.arguments
+    word = _INFIX.get(call.function)
+    if word is not None and len(arguments) >= 2 and (len(arguments) == 2 or word in ("and", "or")):
+        text = f" {word} ".join(_expression(argument, True) for argument in arguments)
+        return f"({text})" if nested else text
+    if call.function in _POSTFIX:
+        text = f"{_expression(arguments[0], True)} {_POSTFIX[call.function]}"
+        return f"({text})" if nested else text
+    if call.function == "in":
+        return f"{_expression(arguments[0], True)} in ({_list(arguments[1:])})"
+    if call.function == "not":
+        return f"not {_expression(arguments[0], True)}"
+    if call.function == "neg":
+        return f"-{_expression(arguments[0], True)}"
+    return f"{call.function}({_list(arguments)})"
+
+
+def _aggregate(call: AggregateCall) -> str:
+    argument = "*" if call.argument is None else _expression(call.argument, False)
+    name = "count" if call.function == "count_star" else call.function
+    text = f"{name}({'distinct ' if call.distinct else ''}{argument})"
+    return text if call.filter is None else f"{text} filter ({_expression(call.filter, False)})"
+
+
+def _list(expressions: Iterable[Expression]) -> str:
+    return ", ".join(_expression(expression, False) for expression in expressions)
+
+
+def _columns(columns: Iterable[Column], types: bool) -> str:
+    return ", ".join(format_column(column, types) for column in columns)
+
+
+def _items(items: Iterable[logical.Item], types: bool) -> str:
+    parts = []
+    for item in items:
+        same = isinstance(item.expression, ColumnRef) and item.expression.column.id == item.column.id
+        text = format_column(item.column, types)
+        parts.append(text if same else f"{text} := {_expression(item.expression, False)}")
+    return ", ".join(parts)
+
+
+def _aggregates(items: Iterable[logical.AggregateItem], types: bool) -> str:
+    return ", ".join(f"{format_column(item.column, types)} := {_aggregate(item.call)}" for item in items)
+
+
+def _sort_keys(keys: Iterable[logical.SortKey]) -> str:
+    parts = []
+    for key in keys:
+        text = _expression(key.expression, False) + (" desc" if key.descending else "")
+        if key.nulls_first != key.descending:  # not PostgreSQL's default
+            text += " nulls first" if key.nulls_first else " nulls last"
+        parts.append(text)
+    return ", ".join(parts)
+
+
+def _limit(count: Expression | None, offset: Expression | None) -> str:
+    parts = [] if count is None else [_expression(count, False)]
+    if offset is not None:
+        parts.append(f"offset {_expression(offset, False)}")
+    return " ".join(parts)
+
+
+def _predicates(predicates: tuple[Expression, ...]) -> str:
+    return " and ".join(_expression(predicate, len(predicates) > 1) for predicate in predicates)
+
+
+def _values(rows: tuple[tuple[Expression, ...], ...]) -> str:
+    shown = ", ".join(f"({_list(row)})" for row in rows[:8])
+    return shown if len(rows) <= 8 else f"{shown}, ... {len(rows)} rows"
+
+
+def _logical_head(plan: logical.LogicalPlan, types: bool) -> str:
+    match plan:
+        case logical.Scan(table=table):
+            return f"Scan {table.name} [{_columns(plan.output, types)}]"
+        case logical.Values(columns=columns, rows=values):
+            return f"Values [{_columns(columns, types)}] {_values(values)}"
+        case logical.Filter(predicate=predicate):
+            return f"Filter {_expression(predicate, False)}"
+        case logical.Project(items=items):
+            return f"Project {_items(items, types)}"
+        case logical.Join(kind=kind, condition=condition):
+            return f"Join {kind.value}" + (f" on {_expression(condition, False)}" if condition is not None else "")
+        case logical.Aggregate(keys=keys, aggregates=aggregates):
+            parts = [f"by {_items(keys, types)}"] if keys else []
+            parts += [_aggregates(aggregates, types)] if aggregates else []
+            return f"Aggregate {': '.join(parts)}"
+        case logical.Sort(keys=sort_keys):
+            return f"Sort {_sort_keys(sort_keys)}"
+        case logical.Limit(count=count, offset=offset):
+            return f"Limit {_limit(count, offset)}"
+        case logical.UnionAll(columns=columns):
+            return f"UnionAll [{_columns(columns, types)}]"
+
+
+def _logical(
+    plan: logical.LogicalPlan,
+    depth: int,
+    lines: list[str],
+    types: bool,
+    rows: Callable[[logical.LogicalPlan], float] | None,
+) -> None:
+    head = _logical_head(plan, types)
+    lines.append("  " * depth + (head if rows is None else f"{head}  [{format_rows(rows(plan))}]"))
+    for part in logical.inputs(plan):
+        _logical(part, depth + 1, lines, types, rows)
+
+
+def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
+    match plan:
+        case physical.TableScan(table=table, columns=columns, predicates=predicates, row_id=row_id):
+            shown = [item.column for item in columns] + ([] if row_id is None else [row_id])
+            where = f" where {_predicates(predicates)}" if predicates else ""
+            return f"TableScan {table.name} [{_columns(shown, types)}]{where}"
+        case physical.ValuesScan(columns=names, values=values):
+            return f"ValuesScan [{_columns(names, types)}] {_values(values)}"
+        case physical.Filter(predicates=predicates):
+            return f"Filter {_predicates(predicates)}"
+        case physical.Project(items=items):
+            return f"Project {_items(items, types)}"
+        case physical.HashJoin():
+            return _hash_join(plan)
+        case physical.NestedLoopJoin(kind=kind, predicates=predicates):
+            return f"NestedLoopJoin {kind.value}" + (f" on {_predicates(predicates)}" if predicates else "")
+        case physical.HashAggregate(keys=keys, aggregates=aggregates):
+            parts = [f"by {_items(keys, types)}"] if keys else []
+            parts += [_aggregates(aggregates, types)] if aggregates else []
+            return f"HashAggregate {': '.join(parts)}"
+        case physical.Sort(keys=sort_keys):
+            return f"Sort {_sort_keys(sort_keys)}"
+        case physical.TopN(keys=sort_keys, count=count, offset=offset):
+            return f"TopN {_limit(count, offset)} by {_sort_keys(sort_keys)}"
+        case physical.Limit(count=limit, offset=offset):
+            return f"Limit {_limit(limit, offset)}"
+        case physical.UnionAll(columns=names):
+            return f"UnionAll [{_columns(names, types)}]"
+        case physical.Output(columns=names):
+            return f"Output {_columns(names, types)}"
+
+
+def _hash_join(join: physical.HashJoin) -> str:
+    pairs = zip(join.probe_keys, join.build_keys, strict=True)
+    keys = " and ".join(f"{_expression(probe, True)} = {_expression(build, True)}" for probe, build in pairs)
+    residual = f" residual {_predicates(join.residual)}" if join.residual else ""
+    return f"HashJoin {join.kind.value}{' unique' if join.build_unique else ''} on {keys}{residual}"
+
+
+def physical_inputs(plan: physical.PhysicalPlan) -> tuple[tuple[str, physical.PhysicalPlan], ...]:
+    """The inputs of a node with the role each plays ("build", "probe" or "")."""
+    match plan:
+        case physical.TableScan() | physical.ValuesScan():
+            return ()
+        case physical.HashJoin(build=build, probe=probe) | physical.NestedLoopJoin(build=build, probe=probe):
+            return (("build", build), ("probe", probe))
+        case physical.UnionAll(inputs=parts):
+            return tuple(("", part) for part in parts)
+    return (("", plan.input),)
+
+
+def _physical(plan: physical.PhysicalPlan, depth: int, lines: list[str], types: bool, role: str) -> None:
+    label = f"{role}: " if role else ""
+    lines.append("  " * depth + f"{label}{_physical_head(plan, types)}  [{format_rows(plan.rows)}]")
+    for name, part in physical_inputs(plan):
+        _physical(part, depth + 1, lines, types, name)

@@ -75,6 +75,7 @@ class WriteTransaction:
 
     def snapshot(self) -> Snapshot:
         """The base snapshot with this transaction's own changes so far."""
+        self._check_open()
         return Snapshot(self.base.sequence, MappingProxyType(dict(self.tables)))
 
     def create_table(
@@ -164,13 +165,17 @@ class WriteTransaction:
         try:
             self._database.publish(self)
         finally:
-            self._open = False
-            self._database.release_writer()
+            self._end()
 
     def rollback(self) -> None:
         if self._open:
-            self._open = False
-            self._database.release_writer()
+            self._end()
+
+    def _end(self) -> None:
+        self._open = False
+        # An ended transaction someone still holds must not keep dropped tables alive.
+        self.base, self.tables, self.changes = Snapshot(self.base.sequence, {}), {}, {}
+        self._database.release_writer()
 
     def continue_after_commit(self, base: Snapshot) -> None:
         """For bulk import: the next batch of the same writer, on top of what was just published."""

@@ -1,0 +1,134 @@
+"""The binder: from an AST and a catalog to a statement over a logical plan. It does no I/O and keeps no state.
+
+    binder            this file: entry point, fresh columns, tables, statements without a query
+    binder_queries    SELECT, set operations, VALUES, ORDER BY, LIMIT
+    binder_from       FROM: tables, joins, derived tables, common table expressions
+    binder_dml, _ddl  INSERT, UPDATE, DELETE; CREATE and DROP TABLE
+    binder_expressions, _operators, _functions, _aggregates, _subqueries, _types
+
+Invariant: an AST node is either handled with all its arguments or refused (0A000, nodes.only); nothing is ignored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from zerodb_compiler.catalog import Catalog, TableInfo
+from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.expressions import Column
+from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
+from zerodb_compiler.sql.parameters import ParameterContext
+from zerodb_compiler.sql.parse import ParsedStatement
+from zerodb_compiler.sql.scope import Scope, near
+from zerodb_compiler.types import SqlType
+
+# Registers the handlers of expressions.
+from zerodb_compiler.sql import binder_subqueries as _subqueries  # noqa: F401  isort: skip
+
+if TYPE_CHECKING:
+    from zerodb_compiler.sql.binder_from import CommonTables
+
+MAX_QUERIES = 5_000
+
+
+def bind(parsed: ParsedStatement, catalog: Catalog, context: ParameterContext | None = None) -> st.Statement:
+    """Bind one parsed statement. Raises the errors of zerodb_compiler.errors, with positions in the text."""
+    return Binder(catalog, context or ParameterContext(parsed.parameters)).statement(parsed)
+
+
+@dataclass(slots=True)
+class _Counters:
+    columns: int = 0
+    queries: int = 0
+
+
+class Binder:
+    """What is shared by all levels of one statement."""
+
+    __slots__ = ("_counters", "catalog", "context", "places", "tables")
+
+    def __init__(self, catalog: Catalog, context: ParameterContext) -> None:
+        self.catalog = catalog
+        self.context = context
+        self.places: dict[int, int | None] = {}  # column id -> where it was last named, for errors
+        self.tables: dict[str, TableInfo] = {}
+        self._counters = _Counters()
+
+    def statement(self, parsed: ParsedStatement) -> st.Statement:
+        if parsed.control is not None:
+            return parsed.control
+        assert parsed.tree is not None
+        try:
+            statement = self._tree(parsed.tree)
+        except RecursionError:
+            raise error_for("54001", "statement is nested too deeply", position=parsed.start) from None
+        if parsed.explain is not None:
+            return st.Explain(statement, parsed.explain.analyze, parsed.explain.options)
+        return statement
+
+    def _tree(self, node: exp.Expr) -> st.Statement:
+        match node:
+            case exp.Select() | exp.SetOperation() | exp.Subquery() | exp.Values():
+                return self.query(node, None)
+            case exp.Insert():
+                from zerodb_compiler.sql.binder_dml import insert
+
+                return insert(self, node)
+            case exp.Update():
+                from zerodb_compiler.sql.binder_dml import update
+
+                return update(self, node)
+            case exp.Delete():
+                from zerodb_compiler.sql.binder_dml import delete
+
+                return delete(self, node)
+            case exp.Create():
+                from zerodb_compiler.sql.binder_ddl import create_table
+
+                return create_table(self, node)
+            case exp.Drop():
+                from zerodb_compiler.sql.binder_ddl import drop_table
+
+                return drop_table(self, node)
+            case exp.Command():
+                raise unsupported(f"{str(node.this).upper()}", node)
+            case exp.Table() | exp.Alias() | exp.Column():
+                raise ProgrammingError("syntax error: not a statement", position=position_of(node))
+        raise unsupported(describe(node), node)
+
+    def query(self, node: exp.Expr, outer: Scope | None, tables: CommonTables | None = None) -> st.Query:
+        """Bind a query; `outer` is the scope around a subquery, `tables` the common table expressions it can see."""
+        from zerodb_compiler.sql.binder_queries import bind_query
+
+        self._counters.queries += 1
+        if self._counters.queries > MAX_QUERIES:
+            raise error_for("54001", "statement is too complex: too many subqueries", position=position_of(node))
+        if tables is None and outer is not None:
+            tables = outer.common
+        return bind_query(self, node, outer, tables or {})
+
+    def column(self, name: str, type_: SqlType, nullable: bool) -> Column:
+        """A column with a fresh id."""
+        self._counters.columns += 1
+        return Column(self._counters.columns, name, type_, nullable)
+
+    def table(self, node: exp.Table) -> TableInfo:
+        """The base table a node names. ProgrammingError 42P01."""
+        only(node, "this", "alias", "joins", "db")
+        schema = node.args.get("db")
+        name = fold(node.this)
+        found = self.tables.get(name) or self.catalog.table(name)
+        if found is None or (schema is not None and fold(schema) not in ("public", "main")):
+            full = f"{fold(schema)}.{name}" if schema is not None else name
+            raise ProgrammingError(
+                f'relation "{full}" does not exist',
+                sqlstate="42P01",
+                position=position_of(schema if schema is not None else node.this),
+                hint=near(name, self.catalog.table_names()),
+            )
+        self.tables[name] = found
+        return found

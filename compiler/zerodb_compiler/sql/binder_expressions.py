@@ -1,0 +1,302 @@
+"""Expressions: from sqlglot's AST to typed, resolved expressions.
+
+An `ExpressionBinder` binds the expressions of one clause. `bound` gives an Expression, or one of the unfinished values
+of parameters.py (a constant, a user's parameter, an interval) whose type its neighbour has yet to decide; `expression`
+finishes it. The handlers of the node classes are in HANDLERS: those here, and those of binder_operators,
+binder_functions, binder_aggregates and binder_subqueries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from sqlglot import exp
+
+from zerodb_compiler.errors import DataError, ProgrammingError, error_for
+from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_types import sql_type
+from zerodb_compiler.sql.expressions import Call, Cast, Expression, Parameter
+from zerodb_compiler.sql.functions import NULL_AWARE
+from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
+from zerodb_compiler.sql.parameters import Constant, IntervalValue, Step, UserValue
+from zerodb_compiler.sql.scope import Scope
+from zerodb_compiler.sql.values import fit_text, literal_numeric_type, parse_value
+from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, SqlType, TypeId, numeric
+
+if TYPE_CHECKING:
+    from zerodb_compiler.sql.binder import Binder
+    from zerodb_compiler.sql.binder_aggregates import Aggregates
+
+Bound = Expression | Constant | UserValue | IntervalValue
+Handler = Callable[["ExpressionBinder", Any], Bound]
+HANDLERS: dict[type[exp.Expr], Handler] = {}
+
+
+def handles(*classes: type[exp.Expr]) -> Callable[[Handler], Handler]:
+    """Register a function as the handler of these node classes."""
+
+    def register(handler: Handler) -> Handler:
+        for class_ in classes:
+            assert class_ not in HANDLERS, class_
+            HANDLERS[class_] = handler
+        return handler
+
+    return register
+
+
+class ExpressionBinder:
+    """Binds the expressions of one clause of one query level.
+
+    `clause` is its name for errors; `lifting` says that literals in comparisons may become parameters; `aggregates`
+    collects aggregate calls, or is None where the clause may have none.
+    """
+
+    __slots__ = ("aggregates", "binder", "clause", "in_aggregate", "lifting", "scope")
+
+    def __init__(
+        self,
+        binder: Binder,
+        scope: Scope,
+        clause: str,
+        *,
+        lifting: bool = False,
+        aggregates: Aggregates | None = None,
+    ) -> None:
+        self.binder = binder
+        self.scope = scope
+        self.clause = clause
+        self.lifting = lifting
+        self.aggregates = aggregates
+        self.in_aggregate = False
+
+    def bound(self, node: exp.Expr) -> Bound:
+        handler = HANDLERS.get(type(node))
+        if handler is None:
+            raise unsupported(describe(node), node)
+        return handler(self, node)
+
+    def expression(self, node: exp.Expr) -> Expression:
+        return self.finish(self.bound(node))
+
+    def condition(self, node: exp.Expr) -> Expression:
+        """A boolean expression, as WHERE and CASE WHEN need it."""
+        return self.boolean(self.bound(node), node, f"argument of {self.clause}")
+
+    def boolean(self, value: Bound, node: exp.Expr, what: str) -> Expression:
+        type_ = self.type_of(value)
+        if type_.id not in (TypeId.BOOLEAN, TypeId.NULL):
+            raise ProgrammingError(
+                f"{what} must be type boolean, not type {type_}", sqlstate="42804", position=position_of(node)
+            )
+        return self.cast(value, BOOLEAN, node)
+
+    def type_of(self, value: Bound) -> SqlType:
+        match value:
+            case UserValue(slot=slot):
+                return self.binder.context.known_type(slot) or NULL
+            case IntervalValue(position=position):
+                raise error_for(
+                    "0A000", "an interval can only be added to or subtracted from a date or timestamp", position=position
+                )
+        return value.type
+
+    def finish(self, value: Bound, *, lift: bool = False) -> Expression:
+        """The value as an expression in its own type; untyped strings and parameters become text."""
+        match value:
+            case Constant():
+                return self.binder.context.lift(value) if lift else self.binder.context.bake(value)
+            case UserValue(slot=slot):
+                return Parameter(slot, self.binder.context.user_type(value, NULL))
+            case IntervalValue():
+                self.type_of(value)
+                raise AssertionError
+        return value
+
+    def cast(self, value: Bound, target: SqlType, node: exp.Expr | None = None, *, lift: bool = False) -> Expression:
+        """The value in type `target`; the caller has checked that the cast is allowed."""
+        match value:
+            case Constant():
+                return self.finish(self.convert(value, target), lift=lift)
+            case UserValue(slot=slot):
+                type_ = self.binder.context.user_type(value, target)
+                value = Parameter(slot, type_)
+        expression = self.finish(value)
+        if expression.type == target:
+            return expression
+        if expression.type.is_text and target == TEXT and not expression.type.padded:
+            return expression if expression.type.length is None else Cast(expression, target, position_of(node))
+        return Cast(expression, target, position_of(node))
+
+    def convert(self, value: Constant, target: SqlType) -> Constant:
+        """CAST of a constant at bind time, as a constant; errors point at it."""
+        if value.value is None or value.type == target:
+            return Constant(target, value.value, value.position, value.sources, value.steps)
+        if value.type.id is TypeId.NULL:
+            assert isinstance(value.value, str)
+            parsed = parse_value(target, value.value, value.position)
+            return self._step(value, target, parsed, partial(parse_value, target))
+        converted = coercion.cast_value(value.type, target, value.value, value.position)
+        return self._step(value, target, converted, partial(coercion.cast_value, value.type, target))
+
+    def convert_exactly(self, value: Constant, target: SqlType) -> Constant | None:
+        """The constant in `target` if that loses nothing, else None. Untyped strings are read as `target`."""
+        if value.value is None or value.type.id is TypeId.NULL:
+            if value.value is not None and target.is_text:
+                text = fit_text(SqlType(TypeId.TEXT, padded=target.padded), str(value.value), value.position)
+                steps: tuple[Step, ...] = (str.rstrip,) if target.padded else ()
+                return Constant(TEXT, text, value.position, value.sources, (*(value.steps or ()), *steps))
+            return self.convert(value, target)
+        try:
+            converted = coercion.exact_value(value.type, target, value.value)
+        except coercion.Inexact:
+            return None
+        return self._step(value, target, converted, partial(coercion.exact_value, value.type, target))
+
+    def _step(self, value: Constant, target: SqlType, converted: Any, step: Step) -> Constant:
+        steps = value.steps
+        if steps is not None and not _is_same_value(value.type, target):
+            steps = (*steps, step)
+        return Constant(target, converted, value.position, value.sources, steps)
+
+    def call(self, function: str, arguments: tuple[Expression, ...], type_: SqlType, node: exp.Expr | None = None) -> Call:
+        """A strict call is NULL if an argument can be."""
+        nullable = function not in NULL_AWARE and any(argument.nullable for argument in arguments)
+        if function in ("and", "or"):
+            nullable = any(argument.nullable for argument in arguments)
+        elif function in ("greatest", "least"):
+            nullable = all(argument.nullable for argument in arguments)
+        return Call(function, arguments, type_, nullable, position_of(node) if node is not None else None)
+
+
+def _is_same_value(source: SqlType, target: SqlType) -> bool:
+    """True where every value of `source` is the very same canonical value in `target`."""
+    if source.is_integer and target.is_integer:
+        return target.bounds[0] <= source.bounds[0] and source.bounds[1] <= target.bounds[1]
+    if source.id is target.id is TypeId.NUMERIC:
+        return source.scale == target.scale and source.precision <= target.precision
+    return False
+
+
+@handles(exp.Paren)
+def _paren(b: ExpressionBinder, node: exp.Paren) -> Bound:
+    only(node, "this")
+    return b.bound(node.this)
+
+
+@handles(exp.Column)
+def _column(b: ExpressionBinder, node: exp.Column) -> Bound:
+    only(node, "this", "table")
+    if isinstance(node.this, exp.Star):
+        raise ProgrammingError('"*" is not allowed here', position=position_of(node))
+    table = node.args.get("table")
+    position = position_of(node)
+    reference = b.scope.resolve(fold(node.this), fold(table) if table is not None else None, position)
+    b.binder.places[reference.column.id] = position
+    return reference
+
+
+@handles(exp.Literal)
+def _literal(b: ExpressionBinder, node: exp.Literal) -> Bound:
+    start = (node._meta or {}).get("start")
+    text = str(node.this)
+    sources = (start,) if start is not None else ()
+    if node.args["is_string"]:
+        return Constant(NULL, text, start, sources, () if sources else None)
+    return number(text, start, sources)
+
+
+def number(text: str, position: int | None, sources: tuple[int, ...]) -> Constant:
+    """A number literal: integer, bigint or numeric by its size; a double only beyond 38 digits."""
+    if text.isdigit():
+        value = int(text) if len(text) < 4000 else 1 << 200
+        for type_ in (INTEGER, BIGINT):
+            if value <= type_.bounds[1]:
+                return Constant(type_, value, position, sources, (int,) if sources else None)
+    try:
+        digits = literal_numeric_type(text)
+    except OverflowError:
+        digits = None
+    except ValueError:
+        raise ProgrammingError(f'invalid number "{text}"', position=position) from None
+    if digits is None:
+        return Constant(DOUBLE, parse_value(DOUBLE, text, position), position, sources, None)  # type: ignore[arg-type]
+    type_ = numeric(*digits)
+    return Constant(type_, parse_value(type_, text), position, sources, (partial(parse_value, type_),) if sources else None)
+
+
+@handles(exp.Null)
+def _null(b: ExpressionBinder, node: exp.Null) -> Bound:
+    return Constant(NULL, None)
+
+
+@handles(exp.Boolean)
+def _boolean(b: ExpressionBinder, node: exp.Boolean) -> Bound:
+    return Constant(BOOLEAN, int(bool(node.this)))
+
+
+@handles(exp.RawString)
+def _dollar_string(b: ExpressionBinder, node: exp.RawString) -> Bound:
+    return Constant(NULL, str(node.this), position_of(node))
+
+
+@handles(exp.ByteString)
+def _escape_string(b: ExpressionBinder, node: exp.ByteString) -> Bound:
+    """E'...': sqlglot has resolved the escapes."""
+    only(node, "this", "is_bytes")
+    return Constant(NULL, str(node.this), position_of(node))
+
+
+@handles(exp.Parameter)
+def _parameter(b: ExpressionBinder, node: exp.Parameter) -> Bound:
+    only(node, "this")
+    return UserValue(int(node.name) - 1, position_of(node))
+
+
+@handles(exp.Cast)
+def _cast(b: ExpressionBinder, node: exp.Cast) -> Bound:
+    only(node, "this", "to", "_type")
+    if node.args["to"].this == exp.DType.INTERVAL:
+        from zerodb_compiler.sql.binder_operators import interval
+
+        return interval(node)
+    return cast_to(b, b.bound(node.this), sql_type(node.args["to"]), node)
+
+
+def cast_to(b: ExpressionBinder, value: Bound, target: SqlType, node: exp.Expr) -> Bound:
+    """An explicit CAST; constants stay constants."""
+    source = b.type_of(value)
+    if isinstance(value, UserValue):
+        return b.cast(value, target, node)
+    if not coercion.is_castable(source, target):
+        raise ProgrammingError(
+            f"cannot cast type {source} to {target}", sqlstate="42846", position=position_of(node)
+        )
+    if isinstance(value, Constant):
+        if value.type.id is TypeId.NULL and isinstance(value.value, str) and target.is_text:
+            text = fit_text(target, value.value, value.position, explicit=True)
+            return Constant(target, text, value.position, value.sources, None)
+        try:
+            return b.convert(value, target)
+        except DataError as error:
+            error.position = error.position if error.position is not None else position_of(node)
+            raise
+    return b.cast(value, target, node)
+
+
+def united(b: ExpressionBinder, values: list[Bound], what: str, node: exp.Expr) -> tuple[list[Expression], SqlType]:
+    """All values cast to their common type, as the results of CASE or the columns of UNION need it."""
+    type_ = NULL
+    for value in values:
+        found = coercion.common_type(type_, b.type_of(value))
+        if found is None:
+            raise ProgrammingError(
+                f"{what} types {type_} and {b.type_of(value)} cannot be matched",
+                sqlstate="42804",
+                position=position_of(node),
+            )
+        type_ = found
+    if type_.id is TypeId.NULL:
+        type_ = TEXT
+    return [b.cast(value, type_, node) for value in values], type_

@@ -1,0 +1,60 @@
+"""The names PostgreSQL gives to output columns without an alias."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from zerodb_compiler.sql.binder_types import sql_type
+from zerodb_compiler.sql.nodes import fold
+from zerodb_compiler.types import TypeId
+
+_NAMES: dict[type[exp.Expr], str] = {
+    exp.LogicalAnd: "bool_and",
+    exp.LogicalOr: "bool_or",
+    exp.AnyValue: "any_value",
+    exp.Pow: "power",
+    exp.StrPosition: "strpos",
+    exp.StartsWith: "starts_with",
+    exp.TimestampTrunc: "date_trunc",
+    exp.Case: "case",
+    exp.Exists: "exists",
+    exp.Boolean: "bool",
+}
+_CAST_NAMES = {
+    TypeId.SMALLINT: "int2",
+    TypeId.INTEGER: "int4",
+    TypeId.BIGINT: "int8",
+    TypeId.REAL: "float4",
+    TypeId.DOUBLE: "float8",
+    TypeId.BOOLEAN: "bool",
+}
+UNNAMED = "?column?"
+
+
+def output_name(node: exp.Expr) -> str:
+    """The column's own name, the function's, the type's of a cast constant, else ?column?."""
+    match node:
+        case exp.Column() | exp.Dot():
+            return fold(node.this) if isinstance(node.this, exp.Identifier) else UNNAMED
+        case exp.Paren() | exp.Filter():
+            return output_name(node.this)
+        case exp.Cast():
+            inner = output_name(node.this)
+            if inner != UNNAMED or node.args["to"].this == exp.DType.INTERVAL:
+                return inner
+            type_ = sql_type(node.args["to"])
+            return _CAST_NAMES.get(type_.id, type_.id.value)
+        case exp.Subquery():
+            return output_name(node.this)
+        case exp.Select():
+            first = node.expressions[0] if node.expressions else node
+            return fold(first.args["alias"]) if isinstance(first, exp.Alias) else output_name(first)
+        case exp.Anonymous():
+            return str(node.this).lower()
+        case exp.Trim():
+            return {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(node.args.get("position") or "", "btrim")
+    if type(node) in _NAMES:
+        return _NAMES[type(node)]
+    if isinstance(node, exp.Func) and not isinstance(node, (exp.Connector, exp.Binary)):
+        return type(node).__name__.lower()
+    return UNNAMED

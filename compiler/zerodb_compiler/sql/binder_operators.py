@@ -1,0 +1,517 @@
+"""Operators: arithmetic, comparisons, logic, LIKE, BETWEEN, IN over lists, CASE.
+
+The constant side of a comparison moves to the other side's type where that is exact, so that predicates arrive as
+`column op constant` without a cast on the column: l_discount between 0.05 and 0.07 compares scaled integers.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+
+from sqlglot import exp
+
+from zerodb_compiler.errors import DataError, ProgrammingError
+from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
+from zerodb_compiler.sql.expressions import Call, Case, Cast, Expression, Literal
+from zerodb_compiler.sql.functions import SWAPPED
+from zerodb_compiler.sql.nodes import only, position_of, unsupported
+from zerodb_compiler.sql.parameters import Constant, IntervalValue, UserValue
+from zerodb_compiler.sql.values import MICROS_PER_DAY, check_range, round_shift
+from zerodb_compiler.types import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, NULL, TEXT, TIMESTAMP, SqlType, TypeId
+
+_COMPARISONS: dict[type[exp.Expr], tuple[str, str]] = {
+    exp.EQ: ("eq", "="),
+    exp.NEQ: ("ne", "<>"),
+    exp.LT: ("lt", "<"),
+    exp.LTE: ("le", "<="),
+    exp.GT: ("gt", ">"),
+    exp.GTE: ("ge", ">="),
+    exp.NullSafeEQ: ("is_not_distinct", "IS NOT DISTINCT FROM"),
+    exp.NullSafeNEQ: ("is_distinct", "IS DISTINCT FROM"),
+}
+_ARITHMETIC: dict[type[exp.Expr], tuple[str, str]] = {
+    exp.Add: ("add", "+"),
+    exp.Sub: ("sub", "-"),
+    exp.Mul: ("mul", "*"),
+    exp.Div: ("div", "/"),
+    exp.Mod: ("mod", "%"),
+}
+
+
+def no_operator(symbol: str, left: SqlType, right: SqlType, node: exp.Expr) -> ProgrammingError:
+    return ProgrammingError(
+        f"operator does not exist: {left} {symbol} {right}",
+        sqlstate="42883",
+        position=position_of(node),
+        hint="add an explicit cast",
+    )
+
+
+# ---- comparisons
+
+
+@handles(*_COMPARISONS)
+def _comparison(b: ExpressionBinder, node: exp.Binary) -> Bound:
+    from zerodb_compiler.sql.binder_subqueries import quantified
+
+    only(node, "this", "expression")
+    function, symbol = _COMPARISONS[type(node)]
+    if isinstance(node.expression, (exp.Any, exp.All)):
+        return quantified(b, node, function)
+    if isinstance(node.this, exp.Tuple):
+        return _row_comparison(b, node, function, symbol)
+    return compare(b, function, symbol, b.bound(node.this), b.bound(node.expression), node)
+
+
+def _row_comparison(b: ExpressionBinder, node: exp.Binary, function: str, symbol: str) -> Bound:
+    left, right = node.this.expressions, node.expression
+    if function not in ("eq", "ne") or not isinstance(right, exp.Tuple) or len(right.expressions) != len(left):
+        raise unsupported(f"row comparison with {symbol}", node)
+    parts = [compare(b, "eq", "=", b.bound(x), b.bound(y), node) for x, y in zip(left, right.expressions, strict=True)]
+    both: Expression = parts[0] if len(parts) == 1 else b.call("and", tuple(parts), BOOLEAN)
+    return both if function == "eq" else b.call("not", (both,), BOOLEAN)
+
+
+def compare(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Expression:
+    """`left function right` with both sides in one type."""
+    first, second = meet(b, symbol, left, right, node)
+    if isinstance(left, Constant) and not isinstance(right, (Constant, UserValue)) and function in SWAPPED:
+        function, first, second = SWAPPED[function], second, first
+    return b.call(function, (first, second), BOOLEAN, node)
+
+
+def meet(b: ExpressionBinder, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> tuple[Expression, Expression]:
+    """Both values in the type they are compared in."""
+    left_type, right_type = b.type_of(left), b.type_of(right)
+    if isinstance(left, Constant) != isinstance(right, Constant):
+        if isinstance(right, Constant):
+            constant = comparable_constant(b, right, left_type)
+            if constant is not None:
+                return _operand(b, left, constant.type), b.finish(constant, lift=_can_lift(b, left))
+        elif isinstance(left, Constant):
+            constant = comparable_constant(b, left, right_type)
+            if constant is not None:
+                return b.finish(constant, lift=_can_lift(b, right)), _operand(b, right, constant.type)
+    common = coercion.common_type(left_type, right_type)
+    if common is None:
+        raise no_operator(symbol, left_type, right_type, node)
+    if common.id is TypeId.NULL:
+        common = TEXT
+    if common.is_text and common != left_type:
+        common = TEXT
+    lift = isinstance(left, Constant) != isinstance(right, Constant)
+    return b.cast(left, common, node, lift=lift and b.lifting), b.cast(right, common, node, lift=lift and b.lifting)
+
+
+def _can_lift(b: ExpressionBinder, other: Bound) -> bool:
+    return b.lifting and not isinstance(other, (Constant, UserValue))
+
+
+def _operand(b: ExpressionBinder, value: Bound, type_: SqlType) -> Expression:
+    """The non-constant side: text of any declared length compares as it is."""
+    if isinstance(value, UserValue):
+        return b.cast(value, type_)
+    return b.finish(value)
+
+
+def comparable_constant(b: ExpressionBinder, constant: Constant, other: SqlType) -> Constant | None:
+    """The constant in the other side's type, if it is exactly representable there."""
+    if other.id is TypeId.NULL:
+        return None
+    if constant.type.id is not TypeId.NULL and coercion.common_type(constant.type, other) is None:
+        return None
+    return b.convert_exactly(constant, other)
+
+
+@handles(exp.Between)
+def _between(b: ExpressionBinder, node: exp.Between) -> Bound:
+    only(node, "this", "low", "high", "symmetric")
+    if node.args.get("symmetric"):
+        raise unsupported("BETWEEN SYMMETRIC", node)
+    value = b.bound(node.this)
+    if isinstance(value, (Constant, UserValue)):
+        # Bound twice: each bound may want the constant in another type.
+        low = compare(b, "ge", ">=", value, b.bound(node.args["low"]), node)
+        high = compare(b, "le", "<=", value, b.bound(node.args["high"]), node)
+    else:
+        value = b.finish(value)
+        low = compare(b, "ge", ">=", value, b.bound(node.args["low"]), node)
+        high = compare(b, "le", "<=", value, b.bound(node.args["high"]), node)
+    return b.call("and", (low, high), BOOLEAN)
+
+
+@handles(exp.In)
+def _in(b: ExpressionBinder, node: exp.In) -> Bound:
+    from zerodb_compiler.sql.binder_subqueries import in_subquery
+
+    if node.args.get("query") is not None:
+        return in_subquery(b, node)
+    only(node, "this", "expressions")
+    if isinstance(node.this, exp.Tuple):
+        raise unsupported("IN with rows", node)
+    value = b.bound(node.this)
+    items = [b.bound(item) for item in node.expressions]
+    pairs = [meet(b, "=", value, item, node) for item in items]
+    first = pairs[0][0]
+    if all(left == first for left, _ in pairs) and all(right.type == pairs[0][1].type for _, right in pairs):
+        if len(pairs) == 1:
+            return b.call("eq", pairs[0], BOOLEAN, node)
+        return b.call("in", (first, *(right for _, right in pairs)), BOOLEAN, node)
+    return b.call("or", tuple(b.call("eq", pair, BOOLEAN, node) for pair in pairs), BOOLEAN)
+
+
+@handles(exp.Is)
+def _is(b: ExpressionBinder, node: exp.Is) -> Bound:
+    only(node, "this", "expression", "negate")
+    value = b.expression(node.this)
+    negate = bool(node.args.get("negate"))
+    if isinstance(node.expression, exp.Null):
+        return b.call("is_not_null" if negate else "is_null", (value,), BOOLEAN, node)
+    if not isinstance(node.expression, exp.Boolean):
+        raise unsupported("this form of IS", node)
+    value = b.boolean(value, node, "argument of IS TRUE")
+    result = b.call("is_true" if node.expression.this else "is_false", (value,), BOOLEAN, node)
+    return b.call("not", (result,), BOOLEAN) if negate else result
+
+
+# ---- logic
+
+
+@handles(exp.And, exp.Or)
+def _logic(b: ExpressionBinder, node: exp.Connector) -> Bound:
+    """Chains are flattened: one call of many arguments, however long the chain."""
+    kind = type(node)
+    terms: list[exp.Expr] = []
+    stack: list[exp.Expr] = [node]
+    while stack:
+        item = stack.pop()
+        if type(item) is kind:
+            only(item, "this", "expression")
+            stack += [item.expression, item.this]
+        elif type(item) is exp.Paren and type(item.this) is kind:
+            stack.append(item.this)
+        else:
+            terms.append(item)
+    name = "and" if kind is exp.And else "or"
+    parts = tuple(b.boolean(b.bound(term), term, f"argument of {name.upper()}") for term in terms)
+    return b.call(name, parts, BOOLEAN)
+
+
+@handles(exp.Not)
+def _not(b: ExpressionBinder, node: exp.Not) -> Bound:
+    only(node, "this")
+    return b.call("not", (b.boolean(b.bound(node.this), node, "argument of NOT"),), BOOLEAN)
+
+
+# ---- LIKE
+
+
+@handles(exp.Like, exp.ILike)
+def _like(b: ExpressionBinder, node: exp.Binary) -> Bound:
+    return _bind_like(b, node, None)
+
+
+@handles(exp.Escape)
+def _escape(b: ExpressionBinder, node: exp.Escape) -> Bound:
+    only(node, "this", "expression")
+    if not isinstance(node.this, (exp.Like, exp.ILike)):
+        raise unsupported("ESCAPE", node)
+    return _bind_like(b, node.this, node.expression)
+
+
+def _bind_like(b: ExpressionBinder, node: exp.Binary, escape: exp.Expr | None) -> Expression:
+    only(node, "this", "expression", "negate")
+    case_sensitive = isinstance(node, exp.Like)
+    value, pattern = b.bound(node.this), b.bound(node.expression)
+    for side in (value, pattern):
+        if not (b.type_of(side).is_text or b.type_of(side).id is TypeId.NULL):
+            raise no_operator("~~" if case_sensitive else "~~*", b.type_of(value), b.type_of(pattern), node)
+    lift = _can_lift(b, value)
+    arguments = [_as_text(b, value, node), b.cast(pattern, TEXT, node, lift=lift)]
+    if escape is not None:
+        arguments.append(_as_text(b, b.bound(escape), node))
+    negate = bool(node.args.get("negate"))
+    if case_sensitive:
+        return b.call("not_like" if negate else "like", tuple(arguments), BOOLEAN, node)
+    result = b.call("ilike", tuple(arguments), BOOLEAN, node)
+    return b.call("not", (result,), BOOLEAN) if negate else result
+
+
+def _as_text(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
+    return b.finish(value) if b.type_of(value).is_text else b.cast(value, TEXT, node)
+
+
+@handles(exp.DPipe)
+def _concatenate(b: ExpressionBinder, node: exp.DPipe) -> Bound:
+    only(node, "this", "expression", "safe")
+    left, right = b.bound(node.this), b.bound(node.expression)
+    types = b.type_of(left), b.type_of(right)
+    if not any(type_.is_text or type_.id is TypeId.NULL for type_ in types):
+        raise no_operator("||", *types, node)
+    return b.call("concat", (b.cast(left, TEXT, node), b.cast(right, TEXT, node)), TEXT, node)
+
+
+# ---- arithmetic
+
+
+@handles(*_ARITHMETIC)
+def _arithmetic(b: ExpressionBinder, node: exp.Binary) -> Bound:
+    only(node, "this", "expression", "typed", "safe")
+    function, symbol = _ARITHMETIC[type(node)]
+    return arithmetic(b, function, symbol, b.bound(node.this), b.bound(node.expression), node)
+
+
+def arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
+    if isinstance(left, IntervalValue) or isinstance(right, IntervalValue):
+        return _move(b, function, symbol, left, right, node)
+    left_type, right_type = b.type_of(left), b.type_of(right)
+    if TypeId.DATE in (left_type.id, right_type.id) or TypeId.TIMESTAMP in (left_type.id, right_type.id):
+        return _date_arithmetic(b, function, symbol, left, right, node)
+    # An untyped string or parameter takes the other side's type.
+    if left_type.id is TypeId.NULL:
+        left_type = right_type if right_type.id is not TypeId.NULL else INTEGER
+        left = _typed(b, left, left_type, node)
+    if right_type.id is TypeId.NULL:
+        right_type = left_type
+        right = _typed(b, right, right_type, node)
+    if not (left_type.is_number and right_type.is_number):
+        raise no_operator(symbol, left_type, right_type, node)
+    left_type, right_type = _tight(left, left_type, right_type), _tight(right, right_type, left_type)
+    wanted_left, wanted_right, result = coercion.arithmetic_type(function, left_type, right_type, position_of(node))
+    folded = _fold(b, function, left, right, result)
+    if folded is not None:
+        return folded
+    arguments = b.cast(left, wanted_left, node), b.cast(right, wanted_right, node)
+    return b.call(function, arguments, result, node)
+
+
+def _typed(b: ExpressionBinder, value: Bound, type_: SqlType, node: exp.Expr) -> Bound:
+    return b.convert(value, type_) if isinstance(value, Constant) else b.cast(value, type_, node)
+
+
+def _tight(value: Bound, type_: SqlType, other: SqlType) -> SqlType:
+    """An integer literal next to a numeric needs only its own digits, which keeps the result's precision small."""
+    if isinstance(value, Constant) and type_.is_integer and other.id is TypeId.NUMERIC and isinstance(value.value, int):
+        return SqlType(TypeId.NUMERIC, max(1, len(str(abs(value.value)))), 0)
+    return type_
+
+
+def _fold(b: ExpressionBinder, function: str, left: Bound, right: Bound, type_: SqlType) -> Constant | None:
+    """add, sub and mul of exact constants, as in `l_quantity <= 1 + 10`. None where it is left to the run time."""
+    if not (isinstance(left, Constant) and isinstance(right, Constant)) or not type_.is_exact:
+        return None
+    x, y = left.value, right.value
+    if not (isinstance(x, int) and isinstance(y, int)) or function not in ("add", "sub", "mul"):
+        return None
+    if function == "mul":
+        value = x * y
+    else:
+        x = round_shift(x, type_.scale - left.type.scale)
+        y = round_shift(y, type_.scale - right.type.scale)
+        value = x + y if function == "add" else x - y
+    low, high = type_.bounds
+    if not low <= value <= high:
+        return None
+    return Constant(type_, value, left.position, left.sources + right.sources, None)
+
+
+@handles(exp.Neg)
+def _negate(b: ExpressionBinder, node: exp.Neg) -> Bound:
+    only(node, "this")
+    if isinstance(node.this, exp.Literal) and str(node.this.this) == "9223372036854775808":
+        return Constant(BIGINT, -(1 << 63), position_of(node), (position_of(node.this) or 0,), None)
+    value = b.bound(node.this)
+    if isinstance(value, IntervalValue):
+        return -value
+    type_ = b.type_of(value)
+    if type_.id is TypeId.NULL:
+        value, type_ = _typed(b, value, DOUBLE, node), DOUBLE
+    if not type_.is_number:
+        raise ProgrammingError(f"operator does not exist: - {type_}", sqlstate="42883", position=position_of(node))
+    if isinstance(value, Constant) and value.value is not None and not isinstance(value.value, str):
+        negated = -value.value
+        if not isinstance(negated, int) or type_.bounds[0] <= negated <= type_.bounds[1]:
+            steps = None if value.steps is None else (*value.steps, _minus)
+            return Constant(type_, negated, value.position, value.sources, steps)
+    return b.call("neg", (b.finish(value),), type_, node)
+
+
+def _minus(value: int | float) -> int | float:
+    return -value
+
+
+@handles(exp.Pow)
+def _power(b: ExpressionBinder, node: exp.Pow) -> Bound:
+    only(node, "this", "expression")
+    sides = []
+    for part in (node.this, node.expression):
+        value = b.bound(part)
+        if not (b.type_of(value).is_number or b.type_of(value).id is TypeId.NULL):
+            raise no_operator("^", b.type_of(value), DOUBLE, node)
+        sides.append(b.cast(value, DOUBLE, node))
+    return b.call("power", tuple(sides), DOUBLE, node)
+
+
+# ---- dates and intervals
+
+_UNITS: dict[str, tuple[int, int, int]] = {
+    "year": (12, 0, 0),
+    "month": (1, 0, 0),
+    "mon": (1, 0, 0),
+    "quarter": (3, 0, 0),
+    "decade": (120, 0, 0),
+    "century": (1200, 0, 0),
+    "week": (0, 7, 0),
+    "day": (0, 1, 0),
+    "hour": (0, 0, 3_600_000_000),
+    "minute": (0, 0, 60_000_000),
+    "min": (0, 0, 60_000_000),
+    "second": (0, 0, 1_000_000),
+    "sec": (0, 0, 1_000_000),
+    "millisecond": (0, 0, 1_000),
+    "microsecond": (0, 0, 1),
+}
+_ALIASES = {"centuries": "century", "y": "year", "yr": "year", "d": "day", "w": "week", "h": "hour", "hr": "hour", "m": "minute", "s": "second"}
+_PART = re.compile(r"\s*([+-]?[0-9]+)(?:\.([0-9]+))?\s*([a-zA-Z]+)\s*|\s*([+-]?)([0-9]+):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?\s*")
+
+
+def interval(node: exp.Cast) -> IntervalValue:
+    """interval '...': PostgreSQL's verbose form (1 year 2 mons -3 days 04:05:06)."""
+    position = position_of(node)
+    if not (isinstance(node.this, exp.Literal) and node.this.args["is_string"]):
+        raise unsupported("an interval that is not constant", node)
+    text = str(node.this.this)
+    place, months, days, micros = 0, 0, 0, 0
+    while place < len(text):
+        found = _PART.match(text, place)
+        if found is None:
+            place = -1
+            break
+        place = found.end()
+        if found[5] is not None:
+            seconds = (int(found[5]) * 60 + int(found[6])) * 60 + int(found[7] or 0)
+            time = seconds * 1_000_000 + int((found[8] or "0").ljust(6, "0"))
+            micros += -time if found[4] == "-" else time
+            continue
+        name = found[3].lower()
+        unit = _UNITS.get(_ALIASES.get(name, name)) or _UNITS.get(_ALIASES.get(name[:-1], name[:-1]) if name[-1] == "s" else "")
+        if unit is None or (found[2] and not unit[2]):
+            place = -1
+            break
+        amount = int(found[1])
+        months, days = months + amount * unit[0], days + amount * unit[1]
+        fraction = round_shift(int(found[2] or 0) * unit[2], -len(found[2] or ""))
+        micros += amount * unit[2] + (-fraction if found[1].startswith("-") else fraction)
+    if place <= 0:
+        raise DataError(f'invalid input syntax for type interval: "{text}"', sqlstate="22007", position=position)
+    if abs(months) >= 1 << 31 or abs(days) >= 1 << 31 or abs(micros) >= 1 << 63:
+        raise DataError(f'interval field value out of range: "{text}"', sqlstate="22015", position=position)
+    return IntervalValue(months, days, micros, position)
+
+
+def _move(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
+    """date or timestamp +/- interval -> timestamp."""
+    if isinstance(left, IntervalValue) and function == "add" and not isinstance(right, IntervalValue):
+        left, right = right, left
+    if isinstance(left, IntervalValue) or not isinstance(right, IntervalValue) or function not in ("add", "sub"):
+        raise unsupported("arithmetic over intervals", node)
+    by = right if function == "add" else -right
+    type_ = b.type_of(left)
+    if type_.id not in (TypeId.DATE, TypeId.TIMESTAMP, TypeId.NULL):
+        raise ProgrammingError(
+            f"operator does not exist: {type_} {symbol} interval", sqlstate="42883", position=position_of(node)
+        )
+    if isinstance(left, Constant):
+        moment = b.convert(left, TIMESTAMP)
+        if not isinstance(moment.value, int):
+            return moment
+        value = coercion.move_timestamp(moment.value, by.months, by.days, by.micros, position_of(node))
+        step = partial(coercion.move_timestamp, months=by.months, days=by.days, micros=by.micros)
+        return Constant(
+            TIMESTAMP, value, moment.position, moment.sources, None if moment.steps is None else (*moment.steps, step)
+        )
+    moved = b.cast(left, TIMESTAMP, node)
+    if by.months:
+        moved = b.call("date_add_months", (moved, Literal(by.months, INTEGER)), TIMESTAMP, node)
+    micros = by.days * MICROS_PER_DAY + by.micros
+    if micros or not by.months:
+        check_range(BIGINT, micros, by.position)
+        moved = b.call("timestamp_add_micros", (moved, Literal(micros, BIGINT)), TIMESTAMP, node)
+    return moved
+
+
+def _date_arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
+    left_type, right_type = b.type_of(left), b.type_of(right)
+    if function == "sub" and left_type.id is TypeId.NULL and right_type.id is TypeId.DATE:
+        left, left_type = _typed(b, left, DATE, node), DATE
+    if function == "sub" and left_type.id is TypeId.DATE and right_type.id in (TypeId.DATE, TypeId.NULL):
+        if right_type.id is TypeId.DATE or isinstance(right, Constant):
+            return b.call("date_sub", (b.cast(left, DATE, node), b.cast(right, DATE, node)), INTEGER, node)
+    if function == "add" and right_type.id is TypeId.DATE:
+        left, right, left_type, right_type = right, left, right_type, left_type
+    whole = right_type.is_integer and coercion.is_implicit(right_type, INTEGER)
+    if left_type.id is TypeId.DATE and (whole or right_type.id is TypeId.NULL) and function in ("add", "sub"):
+        if isinstance(left, Constant) and isinstance(right, Constant) and isinstance(right.value, int):
+            if isinstance(left.value, int):
+                days = check_range(DATE, left.value + (right.value if function == "add" else -right.value), left.position)
+                return Constant(DATE, days, left.position, left.sources + right.sources, None)
+        amount = b.cast(right, INTEGER, node)
+        if function == "sub":
+            amount = b.call("neg", (amount,), INTEGER, node)
+        return b.call("date_add_days", (b.cast(left, DATE, node), amount), DATE, node)
+    if left_type.id is right_type.id is TypeId.TIMESTAMP and function == "sub":
+        raise unsupported("the difference of timestamps (type interval)", node)
+    raise no_operator(symbol, left_type, right_type, node)
+
+
+# ---- CASE and its kin
+
+
+@handles(exp.Case)
+def _case(b: ExpressionBinder, node: exp.Case) -> Bound:
+    only(node, "this", "ifs", "default")
+    operand = node.args.get("this")
+    subject = b.bound(operand) if operand is not None else None
+    conditions: list[Expression] = []
+    results: list[Bound] = []
+    for branch in node.args["ifs"]:
+        only(branch, "this", "true")
+        if subject is None:
+            conditions.append(b.boolean(b.bound(branch.this), branch.this, "argument of CASE/WHEN"))
+        else:
+            conditions.append(compare(b, "eq", "=", subject, b.bound(branch.this), branch))
+        results.append(b.bound(branch.args["true"]))
+    default = node.args.get("default")
+    results.append(b.bound(default) if default is not None else Constant(NULL, None))
+    values, type_ = united(b, results, "CASE", node)
+    return make_case(tuple(zip(conditions, values[:-1], strict=True)), values[-1], type_)
+
+
+def make_case(branches: tuple[tuple[Expression, Expression], ...], default: Expression, type_: SqlType) -> Case:
+    nullable = default.nullable or any(result.nullable for _, result in branches)
+    return Case(branches, default, type_, nullable)
+
+
+@handles(exp.Coalesce)
+def _coalesce(b: ExpressionBinder, node: exp.Coalesce) -> Bound:
+    only(node, "this", "expressions", "is_nvl", "is_null")
+    values, type_ = united(b, [b.bound(part) for part in (node.this, *node.expressions)], "COALESCE", node)
+    *firsts, last = values
+    if not firsts:
+        return last
+    branches = tuple((b.call("is_not_null", (value,), BOOLEAN), value) for value in firsts)
+    return Case(branches, last, type_, all(value.nullable for value in values))
+
+
+@handles(exp.Nullif)
+def _nullif(b: ExpressionBinder, node: exp.Nullif) -> Bound:
+    only(node, "this", "expression")
+    left = b.bound(node.this)
+    condition = compare(b, "eq", "=", left, b.bound(node.expression), node)
+    value = b.finish(left)
+    return Case(((condition, Literal(None, value.type)),), value, value.type, True)
+
+
+__all__ = ["Call", "Cast", "arithmetic", "compare", "interval", "make_case", "meet", "no_operator"]

@@ -1,0 +1,477 @@
+"""Queries: SELECT, UNION, VALUES, and the ORDER BY and LIMIT above them.
+
+A SELECT becomes, from the bottom: FROM, Filter (WHERE), Aggregate, Filter (HAVING), Project (select list and what ORDER
+BY needs besides), Aggregate (DISTINCT), Sort, Limit, and a Project that drops what only ORDER BY needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sqlglot import exp
+
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.plan.logical import (
+    Aggregate,
+    Filter,
+    Item,
+    Limit,
+    LogicalPlan,
+    Project,
+    Sort,
+    SortKey,
+    UnionAll,
+    Values,
+)
+from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_aggregates import Aggregates, signature
+from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, united
+from zerodb_compiler.sql.binder_from import CommonTables, bind_from, with_tables
+from zerodb_compiler.sql.binder_names import output_name
+from zerodb_compiler.sql.expressions import Cast, Column, ColumnRef, Expression, Literal
+from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
+from zerodb_compiler.sql.parameters import Constant, UserValue
+from zerodb_compiler.sql.scope import Relation, Scope
+from zerodb_compiler.sql.statements import Query
+from zerodb_compiler.types import BIGINT, NULL, TEXT, SqlType, TypeId
+
+if TYPE_CHECKING:
+    from zerodb_compiler.sql.binder import Binder
+
+_SELECT = ("expressions", "from_", "joins", "where", "group", "having", "distinct", "order", "limit", "offset", "with_")
+_MODIFIERS = ("order", "limit", "offset", "with_")
+
+
+def bind_query(
+    binder: Binder,
+    node: exp.Expr,
+    outer: Scope | None,
+    common: CommonTables,
+    *,
+    untyped: bool = False,
+    targets: Sequence[SqlType] | None = None,
+) -> Query:
+    """Any query. `targets` are the types an INSERT wants of the constants in the select list; with `untyped` a NULL
+    literal's column stays without type, for a UNION around it."""
+    with_ = node.args.get("with_")
+    if with_ is not None:
+        common = with_tables(with_, outer, common)
+    match node:
+        case exp.Select():
+            return _Select(binder, node, outer, common, untyped, targets).bind()
+        case exp.Subquery():
+            only(node, "this", "alias", *_MODIFIERS)
+            query = bind_query(binder, node.this, outer, common, untyped=untyped, targets=targets)
+        case exp.Union():
+            only(node, "this", "expression", "distinct", *_MODIFIERS)
+            query = _union(binder, node, outer, common, untyped)
+        case exp.Values():
+            only(node, "expressions", "alias", *_MODIFIERS)
+            query = _values(binder, node, outer, common)
+        case exp.SetOperation():
+            raise unsupported(type(node).__name__.upper(), node)
+        case _:
+            raise unsupported("this query", node)
+    return _modified(binder, query, node, outer, common)
+
+
+# ---- set operations and VALUES
+
+
+def _union(binder: Binder, node: exp.Union, outer: Scope | None, common: CommonTables, untyped: bool) -> Query:
+    branches = [bind_query(binder, part, outer, common, untyped=True) for part in _branches(node)]
+    first = branches[0]
+    types: list[SqlType] = []
+    for i in range(len(first.columns)):
+        type_ = NULL
+        for branch in branches:
+            if len(branch.columns) != len(first.columns):
+                raise ProgrammingError(
+                    "each UNION query must have the same number of columns", position=position_of(node)
+                )
+            found = coercion.common_type(type_, branch.columns[i].type)
+            if found is None:
+                raise ProgrammingError(
+                    f"UNION types {type_} and {branch.columns[i].type} cannot be matched",
+                    sqlstate="42804",
+                    position=position_of(node.expression),
+                )
+            type_ = found
+        types.append(TEXT if type_.id is TypeId.NULL and not untyped else type_)
+    inputs = tuple(_shaped(binder, branch, types) for branch in branches)
+    columns = tuple(
+        binder.column(name, type_, any(plan.output[i].nullable for plan in inputs))
+        for i, (name, type_) in enumerate(zip(first.names, types, strict=True))
+    )
+    plan: LogicalPlan = UnionAll(columns, inputs)
+    if node.args.get("distinct"):
+        plan = Aggregate(plan, tuple(Item(column, ColumnRef(column)) for column in columns), ())
+    return Query(plan, columns, first.names)
+
+
+def _branches(node: exp.Union) -> list[exp.Expr]:
+    """The branches of a chain of equal unions, left to right: (a union all b) union all c is one UnionAll."""
+    distinct = bool(node.args.get("distinct"))
+    parts: list[exp.Expr] = []
+    while True:
+        parts.append(node.expression)
+        left = node.this
+        plain = isinstance(left, exp.Union) and not any(left.args.get(key) for key in _MODIFIERS)
+        if not plain or bool(left.args.get("distinct")) != distinct:
+            parts.append(left)
+            return parts[::-1]
+        only(left, "this", "expression", "distinct")
+        node = left
+
+
+def _shaped(binder: Binder, query: Query, types: Sequence[SqlType]) -> LogicalPlan:
+    """The query's plan giving exactly its columns, in order and in these types."""
+    wanted = tuple(types)
+    same = tuple(column.type for column in query.columns) == wanted
+    if same and query.plan.output == query.columns and len(set(query.columns)) == len(query.columns):
+        return query.plan
+    items: list[Item] = []
+    used: set[int] = set()
+    for column, type_ in zip(query.columns, wanted, strict=True):
+        if column.type == type_ and column.id not in used:
+            used.add(column.id)
+            items.append(Item(column, ColumnRef(column)))
+            continue
+        expression: Expression = ColumnRef(column)
+        if column.type.id is TypeId.NULL:
+            expression = Literal(None, type_)
+        elif column.type != type_:
+            expression = Cast(expression, type_)
+        items.append(Item(binder.column(column.name, type_, column.nullable), expression))
+    return Project(query.plan, tuple(items))
+
+
+def exactly(binder: Binder, query: Query) -> LogicalPlan:
+    """The query's plan with its columns as the whole output."""
+    return _shaped(binder, query, [column.type for column in query.columns])
+
+
+def _values(binder: Binder, node: exp.Values, outer: Scope | None, common: CommonTables) -> Query:
+    scope = Scope(parent=outer, common=common)
+    expressions = ExpressionBinder(binder, scope, "VALUES", lifting=False)
+    rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
+    width = len(rows[0])
+    for row in rows:
+        if len(row) != width:
+            raise ProgrammingError("VALUES lists must all be the same length", position=position_of(row))
+    columns: list[list[Expression]] = []
+    for i in range(width):
+        cells, _ = united(expressions, [expressions.bound(row[i]) for row in rows], "VALUES", node)
+        columns.append(cells)
+    outputs = tuple(
+        binder.column(f"column{i + 1}", cells[0].type, any(cell.nullable for cell in cells))
+        for i, cells in enumerate(columns)
+    )
+    return Query(Values(outputs, tuple(zip(*columns, strict=True))), outputs, tuple(c.name for c in outputs))
+
+
+def _modified(binder: Binder, query: Query, node: exp.Expr, outer: Scope | None, common: CommonTables) -> Query:
+    """ORDER BY and LIMIT above a UNION, VALUES or parenthesised query: they see its output columns only."""
+    plan = query.plan
+    order = node.args.get("order")
+    if order is not None:
+        pairs = list(zip(query.names, query.columns, strict=True))
+        scope = Scope([Relation(None, pairs)], pairs, outer, common)
+        expressions = ExpressionBinder(binder, scope, "ORDER BY")
+        keys: list[SortKey] = []
+        for item in _ordered(order):
+            place = _ordinal(item.this, len(pairs), "ORDER BY")
+            key = ColumnRef(query.columns[place]) if place is not None else expressions.expression(item.this)
+            keys.append(_sort_key(item, key))
+        plan = Sort(plan, tuple(keys))
+    plan = limited(binder, plan, node, outer, common)
+    return query if plan is query.plan else Query(plan, query.columns, query.names)
+
+
+# ---- ORDER BY and LIMIT
+
+
+def _ordered(order: exp.Order) -> list[exp.Ordered]:
+    only(order, "expressions")
+    for item in order.expressions:
+        only(item, "this", "desc", "nulls_first")
+    return list(order.expressions)
+
+
+def _sort_key(item: exp.Ordered, expression: Expression) -> SortKey:
+    return SortKey(expression, bool(item.args.get("desc")), bool(item.args.get("nulls_first")))
+
+
+def _ordinal(node: exp.Expr, count: int, clause: str) -> int | None:
+    """The zero-based place that a number in ORDER BY or GROUP BY names, or None if it is an expression."""
+    if not isinstance(node, exp.Literal):
+        return None
+    text = str(node.this)
+    if node.args["is_string"] or not text.isdigit():
+        raise ProgrammingError(f"non-integer constant in {clause}", position=position_of(node))
+    place = int(text[:10])
+    if not 1 <= place <= count:
+        raise ProgrammingError(
+            f"{clause} position {text} is not in select list", sqlstate="42P10", position=position_of(node)
+        )
+    return place - 1
+
+
+def limited(
+    binder: Binder, plan: LogicalPlan, node: exp.Expr, outer: Scope | None, common: CommonTables
+) -> LogicalPlan:
+    limit, offset = node.args.get("limit"), node.args.get("offset")
+    count_node: exp.Expr | None = None
+    if isinstance(limit, exp.Fetch):
+        only(limit, "direction", "count", "limit_options")
+        options = limit.args.get("limit_options")
+        if options is not None:
+            only(options, "rows")
+        count_node = limit.args.get("count") or exp.Literal.number(1)
+    elif limit is not None:
+        only(limit, "expression")
+        count_node = limit.expression
+        if isinstance(count_node, exp.Var) or (isinstance(count_node, exp.Column) and count_node.name.upper() == "ALL"):
+            count_node = None
+    count = _count(binder, count_node, "LIMIT", "2201W", outer, common)
+    skipped: Expression | None = None
+    if offset is not None:
+        only(offset, "this", "expression")
+        skipped = _count(binder, offset.expression, "OFFSET", "2201X", outer, common)
+    if count is None and skipped is None:
+        return plan
+    return Limit(plan, count, skipped)
+
+
+def _count(
+    binder: Binder, node: exp.Expr | None, clause: str, sqlstate: str, outer: Scope | None, common: CommonTables
+) -> Expression | None:
+    if node is None:
+        return None
+    expressions = ExpressionBinder(binder, Scope(common=common), clause)
+    value = expressions.bound(node)
+    type_ = expressions.type_of(value)
+    if not (type_.is_number or type_.id is TypeId.NULL):
+        raise ProgrammingError(
+            f"argument of {clause} must be type bigint, not type {type_}", sqlstate="42804", position=position_of(node)
+        )
+    if isinstance(value, Constant):
+        value = expressions.convert(value, BIGINT)
+        if value.value is None:
+            return None
+        if isinstance(value.value, int) and value.value < 0:
+            from zerodb_compiler.errors import DataError
+
+            raise DataError(f"{clause} must not be negative", sqlstate=sqlstate, position=position_of(node))
+    return expressions.cast(value, BIGINT, node, lift=True)
+
+
+# ---- SELECT
+
+
+@dataclass(slots=True)
+class _Output:
+    """One item of the select list."""
+
+    name: str
+    expression: Expression
+
+
+@dataclass(slots=True)
+class _Select:
+    binder: Binder
+    node: exp.Select
+    outer: Scope | None
+    common: CommonTables
+    untyped: bool
+    targets: Sequence[SqlType] | None
+    scope: Scope = field(default_factory=Scope)
+    outputs: list[_Output] = field(default_factory=list)
+
+    def bind(self) -> Query:
+        node = self.node
+        only(node, *_SELECT)
+        plan, self.scope = bind_from(self.binder, node, self.outer, self.common)
+        where = node.args.get("where")
+        if where is not None:
+            only(where, "this")
+            expressions = ExpressionBinder(self.binder, self.scope, "WHERE", lifting=True)
+            plan = Filter(plan, expressions.condition(where.this))
+        aggregates = Aggregates(self.scope)
+        group = node.args.get("group")
+        if group is not None:
+            only(group, "expressions")
+            self.group(group, aggregates)
+        self.scope.captured.clear()
+        expressions = ExpressionBinder(self.binder, self.scope, "SELECT", aggregates=aggregates)
+        self.select_list(expressions)
+        having = node.args.get("having")
+        condition: Expression | None = None
+        if having is not None:
+            only(having, "this")
+            lifting = not aggregates.has_expression_keys
+            above = ExpressionBinder(self.binder, self.scope, "HAVING", lifting=lifting, aggregates=aggregates)
+            condition = above.condition(having.this)
+        expressions.clause = "ORDER BY"
+        order = self.order_by(expressions)
+        if group is not None or having is not None or aggregates.is_grouped:
+            plan, condition, order = self.grouped(plan, aggregates, condition, order)
+        return self.project(plan, order)
+
+    def group(self, group: exp.Group, aggregates: Aggregates) -> None:
+        expressions = ExpressionBinder(self.binder, self.scope, "GROUP BY")
+        for item in group.expressions:
+            if isinstance(item, exp.Tuple) and not item.expressions:
+                continue
+            node, name = self.group_item(item)
+            aggregates.add_key(self.binder, expressions.expression(node), name)
+
+    def group_item(self, item: exp.Expr) -> tuple[exp.Expr, str]:
+        """What an item of GROUP BY stands for: an input column, else an output's alias or place, else an expression."""
+        outputs = self.node.expressions
+        place = _ordinal(item, len(outputs), "GROUP BY")
+        if place is None and isinstance(item, exp.Column) and item.args.get("table") is None:
+            name = fold(item.this)
+            if not any(name == key for key, _ in self.scope.visible):
+                matching = [i for i, node in enumerate(outputs) if isinstance(node, exp.Alias) and _alias(node) == name]
+                place = matching[0] if matching else None
+        if place is None:
+            return item, output_name(item)
+        node = outputs[place]
+        if isinstance(node, exp.Star) or (isinstance(node, exp.Column) and isinstance(node.this, exp.Star)):
+            raise unsupported("a place of * in GROUP BY", item)
+        return (node.this, _alias(node)) if isinstance(node, exp.Alias) else (node, output_name(node))
+
+    def select_list(self, expressions: ExpressionBinder) -> None:
+        for node in self.node.expressions:
+            if isinstance(node, exp.Star):
+                only(node)
+                if not self.scope.relations:
+                    raise ProgrammingError("SELECT * with no tables specified is not valid", position=position_of(node))
+                self.outputs += [_Output(name, ColumnRef(column)) for name, column in self.scope.visible]
+            elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
+                self.outputs += self.star_of(node)
+            else:
+                name, inner = output_name(node), node
+                if isinstance(node, exp.Alias):
+                    only(node, "this", "alias")
+                    name, inner = _alias(node), node.this
+                value = expressions.bound(inner)
+                self.outputs.append(_Output(name, self.finished(expressions, value, inner)))
+
+    def star_of(self, node: exp.Column) -> list[_Output]:
+        only(node, "this", "table")
+        only(node.this)
+        name = fold(node.args["table"])
+        relation = self.scope.relation(name)
+        if relation is None:
+            raise ProgrammingError(
+                f'missing FROM-clause entry for table "{name}"', sqlstate="42P01", position=position_of(node)
+            )
+        for _, column in relation.columns:
+            self.binder.places[column.id] = position_of(node)
+        return [_Output(key, ColumnRef(column)) for key, column in relation.columns]
+
+    def finished(self, expressions: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
+        index = len(self.outputs)
+        if self.targets is not None and index < len(self.targets) and isinstance(value, (Constant, UserValue)):
+            if expressions.type_of(value).id is TypeId.NULL:
+                return expressions.cast(value, self.targets[index], node)
+        expression = expressions.finish(value)
+        if expression.type.id is TypeId.NULL and not self.untyped:
+            return Literal(None, TEXT)
+        return expression
+
+    def order_by(self, expressions: ExpressionBinder) -> list[tuple[exp.Ordered, int | Expression]]:
+        """Per key, the place in the select list or an expression beside it."""
+        order = self.node.args.get("order")
+        if order is None:
+            return []
+        keys: list[tuple[exp.Ordered, int | Expression]] = []
+        signatures = {signature(output.expression): i for i, output in reversed(list(enumerate(self.outputs)))}
+        for item in _ordered(order):
+            place = _ordinal(item.this, len(self.outputs), "ORDER BY")
+            if place is None and isinstance(item.this, exp.Column) and item.this.args.get("table") is None:
+                place = self.output_place(fold(item.this.this), item)
+            if place is not None:
+                keys.append((item, place))
+                continue
+            expression = expressions.expression(item.this)
+            keys.append((item, signatures.get(signature(expression), expression)))
+        return keys
+
+    def output_place(self, name: str, item: exp.Ordered) -> int | None:
+        places = [i for i, output in enumerate(self.outputs) if output.name == name]
+        if len({signature(self.outputs[i].expression) for i in places}) > 1:
+            raise ProgrammingError(f'ORDER BY "{name}" is ambiguous', sqlstate="42702", position=position_of(item))
+        return places[0] if places else None
+
+    def grouped(
+        self,
+        plan: LogicalPlan,
+        aggregates: Aggregates,
+        condition: Expression | None,
+        order: list[tuple[exp.Ordered, int | Expression]],
+    ) -> tuple[LogicalPlan, Expression | None, list[tuple[exp.Ordered, int | Expression]]]:
+        for output in self.outputs:
+            output.expression = aggregates.above(self.binder, output.expression)
+        if condition is not None:
+            condition = aggregates.above(self.binder, condition)
+        order = [(item, k if isinstance(k, int) else aggregates.above(self.binder, k)) for item, k in order]
+        aggregates.check_captured(self.binder)
+        plan = Aggregate(plan, tuple(aggregates.keys), tuple(aggregates.items))
+        if condition is not None:
+            plan = Filter(plan, condition)
+        return plan, condition, order
+
+    def project(self, plan: LogicalPlan, order: list[tuple[exp.Ordered, int | Expression]]) -> Query:
+        items: dict[int, Item] = {}
+        columns = [self.item(items, output.expression, output.name) for output in self.outputs]
+        visible = len(items)
+        keys: list[SortKey] = []
+        distinct = self.node.args.get("distinct")
+        for item, key in order:
+            if isinstance(key, int):
+                keys.append(_sort_key(item, ColumnRef(columns[key])))
+                continue
+            keys.append(_sort_key(item, ColumnRef(self.item(items, key, "order"))))
+            if distinct is not None and len(items) > visible:
+                raise ProgrammingError(
+                    "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
+                    sqlstate="42P10",
+                    position=position_of(item),
+                )
+        all_items = tuple(items.values())
+        if not (tuple(item.column for item in all_items) == plan.output and all(_passes(item) for item in all_items)):
+            plan = Project(plan, all_items)
+        if distinct is not None:
+            if distinct.args.get("on") is not None:
+                raise unsupported("DISTINCT ON", distinct)
+            only(distinct)
+            plan = Aggregate(plan, tuple(Item(item.column, ColumnRef(item.column)) for item in all_items), ())
+        if keys:
+            plan = Sort(plan, tuple(keys))
+        plan = limited(self.binder, plan, self.node, self.outer, self.common)
+        if len(items) > visible:
+            plan = Project(plan, tuple(Item(i.column, ColumnRef(i.column)) for i in all_items[:visible]))
+        return Query(plan, tuple(columns), tuple(output.name for output in self.outputs))
+
+    def item(self, items: dict[int, Item], expression: Expression, name: str) -> Column:
+        """The column that gives the expression; a column that passes through is listed once."""
+        if isinstance(expression, ColumnRef):
+            column = expression.column
+            items.setdefault(column.id, Item(column, expression))
+            return column
+        column = self.binder.column(name, expression.type, expression.nullable)
+        items[column.id] = Item(column, expression)
+        return column
+
+
+def _passes(item: Item) -> bool:
+    return isinstance(item.expression, ColumnRef) and item.expression.column.id == item.column.id
+
+
+def _alias(node: exp.Alias) -> str:
+    return fold(node.args["alias"])

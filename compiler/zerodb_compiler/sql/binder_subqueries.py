@@ -1,0 +1,82 @@
+"""Subqueries in expressions: scalar, EXISTS, IN, = ANY. They may refer to columns of the queries around them."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.plan.logical import Item, Project
+from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
+from zerodb_compiler.sql.binder_operators import no_operator
+from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.expressions import Cast, Column, ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
+from zerodb_compiler.sql.nodes import only, position_of, unsupported
+from zerodb_compiler.sql.parameters import Constant
+from zerodb_compiler.sql.statements import Query
+from zerodb_compiler.types import BOOLEAN, TEXT, TypeId
+
+
+@handles(exp.Subquery, exp.Select, exp.Union)
+def _scalar(b: ExpressionBinder, node: exp.Expr) -> Bound:
+    query = _query(b, node)
+    column = _one_column(query, node)
+    return ScalarSubquery(query.plan, column, column.type)
+
+
+@handles(exp.Exists)
+def _exists(b: ExpressionBinder, node: exp.Exists) -> Bound:
+    only(node, "this")
+    return Exists(_query(b, node.this).plan, False)
+
+
+def _query(b: ExpressionBinder, node: exp.Expr) -> Query:
+    if b.in_aggregate:
+        raise unsupported("a subquery inside an aggregate", node)
+    return b.binder.query(node, b.scope)
+
+
+def _one_column(query: Query, node: exp.Expr) -> Column:
+    if len(query.columns) != 1:
+        raise ProgrammingError("subquery must return only one column", position=position_of(node))
+    return query.columns[0]
+
+
+def in_subquery(b: ExpressionBinder, node: exp.In) -> Expression:
+    only(node, "this", "query")
+    if isinstance(node.this, exp.Tuple):
+        raise unsupported("IN with rows", node)
+    return _membership(b, b.bound(node.this), node.args["query"], node)
+
+
+def quantified(b: ExpressionBinder, node: exp.Binary, function: str) -> Expression:
+    """x = ANY (query) is IN, x <> ALL (query) is NOT IN."""
+    side = node.expression
+    only(side, "this")
+    query = side.this
+    pair = (function, type(side))
+    if pair not in (("eq", exp.Any), ("ne", exp.All)) or not isinstance(query, (exp.Subquery, exp.Select, exp.Union)):
+        raise unsupported("this comparison with ANY or ALL", node)
+    found = _membership(b, b.bound(node.this), query, node)
+    return found if function == "eq" else b.call("not", (found,), BOOLEAN)
+
+
+def _membership(b: ExpressionBinder, operand: Bound, node: exp.Expr, place: exp.Expr) -> Expression:
+    query = _query(b, node)
+    column = _one_column(query, node)
+    operand_type = b.type_of(operand)
+    common = coercion.common_type(operand_type, column.type)
+    if common is None:
+        raise no_operator("=", operand_type, column.type, place)
+    if isinstance(operand, Constant):
+        exact = b.convert_exactly(operand, column.type)
+        if exact is not None:
+            operand, common = exact, column.type
+    if common.is_text or common.id is TypeId.NULL:
+        value = b.finish(operand) if operand_type.is_text else b.cast(operand, TEXT, place)
+        return InSubquery(value, query.plan, column, False, value.nullable or column.nullable)
+    value = b.cast(operand, common, place)
+    plan = query.plan
+    if column.type != common:
+        source, column = column, b.binder.column(column.name, common, column.nullable)
+        plan = Project(plan, (Item(column, Cast(ColumnRef(source), common, position_of(place))),))
+    return InSubquery(value, plan, column, False, value.nullable or column.nullable)

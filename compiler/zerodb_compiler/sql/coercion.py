@@ -1,0 +1,246 @@
+"""Types: which type two values meet in, and how a constant moves from one type to another, exactly or rounded.
+
+PostgreSQL's rules, but with precise numerics: numeric(p,s) is always a scaled integer of at most 38 digits, so each
+operator says which precision and scale its result has.
+"""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+from zerodb_compiler.errors import DataError, error_for
+from zerodb_compiler.sql.calendar import add_months
+from zerodb_compiler.sql.values import (
+    MICROS_PER_DAY,
+    Value,
+    check_range,
+    fit_text,
+    format_value,
+    parse_value,
+    round_shift,
+    to_real,
+)
+from zerodb_compiler.types import (
+    BIGINT,
+    DOUBLE,
+    HUGEINT,
+    INTEGER,
+    MAX_PRECISION,
+    REAL,
+    SMALLINT,
+    TEXT,
+    TIMESTAMP,
+    U8,
+    U16,
+    U32,
+    U64,
+    SqlType,
+    TypeId,
+    numeric,
+)
+
+_SIGNED = (SMALLINT, INTEGER, BIGINT, HUGEINT)
+_UNSIGNED = (U8, U16, U32, U64)
+_DIGITS = {
+    TypeId.U8: 3,
+    TypeId.SMALLINT: 5,
+    TypeId.U16: 5,
+    TypeId.INTEGER: 10,
+    TypeId.U32: 10,
+    TypeId.BIGINT: 19,
+    TypeId.U64: 20,
+    TypeId.HUGEINT: 38,
+}
+
+
+class Inexact(Exception):
+    """A constant cannot be represented exactly in the wanted type."""
+
+
+def as_numeric(type_: SqlType) -> SqlType:
+    """The numeric type of all values of an exact type."""
+    return type_ if type_.id is TypeId.NUMERIC else numeric(_DIGITS[type_.id], 0)
+
+
+def common_integer(a: SqlType, b: SqlType) -> SqlType:
+    """The least integer type for both; a signed one for a signed and an unsigned."""
+    low = min(a.bounds[0], b.bounds[0])
+    high = max(a.bounds[1], b.bounds[1])
+    for candidate in _SIGNED if low < 0 else _UNSIGNED:
+        if candidate.bounds[0] <= low and high <= candidate.bounds[1]:
+            return candidate
+    return HUGEINT
+
+
+def common_type(a: SqlType, b: SqlType) -> SqlType | None:
+    """The type in which two values are compared or united, or None if there is none."""
+    if a == b:
+        return a
+    if a.id is TypeId.NULL:
+        return b
+    if b.id is TypeId.NULL:
+        return a
+    if a.is_number and b.is_number:
+        if a.is_float or b.is_float:
+            return REAL if a == b == REAL else DOUBLE
+        if a.is_integer and b.is_integer:
+            return common_integer(a, b)
+        left, right = as_numeric(a), as_numeric(b)
+        scale = max(left.scale, right.scale)
+        whole = max(left.precision - left.scale, right.precision - right.scale)
+        return numeric(min(MAX_PRECISION, whole + scale), scale)
+    if a.is_text and b.is_text:
+        return TEXT
+    if {a.id, b.id} == {TypeId.DATE, TypeId.TIMESTAMP}:
+        return TIMESTAMP
+    return None
+
+
+def arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None) -> tuple[SqlType, SqlType, SqlType]:
+    """(type of the left argument, of the right argument, of the result) of add, sub, mul, div, mod over numbers."""
+    if a.is_float or b.is_float:
+        type_ = REAL if a == b == REAL else DOUBLE
+        return type_, type_, type_
+    if a.is_integer and b.is_integer:
+        type_ = common_integer(a, b)
+        return type_, type_, type_
+    left, right = as_numeric(a), as_numeric(b)
+    scale = max(left.scale, right.scale)
+    whole = max(left.precision - left.scale, right.precision - right.scale)
+    match operator:
+        case "mul":
+            if left.scale + right.scale > MAX_PRECISION:
+                raise error_for(
+                    "22003",
+                    f"the product of {left} and {right} needs {left.scale + right.scale} digits after the point, "
+                    f"numeric has at most {MAX_PRECISION}",
+                    position=position,
+                    hint="round or cast a factor to fewer digits",
+                )
+            precision = min(MAX_PRECISION, left.precision + right.precision)
+            return left, right, numeric(precision, left.scale + right.scale)
+        case "div":
+            result = min(max(left.scale, right.scale, 16), 20)
+            return left, right, numeric(MAX_PRECISION, max(result, left.scale if left.scale <= 20 else 20))
+        case "mod":
+            type_ = numeric(min(MAX_PRECISION, whole + scale), scale)
+            return type_, type_, type_
+    aligned = tuple(numeric(min(MAX_PRECISION, t.precision - t.scale + scale), scale) for t in (left, right))
+    return aligned[0], aligned[1], numeric(min(MAX_PRECISION, whole + scale + 1), scale)
+
+
+def is_implicit(source: SqlType, target: SqlType) -> bool:
+    """PostgreSQL's implicit casts: only to a type that loses nothing but floating-point digits."""
+    if source == target or source.id is TypeId.NULL:
+        return True
+    if source.is_text and target.is_text:
+        return True
+    if source.is_integer and target.is_integer:
+        return common_integer(source, target) == target
+    if source.is_exact and target.id is TypeId.NUMERIC:
+        return True
+    if source.is_number and target.is_float:
+        return target == DOUBLE or source.is_exact or source == target
+    return source.id is TypeId.DATE and target.id is TypeId.TIMESTAMP
+
+
+def is_assignable(source: SqlType, target: SqlType) -> bool:
+    """Casts an INSERT or UPDATE makes by itself."""
+    if is_implicit(source, target) or (source.is_number and target.is_number):
+        return True
+    return target.is_text or (source.id is TypeId.TIMESTAMP and target.id is TypeId.DATE)
+
+
+def is_castable(source: SqlType, target: SqlType) -> bool:
+    """Casts that CAST makes."""
+    if is_assignable(source, target) or source.is_text:
+        return True
+    pair = (source.id, target.id)
+    return (pair[0] is TypeId.BOOLEAN and target.is_integer) or (source.is_integer and pair[1] is TypeId.BOOLEAN)
+
+
+def cast_value(source: SqlType, target: SqlType, value: Value, position: int | None = None) -> Value:
+    """CAST of a constant: rounds half away from zero; DataError where CAST would fail at run time."""
+    if value is None or source == target:
+        return value
+    if target.is_text:
+        text = format_value(SqlType(source.id, source.precision, source.scale), value)
+        assert text is not None
+        return fit_text(target, text, position, explicit=True)
+    if isinstance(value, str):
+        return parse_value(target, value, position)
+    if target.is_float:
+        number = value / 10**source.scale if source.id is TypeId.NUMERIC else _as_float(value, position)
+        return to_real(number, position) if target.id is TypeId.REAL else number
+    if isinstance(value, float):
+        return _float_to_exact(target, value, position)
+    match target.id:
+        case TypeId.DATE:
+            return value // MICROS_PER_DAY if source.id is TypeId.TIMESTAMP else value
+        case TypeId.TIMESTAMP:
+            return check_range(target, value * MICROS_PER_DAY, position) if source.id is TypeId.DATE else value
+        case TypeId.BOOLEAN:
+            return int(value != 0)
+    scale = source.scale if source.id is TypeId.NUMERIC else 0
+    return check_range(target, round_shift(value, target.scale - scale), position)
+
+
+def _as_float(value: int | float, position: int | None) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise DataError("value out of range: overflow", sqlstate="22003", position=position) from None
+
+
+def _float_to_exact(target: SqlType, value: float, position: int | None) -> int:
+    if not math.isfinite(value):
+        raise DataError(f"{target} out of range", sqlstate="22003", position=position)
+    if target.id is TypeId.NUMERIC:
+        # PostgreSQL goes through the 15-digit text of the double.
+        result = parse_value(target, f"{value:.15g}", position)
+        assert isinstance(result, int)
+        return result
+    return check_range(target, round(value), position)
+
+
+def exact_value(source: SqlType, target: SqlType, value: Value) -> Value:
+    """The constant in `target` if it is exactly the same value there; Inexact if not."""
+    if value is None or source == target:
+        return value
+    if source.id is TypeId.NULL or source.is_text or target.is_text:
+        if not (source.is_text and target.is_text):
+            raise Inexact
+        text = str(value)
+        return text.rstrip(" ") if target.padded else text
+    if source.is_number != target.is_number or (source.id is TypeId.BOOLEAN) != (target.id is TypeId.BOOLEAN):
+        raise Inexact
+    if target.is_float and source.is_exact:
+        # An exact number meets a float as a float, as in PostgreSQL: nothing to compare it with exactly.
+        if target.id is TypeId.REAL:
+            raise Inexact
+        return cast_value(source, target, value)
+    try:
+        result = cast_value(source, target, value)
+    except DataError:
+        raise Inexact from None
+    if _fraction(target, result) != _fraction(source, value):
+        raise Inexact
+    return result
+
+
+def _fraction(type_: SqlType, value: Value) -> Fraction | float:
+    assert value is not None and not isinstance(value, str)
+    if isinstance(value, float):
+        return value if not math.isfinite(value) else Fraction(value)
+    if type_.id is TypeId.DATE:
+        return Fraction(value * MICROS_PER_DAY)
+    return Fraction(value, 10**type_.scale)
+
+
+def move_timestamp(value: int, months: int, days: int, micros: int, position: int | None = None) -> int:
+    """timestamp + interval, as PostgreSQL: months first (last day clipped), then days, then the time."""
+    date, rest = divmod(value, MICROS_PER_DAY)
+    if months:
+        date = add_months(date, months)
+    return check_range(TIMESTAMP, (date + days) * MICROS_PER_DAY + rest + micros, position)

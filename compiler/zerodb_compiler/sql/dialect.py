@@ -1,0 +1,185 @@
+"""ZeroQL: how SQL text becomes tokens and an AST.
+
+sqlglot's PostgreSQL dialect does the work. Its parser is compiled by mypyc and cannot be subclassed, so what ZeroQL adds
+is done on the tokens, before the parser sees them:
+
+    ?  $1  $name  :name   all become the two tokens `$` `number`, numbered from 1 by position or first use of the name;
+                          the number's token keeps the place in the text, which sqlglot's placeholders do not
+    EXPLAIN, SHOW, ...    are ordinary words here: sqlglot would swallow the rest of the statement as one string
+
+Anything sqlglot accepts and PostgreSQL does not must be caught here (on tokens) or by the binder (on nodes).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from sqlglot import exp
+from sqlglot.dialects.postgres import Postgres
+from sqlglot.errors import ParseError, TokenError
+from sqlglot.tokens import Token, TokenType
+
+from zerodb_compiler.errors import ProgrammingError, error_for
+
+MAX_NESTING = 100
+MAX_UNARY_RUN = 100
+
+_UNSIGNED = {
+    "U8": TokenType.UTINYINT,
+    "U16": TokenType.USMALLINT,
+    "U32": TokenType.UINT,
+    "U64": TokenType.UBIGINT,
+    "HUGEINT": TokenType.INT128,
+}
+
+
+class ZeroQL(Postgres):
+    """The PostgreSQL dialect without command swallowing and without MySQL-like leftovers."""
+
+    class Tokenizer(Postgres.Tokenizer):
+        COMMANDS: ClassVar[set[TokenType]] = set()
+        COMMAND_PREFIX_TOKENS: ClassVar[set[TokenType]] = set()
+        HINT_START = "\0"
+        KEYWORDS = {
+            **{key: value for key, value in Postgres.Tokenizer.KEYWORDS.items() if key not in ("==", "/*+", "{%", "{{+")},
+            **_UNSIGNED,
+        }
+
+
+_DIALECT = ZeroQL()
+_OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE})
+_CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END})
+_UNARY = frozenset({TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.RLIKE, TokenType.TILDE})
+
+
+@dataclass(frozen=True, slots=True)
+class TokenizedStatement:
+    """The tokens of one statement. `parameters[i]` is the name, or the 1-based number, of the user parameter i + 1."""
+
+    tokens: list[Token]
+    parameters: tuple[str | int, ...]
+
+
+def tokenize(text: str) -> list[TokenizedStatement]:
+    """Split the text into statements; empty ones are left out. Raises ProgrammingError 42601."""
+    try:
+        tokens = _DIALECT.tokenize(text)
+    except TokenError:
+        raise ProgrammingError("unterminated string, identifier or comment", position=_unterminated(text)) from None
+    statements: list[TokenizedStatement] = []
+    chunk: list[Token] = []
+    for token in tokens:
+        if token.token_type is TokenType.SEMICOLON:
+            if chunk:
+                statements.append(_rewrite(chunk))
+            chunk = []
+        else:
+            chunk.append(token)
+    if chunk:
+        statements.append(_rewrite(chunk))
+    return statements
+
+
+def parse_tokens(tokens: list[Token], text: str) -> exp.Expr:
+    """The AST of one statement's tokens."""
+    try:
+        trees = _DIALECT.parser().parse(tokens, text)
+    except ParseError as error:
+        raise _syntax_error(error, tokens, text) from None
+    tree = trees[0] if trees else None
+    if tree is None:
+        raise ProgrammingError("syntax error", position=tokens[0].start)
+    return tree
+
+
+def _rewrite(tokens: list[Token]) -> TokenizedStatement:
+    """Number the parameters, and refuse what would overflow the parser's stack."""
+    out: list[Token] = []
+    names: dict[str | int, int] = {}
+    depth = run = 0
+    style: str | None = None
+    index = 0
+    while index < len(tokens):
+        token = tokens[index]
+        kind = token.token_type
+        following = tokens[index + 1] if index + 1 < len(tokens) else None
+        name: str | int | None = None
+        used = 1
+        if kind is TokenType.PLACEHOLDER:
+            name, this_style = len(names) + 1, "?"
+        elif kind in (TokenType.PARAMETER, TokenType.COLON) and following is not None and _adjacent(token, following):
+            if token.text == "$" and following.token_type is TokenType.NUMBER and following.text.isdigit():
+                name, this_style, used = int(following.text), "$1", 2
+            elif token.text in ("$", ":") and following.text.isidentifier():
+                name, this_style, used = following.text, "name", 2
+        if name is not None:
+            if style not in (None, this_style):
+                raise ProgrammingError("cannot mix kinds of parameters in one statement", position=token.start)
+            style = this_style
+            out.extend(_parameter(token, names, name))
+            index += used
+            run = 0
+            continue
+        if kind is TokenType.NUMBER and following is not None and _junk(token, following):
+            raise ProgrammingError(
+                f'trailing junk after numeric literal at or near "{token.text}{following.text}"', position=token.start
+            )
+        depth += (kind in _OPENING) - (kind in _CLOSING)
+        run = run + 1 if kind in _UNARY else 0
+        if depth > MAX_NESTING or run > MAX_UNARY_RUN:
+            raise error_for("54001", "statement is nested too deeply", position=token.start)
+        out.append(token)
+        index += 1
+    return TokenizedStatement(out, _numbered(names, style, tokens[0].start))
+
+
+def _parameter(token: Token, names: dict[str | int, int], name: str | int) -> tuple[Token, Token]:
+    if isinstance(name, int):
+        number = name
+        if not 1 <= number <= 65_535:
+            raise ProgrammingError(f"there is no parameter ${number}", sqlstate="42P02", position=token.start)
+        names[name] = number
+    else:
+        number = names.setdefault(name, len(names) + 1)
+    start = token.start
+    return (
+        Token(TokenType.PARAMETER, "$", token.line, token.col, start, start),
+        Token(TokenType.NUMBER, str(number), token.line, token.col, start, start),
+    )
+
+
+def _numbered(names: dict[str | int, int], style: str | None, position: int) -> tuple[str | int, ...]:
+    if style == "name":
+        return tuple(names)
+    count = max(names.values(), default=0)
+    if count != len(names):
+        missing = next(number for number in range(1, count) if number not in names)
+        raise ProgrammingError(
+            f"could not determine data type of parameter ${missing}", sqlstate="42P18", position=position
+        )
+    return tuple(range(1, count + 1))
+
+
+def _adjacent(first: Token, second: Token) -> bool:
+    return second.start == first.start + 1
+
+
+def _junk(number: Token, following: Token) -> bool:
+    return following.start == number.end + 1 and (following.text[:1].isalnum() or following.text[:1] == "_")
+
+
+def _syntax_error(error: ParseError, tokens: list[Token], text: str) -> ProgrammingError:
+    details = error.errors[0] if error.errors else {}
+    line, column = details.get("line"), details.get("col")
+    token = next((t for t in tokens if t.line == line and t.col == column), None) if line else None
+    if token is None:
+        return ProgrammingError("syntax error at end of input", position=tokens[-1].end + 1)
+    if token is tokens[-1] and not str(details.get("description", "")).startswith("Invalid expression"):
+        return ProgrammingError(f'syntax error after "{text[token.start : token.end + 1]}"', position=token.start)
+    return ProgrammingError(f'syntax error at or near "{text[token.start : token.end + 1]}"', position=token.start)
+
+
+def _unterminated(text: str) -> int:
+    """Where the last quote or comment that could be open begins: the tokenizer does not say."""
+    return max(text.rfind("'"), text.rfind('"'), text.rfind("/*"), text.rfind("$"), 0)

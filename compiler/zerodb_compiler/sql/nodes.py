@@ -1,0 +1,74 @@
+"""Small helpers over sqlglot's AST: places in the text, names, and the check that nothing is silently ignored."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlglot import exp
+
+from zerodb_compiler.errors import NotSupportedError
+
+_SAME_CASE = str.maketrans({chr(c): chr(c + 32) for c in range(ord("A"), ord("Z") + 1)})
+
+
+def position_of(node: Any) -> int | None:
+    """The text offset where a node begins, as far as sqlglot kept it: the least offset of the node or anything in it."""
+    best: int | None = None
+    stack = [node]
+    while stack:
+        item = stack.pop()
+        if isinstance(item, list):
+            stack.extend(item)
+        elif isinstance(item, exp.Expr):
+            meta = item._meta
+            start = meta.get("start") if meta else None
+            if start is not None and (best is None or start < best):
+                best = start
+            stack.extend(item.args.values())
+    return best
+
+
+def fold(identifier: exp.Expr) -> str:
+    """An identifier's name: folded to lower case (ASCII only, as PostgreSQL) unless quoted."""
+    name = str(identifier.this)
+    return name if identifier.args.get("quoted") else name.translate(_SAME_CASE)
+
+
+def only(node: exp.Expr, *handled: str) -> None:
+    """NotSupportedError if the node carries anything beyond the arguments the caller handles."""
+    for key, value in node.args.items():
+        if key not in handled and value is not None and value is not False and value != []:
+            raise unsupported(f"{describe(node)} with {_ARGUMENTS.get(key, key.strip('_').replace('_', ' '))}", value, node)
+
+
+def unsupported(what: str, *places: Any) -> NotSupportedError:
+    position = next((found for found in map(position_of, places) if found is not None), None)
+    return NotSupportedError(f"{what} is not supported", position=position)
+
+
+def describe(node: exp.Expr) -> str:
+    """A node's class in words: TableSample -> TABLE SAMPLE."""
+    name = type(node).__name__
+    if name == name.upper():
+        return name
+    return "".join(" " + c if c.isupper() and i else c for i, c in enumerate(name)).upper()
+
+
+_ARGUMENTS = {
+    "windows": "WINDOW",
+    "locks": "FOR UPDATE or FOR SHARE",
+    "into": "INTO",
+    "sample": "TABLESAMPLE",
+    "laterals": "LATERAL",
+    "qualify": "QUALIFY",
+    "distribute": "DISTRIBUTE BY",
+    "conflict": "ON CONFLICT",
+    "returning": "RETURNING",
+    "db": "a schema name",
+    "catalog": "a catalog name",
+    "rollup": "ROLLUP",
+    "cube": "CUBE",
+    "grouping_sets": "GROUPING SETS",
+    "only": "ONLY",
+    "ordinality": "ORDINALITY",
+}

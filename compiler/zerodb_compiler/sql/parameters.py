@@ -1,0 +1,148 @@
+"""Values a statement gets at execution: the user's parameters, and literals lifted out of the text.
+
+While an expression is being bound, a constant is not yet an Expression: what a literal means depends on what it stands
+beside ('1994-01-01' is a date next to a date column). So it travels as a `Constant`, with the steps that lead from the
+literal's text to its value, until someone says which type is wanted. Then it is either *lifted*: a Parameter, with the
+steps kept so that another text of the same shape can fill the slot without parsing; or *baked*: a Literal, and then the
+compiled statement is only good for texts with exactly this literal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.sql.expressions import Expression, Literal, Parameter
+from zerodb_compiler.sql.values import Value
+from zerodb_compiler.types import NULL, TEXT, SqlType
+
+Step = Callable[[Any], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Constant:
+    """A value known while binding. `type` is NULL for an untyped string or the NULL literal.
+
+    `sources` are the text offsets of all literals it was made from; `steps` turn the text of the only source into
+    `value`, or are None where the value cannot be lifted.
+    """
+
+    type: SqlType
+    value: Value
+    position: int | None = None
+    sources: tuple[int, ...] = ()
+    steps: tuple[Step, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserValue:
+    """A user's parameter whose type the context has yet to give."""
+
+    slot: int
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalValue:
+    """A constant interval: only dates and timestamps can be moved by it."""
+
+    months: int
+    days: int
+    micros: int
+    position: int | None
+
+    def __neg__(self) -> IntervalValue:
+        return IntervalValue(-self.months, -self.days, -self.micros, self.position)
+
+
+@dataclass(frozen=True, slots=True)
+class LiftedParameter:
+    """Slot `slot` is filled by `convert(text of the shape's literal number literal)`; an exception of `convert` means
+    that the compiled statement does not fit that text."""
+
+    slot: int
+    literal: int
+    type: SqlType
+    convert: Step
+
+
+@dataclass(frozen=True, slots=True)
+class UserParameter:
+    """`name` is the parameter's name, or its number from 1."""
+
+    slot: int
+    name: str | int
+    type: SqlType
+
+
+@dataclass(slots=True)
+class ParameterContext:
+    """Collects the parameters of one statement while it is bound.
+
+    `names` are the user's parameters (parse.ParsedStatement.parameters); they take the first slots. `literals` maps
+    the text offset of each literal to its number in the shape; None turns lifting off.
+    """
+
+    names: tuple[str | int, ...] = ()
+    literals: Mapping[int, int] | None = None
+    types: Sequence[SqlType | None] = ()
+    lifted: list[LiftedParameter] = field(default_factory=list)
+    baked: set[int] = field(default_factory=set)
+    _user: list[SqlType | None] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._user = [*self.types, *[None] * (len(self.names) - len(self.types))]
+
+    def bake(self, constant: Constant) -> Literal:
+        if self.literals is not None:
+            for source in constant.sources:
+                if source in self.literals:
+                    self.baked.add(self.literals[source])
+        return Literal(constant.value, constant.type if constant.type.id is not NULL.id or constant.value is None else TEXT)
+
+    def lift(self, constant: Constant) -> Expression:
+        """A Parameter for the constant if that is possible, else a Literal."""
+        if constant.steps is None or constant.value is None or self.literals is None or len(constant.sources) != 1:
+            return self.bake(constant)
+        literal = self.literals.get(constant.sources[0])
+        if literal is None:
+            return self.bake(constant)
+        slot = len(self.names) + len(self.lifted)
+        self.lifted.append(LiftedParameter(slot, literal, constant.type, compose(constant.steps)))
+        return Parameter(slot, constant.type, False, constant.value)
+
+    def user_type(self, user: UserValue, wanted: SqlType) -> SqlType:
+        """The type of a user's parameter; the first context that wants a type decides."""
+        known = self._user[user.slot]
+        if known is None:
+            known = self._user[user.slot] = TEXT if wanted.id is NULL.id else wanted
+        return known
+
+    def known_type(self, slot: int) -> SqlType | None:
+        return self._user[slot]
+
+    def user_parameters(self) -> tuple[UserParameter, ...]:
+        for name, type_ in zip(self.names, self._user, strict=True):
+            if type_ is None:
+                raise ProgrammingError(f"could not determine data type of parameter {name}", sqlstate="42P18")
+        return tuple(UserParameter(i, name, self._user[i] or TEXT) for i, name in enumerate(self.names))
+
+
+def compose(steps: tuple[Step, ...]) -> Step:
+    if not steps:
+        return _same
+    if len(steps) == 1:
+        return steps[0]
+
+    def convert(text: Any) -> Any:
+        for step in steps:
+            text = step(text)
+        return text
+
+    return convert
+
+
+def _same(value: Any) -> Any:
+    return value

@@ -1,0 +1,204 @@
+"""SQL text to statements, unbound: `parse(text)` gives one `ParsedStatement` per statement, with places in the text.
+
+Transaction control, EXPLAIN, SET and SHOW are so small that they are read straight from the tokens; all others are
+sqlglot's. A statement of PostgreSQL that zerodb does not have is refused by name (0A000).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlglot import exp
+from sqlglot.tokens import Token, TokenType
+
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError, error_for
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.dialect import TokenizedStatement, parse_tokens, tokenize
+
+_PARSED = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "("})
+_KNOWN = frozenset(
+    """ALTER ANALYZE CALL CHECKPOINT CLOSE CLUSTER COMMENT COPY DEALLOCATE DECLARE DISCARD DO EXECUTE FETCH GRANT IMPORT
+    LISTEN LOAD LOCK MERGE MOVE NOTIFY PREPARE REASSIGN REFRESH REINDEX REVOKE SECURITY TRUNCATE UNLISTEN VACUUM USE
+    ATTACH DETACH PRAGMA DESCRIBE""".split()
+)
+_ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
+
+Control = (
+    st.Begin
+    | st.Commit
+    | st.Rollback
+    | st.Savepoint
+    | st.ReleaseSavepoint
+    | st.RollbackToSavepoint
+    | st.SetOption
+    | st.ShowOption
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainClause:
+    analyze: bool
+    options: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ParsedStatement:
+    """One statement: its place in the text, the names (or numbers) of its user parameters, and either an AST
+    or a control statement that needs no binding."""
+
+    start: int
+    end: int
+    parameters: tuple[str | int, ...]
+    tree: exp.Expr | None
+    control: Control | None
+    explain: ExplainClause | None = None
+
+
+def parse(text: str) -> list[ParsedStatement]:
+    """Parse all statements of the text. ProgrammingError 42601 with position; 54001 if nested too deeply."""
+    try:
+        return [_statement(statement, text) for statement in tokenize(text)]
+    except RecursionError:
+        raise error_for("54001", "statement is nested too deeply") from None
+
+
+def parse_expression(text: str) -> exp.Expr:
+    """A scalar expression alone, as a column's DEFAULT."""
+    tree = _statement(tokenize("select " + text)[0], "select " + text).tree
+    assert isinstance(tree, exp.Select) and len(tree.expressions) == 1
+    return tree.expressions[0]  # type: ignore[no-any-return]
+
+
+def _statement(statement: TokenizedStatement, text: str) -> ParsedStatement:
+    tokens = statement.tokens
+    start, end = tokens[0].start, tokens[-1].end + 1
+    explain: ExplainClause | None = None
+    if _word(tokens[0]) == "EXPLAIN":
+        explain, tokens = _explain(tokens)
+    word = _word(tokens[0])
+    if word in _PARSED:
+        if word in ("CREATE", "DROP"):
+            _check_object(tokens)
+        return ParsedStatement(start, end, statement.parameters, parse_tokens(tokens, text), None, explain)
+    control = _control(tokens)
+    if control is None or explain is not None:
+        if word in _KNOWN or control is not None:
+            raise NotSupportedError(f"{word} is not supported", position=tokens[0].start)
+        raise ProgrammingError(f'syntax error at or near "{tokens[0].text}"', position=tokens[0].start)
+    return ParsedStatement(start, end, statement.parameters, None, control, None)
+
+
+def _word(token: Token) -> str:
+    quoted = token.token_type in (TokenType.IDENTIFIER, TokenType.STRING)
+    return "" if quoted else token.text.upper()
+
+
+def _check_object(tokens: list[Token]) -> None:
+    """CREATE and DROP are for tables: sqlglot would warn and give up on many of the others."""
+    words = [_word(token) for token in tokens[1:6]]
+    kind = next((w for w in words if w not in ("OR", "REPLACE", "TEMP", "TEMPORARY", "UNLOGGED", "GLOBAL", "LOCAL")), "")
+    if kind != "TABLE":
+        raise NotSupportedError(f"{_word(tokens[0])} {kind} is not supported", position=tokens[0].start)
+
+
+def _explain(tokens: list[Token]) -> tuple[ExplainClause, list[Token]]:
+    rest = tokens[1:]
+    options: list[str] = []
+    if len(rest) > 1 and rest[0].token_type is TokenType.L_PAREN and _word(rest[1]) not in ("SELECT", "WITH", "("):
+        close = next((i for i, token in enumerate(rest) if token.token_type is TokenType.R_PAREN), None)
+        if close is None:
+            raise ProgrammingError("syntax error at end of input", position=tokens[-1].end + 1)
+        options = [token.text.lower() for token in rest[1:close] if token.token_type is not TokenType.COMMA]
+        rest = rest[close + 1 :]
+    while rest and _word(rest[0]) in ("ANALYZE", "ANALYSE", "VERBOSE"):
+        options.append(rest[0].text.lower())
+        rest = rest[1:]
+    if not rest:
+        raise ProgrammingError("syntax error at end of input", position=tokens[-1].end + 1)
+    allowed = ("analyze", "analyse", "verbose", "on", "true")
+    for option in options:
+        if option not in allowed:
+            raise NotSupportedError(f'EXPLAIN option "{option}" is not supported', position=tokens[0].start)
+    analyze = "analyze" in options or "analyse" in options
+    return ExplainClause(analyze, tuple(option for option in options if option == "verbose")), rest
+
+
+def _control(tokens: list[Token]) -> Control | None:
+    words = [_word(token) or token.text for token in tokens]
+    match words:
+        case ["BEGIN" | "START", *rest]:
+            if words[0] == "START" and rest[:1] != ["TRANSACTION"]:
+                return None
+            return _begin(tokens, [word.lower() for word in _without(rest, "WORK", "TRANSACTION")])
+        case ["COMMIT" | "END"] | ["COMMIT" | "END", "WORK" | "TRANSACTION"]:
+            return st.Commit()
+        case ["ROLLBACK" | "ABORT"] | ["ROLLBACK" | "ABORT", "WORK" | "TRANSACTION"]:
+            return st.Rollback()
+        case ["ROLLBACK", *rest] if _without(rest, "WORK", "TRANSACTION")[:1] == ["TO"]:
+            return st.RollbackToSavepoint(_only_name(tokens, len(words) - 1, ("TO", "SAVEPOINT")))
+        case ["SAVEPOINT", _]:
+            return st.Savepoint(_name(tokens[1]))
+        case ["RELEASE", _] | ["RELEASE", "SAVEPOINT", _]:
+            return st.ReleaseSavepoint(_name(tokens[-1]))
+        case ["SET", *_]:
+            return _set(tokens)
+        case ["RESET", _]:
+            return st.SetOption(_name(tokens[1]), None)
+        case ["SHOW", _]:
+            return st.ShowOption(_name(tokens[1]))
+    return None
+
+
+def _without(words: list[str], *optional: str) -> list[str]:
+    return words[1:] if words[:1] and words[0] in optional else words
+
+
+def _begin(tokens: list[Token], words: list[str]) -> st.Begin:
+    modes = " ".join(word for word in words if word != ",")
+    isolation: str | None = None
+    read_only: bool | None = None
+    while modes:
+        for level in _ISOLATION:
+            if modes.startswith(f"isolation level {level}"):
+                isolation, modes = level, modes[len("isolation level ") + len(level) :].lstrip()
+                break
+        else:
+            for mode, value in (("read only", True), ("read write", False)):
+                if modes.startswith(mode):
+                    read_only, modes = value, modes[len(mode) :].lstrip()
+                    break
+            else:
+                raise ProgrammingError(f'syntax error at or near "{modes.split()[0]}"', position=tokens[-1].start)
+    return st.Begin(isolation, read_only)
+
+
+def _only_name(tokens: list[Token], index: int, before: tuple[str, ...]) -> str:
+    if _word(tokens[index - 1]) not in before:
+        raise ProgrammingError(f'syntax error at or near "{tokens[index].text}"', position=tokens[index].start)
+    return _name(tokens[index])
+
+
+def _name(token: Token) -> str:
+    if token.token_type is TokenType.IDENTIFIER:
+        return str(token.text)
+    if token.token_type is TokenType.STRING or not token.text.isidentifier():
+        raise ProgrammingError(f'syntax error at or near "{token.text}"', position=token.start)
+    return str(token.text.lower())
+
+
+def _set(tokens: list[Token]) -> st.SetOption:
+    rest = tokens[1:]
+    if rest and _word(rest[0]) in ("SESSION", "LOCAL"):
+        if _word(rest[0]) == "LOCAL":
+            raise NotSupportedError("SET LOCAL is not supported", position=rest[0].start)
+        rest = rest[1:]
+    if len(rest) < 3 or not (rest[1].token_type is TokenType.EQ or _word(rest[1]) == "TO"):
+        raise ProgrammingError("syntax error: SET name = value", position=tokens[-1].start)
+    values = rest[2:]
+    sign = ""
+    if values[0].token_type is TokenType.DASH and len(values) == 2:
+        sign, values = "-", values[1:]
+    if len(values) != 1:
+        raise ProgrammingError(f'syntax error at or near "{values[1].text}"', position=values[1].start)
+    value = None if _word(values[0]) == "DEFAULT" else sign + values[0].text
+    return st.SetOption(_name(rest[0]), value)

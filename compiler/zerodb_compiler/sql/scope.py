@@ -1,0 +1,109 @@
+"""Names: which columns an expression can see, and what a name means.
+
+A `Scope` is the FROM clause of one query level. Qualified names look into `relations`, plain names into `visible`,
+which is also what `*` gives: there the columns that USING or NATURAL joined appear once. What a level does not know its
+parent may (correlated subqueries); each use of an outer column is written down in the level that owns it, so that a
+grouped outer query can check it.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.sql.expressions import Column, ColumnRef
+
+NamedColumn = tuple[str, Column]
+
+
+@dataclass(slots=True)
+class Relation:
+    """One item of FROM: `columns` as users see them (aliases applied). `table` is set for base tables."""
+
+    name: str | None
+    columns: list[NamedColumn]
+    table: TableInfo | None = None
+    position: int | None = None
+
+
+@dataclass(slots=True)
+class Scope:
+    relations: list[Relation] = field(default_factory=list)
+    visible: list[NamedColumn] = field(default_factory=list)
+    parent: Scope | None = None
+    common: Mapping[str, Any] | None = None  # the common table expressions (binder_from.CommonTable) seen here
+    captured: list[tuple[Column, int | None]] = field(default_factory=list)
+    _plain: dict[str, Column | None] | None = None
+
+    def resolve(self, name: str, qualifier: str | None, position: int | None) -> ColumnRef:
+        """The column of that name. ProgrammingError 42703, 42702 (ambiguous) or 42P01 (no such table in FROM)."""
+        scope: Scope | None = self
+        while scope is not None:
+            column = scope._qualified(name, qualifier, position) if qualifier else scope._find_plain(name, position)
+            if column is not None:
+                if scope is not self:
+                    scope.captured.append((column, position))
+                return ColumnRef(column)
+            scope = scope.parent
+        raise self._unknown(name, qualifier, position)
+
+    def relation(self, name: str) -> Relation | None:
+        return next((relation for relation in self.relations if relation.name == name), None)
+
+    def _find_plain(self, name: str, position: int | None) -> Column | None:
+        if self._plain is None:
+            plain: dict[str, Column | None] = {}
+            for key, column in self.visible:
+                plain[key] = None if key in plain else column
+            self._plain = plain
+        column = self._plain.get(name)
+        if column is None and name in self._plain:
+            raise _ambiguous(name, position)
+        return column
+
+    def _qualified(self, name: str, qualifier: str | None, position: int | None) -> Column | None:
+        relation = self.relation(qualifier or "")
+        if relation is None:
+            return None
+        found = [column for key, column in relation.columns if key == name]
+        if len(found) > 1:
+            raise _ambiguous(name, position)
+        if not found:
+            names = [key for key, _ in relation.columns]
+            raise ProgrammingError(
+                f"column {qualifier}.{name} does not exist", sqlstate="42703", position=position, hint=near(name, names)
+            )
+        return found[0]
+
+    def _unknown(self, name: str, qualifier: str | None, position: int | None) -> ProgrammingError:
+        scopes: list[Scope] = []
+        scope: Scope | None = self
+        while scope is not None:
+            scopes.append(scope)
+            scope = scope.parent
+        relations = [relation for level in scopes for relation in level.relations]
+        if qualifier is not None:
+            return ProgrammingError(
+                f'missing FROM-clause entry for table "{qualifier}"',
+                sqlstate="42P01",
+                position=position,
+                hint=near(qualifier, [relation.name for relation in relations if relation.name]),
+            )
+        names = [key for relation in relations for key, _ in relation.columns]
+        return ProgrammingError(
+            f'column "{name}" does not exist', sqlstate="42703", position=position, hint=near(name, names)
+        )
+
+
+def near(name: str, candidates: Iterable[str]) -> str | None:
+    """A hint naming the candidate most like `name`, if one is like it."""
+    found = difflib.get_close_matches(name, list(dict.fromkeys(candidates)), n=1, cutoff=0.6)
+    return f'did you mean "{found[0]}"?' if found else None
+
+
+def _ambiguous(name: str, position: int | None) -> ProgrammingError:
+    return ProgrammingError(f'column reference "{name}" is ambiguous', sqlstate="42702", position=position)

@@ -193,6 +193,11 @@ class Connection:
             raise error_for("42P01", f'relation "{table}" does not exist')
         return found
 
+    def check(self) -> list[str]:
+        """Reads and verifies every record of the database; the problems found, by name."""
+        self._check_open()
+        return self._database.storage.check()
+
     # --- the end -----------------------------------------------------------------------------------------------------
     def interrupt(self) -> None:
         """Ends what runs on this database now with error 57014. May be called from any thread."""

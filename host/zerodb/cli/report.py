@@ -1,4 +1,4 @@
-"""How the command line tells an error: one line with the SQLSTATE, then the line of SQL with a caret under the place."""
+"""How the command line tells an error: one line with the SQLSTATE, then the SQL with a caret under the place."""
 
 from __future__ import annotations
 

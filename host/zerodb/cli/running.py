@@ -1,0 +1,146 @@
+"""`zerodb run`, `import` and `export`: statements and files, with their timing and progress."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from zerodb.cli.main import Failure
+from zerodb.cli.output import write_csv, write_json, write_result
+from zerodb.cli.report import error_text
+from zerodb.errors import Error, NotSupportedError
+
+if TYPE_CHECKING:
+    from zerodb.connection import Connection
+    from zerodb.cursor import Cursor
+
+
+def run_text(
+    connection: Connection, text: str, source: str, parameters: dict[str, str], format_: str, timing: bool
+) -> None:
+    """Every statement of the text in turn; the first error ends it."""
+    console = Console()
+    try:
+        for statement in connection.statements(text):
+            began = time.perf_counter()
+            prepared = connection.prepare(statement) if parameters else None
+            if prepared is not None:
+                wanted = {str(parameter.name) for parameter in prepared.parameters}
+                given = {name: value for name, value in parameters.items() if name in wanted}
+                cursor = prepared.execute(positional(given) if wanted else None)
+            else:
+                cursor = connection.execute(statement)
+            finish(cursor, format_, console, began, timing)
+    except Error as error:
+        raise Failure(error_text(error, text, source)) from None
+
+
+def positional(parameters: dict[str, str]) -> Any:
+    """`--param 1=x --param 2=y` are the values of $1 and $2."""
+    if parameters and all(name.isdigit() for name in parameters):
+        count = max(int(name) for name in parameters)
+        return [parameters.get(str(number + 1)) for number in range(count)]
+    return parameters
+
+
+def run_artifact(connection: Connection, file: str, parameters: dict[str, str], format_: str, timing: bool) -> None:
+    """A compiled query; its own code if it is from here, else compiled again from the SQL it carries."""
+    from zerodb.artifact import load
+
+    try:
+        data = Path(file).read_bytes()
+    except OSError as error:
+        raise click.UsageError(f"cannot read {file}: {error.strerror}") from None
+    text = None
+    try:
+        began = time.perf_counter()
+        statement = load(connection, data)
+        text = statement.sql
+        cursor = statement.execute(positional(parameters) or None)
+        finish(cursor, format_, Console(), began, timing)
+    except Error as error:
+        raise Failure(error_text(error, text, file)) from None
+
+
+def finish(cursor: Cursor, format_: str, console: Console, began: float, timing: bool) -> None:
+    took = time.perf_counter() - began
+    write_result(cursor, format_, console)
+    if timing:
+        click.echo(f"Time: {took * 1000:.2f} ms", err=True)
+
+
+def import_with_progress(connection: Connection, table: str, file: str, **options: Any) -> int:
+    """A progress bar while it runs (on a terminal), then one line."""
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    began = time.perf_counter()
+    total = row_total(Path(file))
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed:,.0f} rows"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task(f"importing {table}", total=total)
+        rows = connection.import_file(
+            table, file, progress=lambda done, _bytes: progress.update(task, completed=done), **options
+        )
+    seconds = time.perf_counter() - began
+    click.echo(f"{table}: {rows:,} row{'' if rows == 1 else 's'} in {seconds:.2f} s", err=True)
+    return rows
+
+
+def row_total(path: Path) -> int | None:
+    """The number of rows, where the file says it."""
+    if path.suffix != ".parquet" or not path.exists():
+        return None
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    try:
+        return int(pyarrow.parquet.read_metadata(path).num_rows)
+    except (pa.ArrowException, OSError):
+        return None
+
+
+def export_file(connection: Connection, source: str, path: Path, format_: str | None) -> int:
+    """Writes beside the target and renames, so that a failure leaves no half file."""
+    ending = format_ or {".pq": "parquet", ".jsonl": "json", ".ndjson": "json", ".feather": "arrow", ".ipc": "arrow"}.get(
+        path.suffix.lower(), path.suffix.lower().lstrip(".")
+    )
+    if ending not in ("csv", "parquet", "json", "arrow"):
+        raise NotSupportedError(f'cannot tell the format of "{path}": say --format csv, parquet, json or arrow')
+    text = f'select * from "{source}"' if source in connection.tables() else source
+    cursor = connection.execute(text)
+    if cursor.description is None:
+        raise NotSupportedError("export needs a table or a query")
+    rows = cursor.rowcount
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        _write(cursor, partial, ending)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def _write(cursor: Cursor, path: Path, ending: str) -> None:
+    if ending in ("csv", "json"):
+        with path.open("w", encoding="utf-8", newline="") as out:
+            (write_csv if ending == "csv" else write_json)(cursor, out)
+        return
+    import pyarrow as pa
+    import pyarrow.parquet
+
+    table = cursor.fetch_arrow()
+    if ending == "parquet":
+        pyarrow.parquet.write_table(table, path, compression="zstd")
+        return
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+        writer.write_table(table)

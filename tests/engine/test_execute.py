@@ -32,3 +32,100 @@ def test_a_sum_in_each_tier(tier: Tier, threads: int) -> None:
         assert execution.statistics[0].threads == threads
     assert table.loads == 17
     engine.close()
+
+
+def test_chunks_that_zone_maps_exclude_are_neither_run_nor_loaded(engine: Engine) -> None:
+    table = numbers(20)
+    compiled = engine.compile(sum_program(table.id, zone_predicates=(ZonePredicate(0, "ge", None, 0),)))
+    least = int(table.columns[0][18][0])
+    execution = engine.execute(compiled, snapshot(table), [least])
+    assert execution.rows() == [(sum(int(chunk.sum()) for chunk in table.columns[0][18:]),)]
+    assert (execution.statistics[0].morsels, execution.statistics[0].morsels_skipped) == (2, 18)
+    assert table.loads == 2
+    assert engine.execute(compiled, snapshot(table), [None]).rows() == [(0,)]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_large_result_is_in_morsel_order_and_leaves_linear_memory(engine: Engine, threads: int) -> None:
+    values = np.arange(40 * 5000, dtype=np.int64) + (1 << 40)
+    table = MemoryTable("t", [np.split(values, 40)])
+    compiled = engine.compile(copy_program(table.id))
+    execution = engine.execute(compiled, snapshot(table), threads=threads)
+    assert execution.row_count == len(values)
+    np.testing.assert_array_equal(execution.arrow().column(0).to_numpy(), values)
+    used = engine.memory.used
+    engine.execute(compiled, snapshot(table), threads=threads)
+    assert engine.memory.used == used
+
+
+def test_an_empty_table_has_no_morsel(engine: Engine) -> None:
+    table = MemoryTable("t", [[]])
+    compiled = engine.compile(sum_program(table.id))
+    assert engine.execute(compiled, snapshot(table), [0]).rows() == [(0,)]
+
+
+def test_a_new_version_of_a_table_is_seen(engine: Engine) -> None:
+    first = numbers(5)
+    compiled = engine.compile(sum_program(first.id))
+    engine.execute(compiled, snapshot(first), [0])
+    second = MemoryTable("t", [[*first.columns[0], np.array([1_000_000])]], id=first.id)
+    total = sum(int(chunk.sum()) for chunk in first.columns[0])
+    assert engine.execute(compiled, snapshot(second), [0]).rows() == [(total + 1_000_000,)]
+    assert second.loads == 1, "the chunks that did not change are not loaded again"
+    assert engine.execute(compiled, snapshot(first), [0]).rows() == [(total,)]
+    engine.forget_table(first.id)
+    assert engine.execute(compiled, snapshot(second), [0]).rows() == [(total + 1_000_000,)]
+
+
+def test_faster_code_takes_over(engine: Engine) -> None:
+    table = numbers(10)
+    compiled = engine.compile(sum_program(table.id))
+    assert compiled.tier is not None
+    expected = engine.execute(compiled, snapshot(table), [0]).rows()
+    assert compiled.wait_optimized(10)
+    execution = engine.execute(compiled, snapshot(table), [0])
+    assert execution.rows() == expected
+    assert execution.statistics[0].tier is Tier.CRANELIFT
+
+
+def test_an_error_site_becomes_the_users_error(engine: Engine) -> None:
+    body = """
+      (func (export "run") (param $w i32) (param $m i32) (result i32)
+        (i64.store offset=48 (local.get $w) (i64.const -42))
+        (i32.store offset=56 (local.get $w) (local.get $w))
+        (i32.store8 (local.get $w) (i32.const 0x68)) (i32.store8 offset=1 (local.get $w) (i32.const 0x69))
+        (i32.store offset=60 (local.get $w) (i32.const 2))
+        (i32.const 2))"""
+    sites = (ErrorSite("XX000", "no", None), ErrorSite("22003", "integer {value} of {text} out of range", 7))
+    compiled = engine.compile(single_program(body, sites))
+    with pytest.raises(DataError, match="integer -42 of hi out of range") as caught:
+        engine.execute(compiled, snapshot())
+    assert (caught.value.sqlstate, caught.value.position) == ("22003", 7)
+
+
+@pytest.mark.parametrize("tier", list(Tier))
+def test_a_trap_is_an_internal_error_with_the_wasm_trace(tier: Tier) -> None:
+    engine = Engine(memory_limit=64 << 20, threads=1, tiers=[tier])
+    inner = "(func $inner_part (result i32) (unreachable))"
+    body = inner + '(func $run (export "run") (param i32 i32) (result i32) (call $inner_part))'
+    compiled = engine.compile(single_program(body))
+    for _ in range(2):
+        with pytest.raises(InternalError, match=r"unreachable.*inner_part < run") as caught:
+            engine.execute(compiled, snapshot())
+        assert caught.value.sqlstate == "XX000"
+    engine.close()
+
+
+def test_a_full_stack_is_54001(engine: Engine) -> None:
+    body = '(func $run (export "run") (param i32 i32) (result i32) (call $run (local.get 0) (i32.const 1)))'
+    compiled = engine.compile(single_program(body))
+    with pytest.raises(OperationalError) as caught:
+        engine.execute(compiled, snapshot())
+    assert caught.value.sqlstate == "54001"
+
+
+def test_code_that_does_not_validate_is_an_internal_error(engine: Engine) -> None:
+    program = single_program('(func (export "run") (param i32 i32) (result i32) (i32.const 0))')
+    broken = type(program)(**{**{f: getattr(program, f) for f in program.__slots__}, "wasm": program.wasm[:-1]})
+    with pytest.raises(InternalError, match="does not compile"):
+        engine.compile(broken)

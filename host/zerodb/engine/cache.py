@@ -26,7 +26,7 @@ import wasmtime
 import zstandard
 
 from zerodb.engine.program import CompiledProgram
-from zerodb.engine.tiers import Tier
+from zerodb.engine.tiers import Tier, wasmtime_version
 
 # Part of every artifact's key: raise it when the engine's configuration or the host's ABI changes.
 ENGINE_VERSION = 1
@@ -104,7 +104,7 @@ class ModuleCache:
         programs.clear()
 
     def _artifact_key(self, wasm: bytes, tier: Tier) -> bytes:
-        about = f"{ENGINE_VERSION} {wasmtime.__version__} {tier.name} {processor()}".encode()
+        about = f"{ENGINE_VERSION} {wasmtime_version()} {tier.name} {processor()}".encode()
         return b"artifact/" + hashlib.blake2b(wasm, digest_size=_DIGEST_BYTES, person=b"zerodb-wasm").digest() + \
             hashlib.blake2b(about, digest_size=8).digest()  # fmt: skip
 

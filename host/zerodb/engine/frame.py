@@ -122,6 +122,8 @@ class Frame:
         for worker in self.workers:
             self._put(worker.offset + abi.WORKER_QUERY, self.address)
             self._put(worker.offset + abi.WORKER_INDEX, worker.index)
+            if worker.index + 1 < len(self.workers):
+                self._put(worker.offset + abi.WORKER_NEXT, self.workers[worker.index + 1].address)
         if program.output and program.output_block_bytes:
             self._give_spare(self.workers[0])
 

@@ -18,6 +18,8 @@ from __future__ import annotations
 import ctypes
 import enum
 from collections.abc import Callable
+from functools import cache
+from importlib.metadata import version
 from typing import Any
 
 import wasmtime
@@ -39,6 +41,11 @@ class Tier(enum.IntEnum):
     CRANELIFT = 1
 
 
+@cache
+def wasmtime_version() -> str:
+    return version("wasmtime")
+
+
 def check_wasmtime() -> None:
     """Fails clearly if this wasmtime-py lacks a private name that the engine relies on."""
     names = (
@@ -54,7 +61,7 @@ def check_wasmtime() -> None:
     )
     missing = [f"{owner.__name__}.{name}" for owner, name in names if not hasattr(owner, name)]
     if missing:
-        raise error_for("XX000", f"this wasmtime-py ({wasmtime.__version__}) is not supported: no {', '.join(missing)}")
+        raise error_for("XX000", f"this wasmtime-py ({wasmtime_version()}) is not supported: no {', '.join(missing)}")
 
 
 def new_engine(tier: Tier) -> wasmtime.Engine:

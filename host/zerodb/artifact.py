@@ -5,12 +5,12 @@ sections that any other tool skips:
 
     00 61 73 6d 0d 00 01 00     preamble of a component
     01 <length> <core module>   section 1: the module that our code generator made
-    00 "zerodb.query"           msgpack: format version, SQL text, parameter and column names and types, tables read
+    00 "zerodb.query"           msgpack: SQL text, parameters, columns, tables as they were, how to run the module
     00 "zerodb.signature"       BLAKE2b over all of the above, keyed with a secret of this user on this machine
 
-`load` trusts nothing but the signature: if it verifies, if the tables still are as they were and if our own compiler
-gives the very same module for the SQL text, then the machine code that is kept in the database for that module is used,
-and otherwise the SQL text is compiled like any other. So a file from elsewhere can do no more than its SQL could.
+The core module runs over the memory that holds all tables, so it is run only if the signature says that our own
+compiler made it, and if the tables still have the schema and layout it was made for. Otherwise the SQL text that it
+carries is compiled like any other: a file from elsewhere can do no more than its SQL could.
 
 Limit: the component instantiates nothing and exports nothing yet. The export `zerosys:db/compiled-query`, with which
 any component host can run it, needs the WIT package.
@@ -21,19 +21,25 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-import msgpack
-from zerodb_compiler.errors import error_for
-from zerodb_compiler.sql import statements as st
-
+from zerodb import codec
+from zerodb.cursor import Cursor
 from zerodb.engine.cache import user_secret
+from zerodb.outcome import Outcome, QueryBatches
+from zerodb.values import Canonical, Parameters, bind_parameters
+from zerodb_compiler.codegen.program import OutputColumn, Program
+from zerodb_compiler.errors import error_for
+from zerodb_compiler.layout import TableLayout
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.parameters import UserParameter
+from zerodb_compiler.sql.values import to_canonical
 
 if TYPE_CHECKING:
     from zerodb.compilation import Prepared
     from zerodb.connection import Connection
-    from zerodb.statement import PreparedStatement
-    from zerodb.values import Canonical
+    from zerodb.view import View
 
 FORMAT_VERSION = 1
 PREAMBLE = b"\0asm\x0d\0\x01\0"
@@ -44,79 +50,120 @@ SIGNATURE_SECTION = "zerodb.signature"
 _DIGEST_BYTES = 32
 
 
-def component(connection: Connection, prepared: Prepared, lifted: Sequence[Canonical]) -> bytes:
-    """The artifact of a compiled query."""
+@dataclass(frozen=True, slots=True)
+class Artifact:
+    """The parts of a file. `about` has the keys format, sql, user, lifted, output, tables and program."""
+
+    module: bytes
+    about: dict[str, Any]
+    signature: bytes
+    signed_bytes: int
+
+
+def component(prepared: Prepared, lifted: Sequence[Canonical], view: View) -> bytes:
+    """The file for a compiled query."""
     if not isinstance(prepared.statement, st.Query) or prepared.query is None:
         raise error_for("0A000", "only a query can be compiled to a file")
+    if any(dependency.table_id < 0 for dependency in prepared.dependencies):
+        raise error_for("0A000", "a query over registered tables cannot be compiled to a file")
     query = prepared.query
     about = {
         "format": FORMAT_VERSION,
         "sql": prepared.text,
-        "parameters": [[parameter.name, str(parameter.type)] for parameter in prepared.user],
-        "columns": [[column.name, str(column.type), column.nullable] for column in query.output],
-        "tables": [dependency.name for dependency in prepared.dependencies],
-        "pipelines": [list(pipeline.description) for pipeline in query.program.pipelines],
+        "user": prepared.user,
+        "lifted": list(lifted),
+        "output": query.output,
+        "tables": {dependency.name: _table(view, dependency.name) for dependency in prepared.dependencies},
+        "program": replace(query.program, wasm=b""),
     }
-    _ = connection, lifted
     data = PREAMBLE + _section(CORE_MODULE_SECTION, query.program.wasm)
-    data += _custom(QUERY_SECTION, msgpack.packb(about))
+    data += _custom(QUERY_SECTION, codec.pack(about))
     return data + _custom(SIGNATURE_SECTION, _signature(data))
 
 
-def load(connection: Connection, data: bytes) -> PreparedStatement:
-    """The artifact's query, prepared on this connection."""
-    sections = parse(data)
-    about = sections.about
-    statement = connection.prepare(about["sql"])
-    return statement
+def _table(view: View, name: str) -> dict[str, Any]:
+    """All that generated code assumes of a table."""
+    version = view.tables[name]
+    return {
+        "id": version.id,
+        "columns": tuple((column.name, str(column.type), column.not_null) for column in version.columns),
+        "primary_key": version.primary_key,
+        "layout": version.layout,
+    }
 
 
-def is_own(data: bytes) -> bool:
-    """Whether this user on this machine made the artifact, and nobody changed it since."""
-    found = parse(data)
-    return hmac.compare_digest(found.signature, _signature(data[: found.signed_bytes]))
+class CompiledStatement:
+    """An artifact's query on a connection: like a prepared statement. `trusted` says that its own code may run."""
+
+    def __init__(self, connection: Connection, artifact: Artifact, *, trusted: bool) -> None:
+        self.connection = connection
+        self.sql: str = artifact.about["sql"]
+        self.trusted = trusted
+        self._tables: dict[str, dict[str, Any]] = artifact.about["tables"]
+        self._user: tuple[UserParameter, ...] = artifact.about["user"]
+        self._lifted: tuple[Canonical, ...] = artifact.about["lifted"]
+        self._output: tuple[OutputColumn, ...] = artifact.about["output"]
+        self._program: Program = replace(artifact.about["program"], wasm=artifact.module)
+
+    def runs_own_code(self) -> bool:
+        """Whether the next execution runs the artifact's module, not a new compilation of its SQL."""
+        return self.trusted and self._fits(self.connection._view())
+
+    def execute(self, parameters: Parameters | None = None) -> Cursor:
+        connection = self.connection
+        connection._check_open()
+        with connection._lock:
+            view = connection._view()
+            if not (self.trusted and self._fits(view)):
+                return connection.execute(self.sql, parameters)
+            given = bind_parameters(self._user, parameters)
+            values = [to_canonical(declared.type, value) for declared, value in zip(self._user, given, strict=True)]
+            engine, options = connection._database.engine, connection._options
+            code = engine.compile(self._program, ("artifact", self._program.wasm, codec.pack(self._program)))
+            execution = engine.execute(
+                code, view, [*values, *self._lifted], timeout=options.statement_timeout_s, threads=options.threads
+            )
+            batches = QueryBatches(execution.batches(), self._output, code.decoder)
+            cursor = Cursor(connection)
+            cursor._start(Outcome("SELECT", execution.row_count, self._output, batches))
+            return cursor
+
+    def _fits(self, view: View) -> bool:
+        for name, expected in self._tables.items():
+            if name not in view.tables or _table(view, name) != expected:
+                return False
+            assert isinstance(expected["layout"], TableLayout)
+        return True
 
 
-class Artifact:
-    """The parts of an artifact."""
-
-    __slots__ = ("about", "module", "signature", "signed_bytes")
-
-    def __init__(self, module: bytes, about: dict[str, Any], signature: bytes, signed_bytes: int) -> None:
-        self.module = module
-        self.about = about
-        self.signature = signature
-        self.signed_bytes = signed_bytes
+def load(connection: Connection, data: bytes) -> CompiledStatement:
+    """The query of an artifact, ready to run on this connection. 22P03 if the file is none."""
+    artifact = parse(data)
+    expected = _signature(data[: artifact.signed_bytes])
+    trusted = bool(expected) and hmac.compare_digest(artifact.signature, expected)
+    return CompiledStatement(connection, artifact, trusted=trusted)
 
 
 def parse(data: bytes) -> Artifact:
-    """Takes an artifact apart; 22P03 if it is none."""
+    """Takes a file apart; 22P03 if it is not an artifact."""
     if not data.startswith(PREAMBLE):
         kind = "a core WebAssembly module" if data.startswith(b"\0asm") else "not WebAssembly"
         raise error_for("22P03", f"not a compiled query of zerodb: {kind}")
-    module = b""
-    about: dict[str, Any] | None = None
-    signature = b""
-    signed = 0
+    module, about, signature, signed = b"", None, b"", 0
     at = len(PREAMBLE)
     try:
         while at < len(data):
             start = at
-            kind_of, at = data[at], at + 1
-            size, at = _leb(data, at)
-            body, at = data[at : at + size], at + size
-            if len(body) != size:
-                raise ValueError("truncated")
+            kind_of, body, at = _next_section(data, at)
             if kind_of == CORE_MODULE_SECTION and not module:
                 module = body
             elif kind_of == CUSTOM_SECTION:
-                length, begin = _leb(body, 0)
-                name, rest = body[begin : begin + length], body[begin + length :]
-                if name == QUERY_SECTION.encode() and about is None:
-                    about = msgpack.unpackb(rest)
-                elif name == SIGNATURE_SECTION.encode():
+                name, rest = _name(body)
+                if name == QUERY_SECTION and about is None:
+                    about = codec.unpack(rest)
+                elif name == SIGNATURE_SECTION:
                     signature, signed = rest, start
-    except (ValueError, IndexError, msgpack.UnpackException) as error:
+    except (ValueError, IndexError) as error:
         raise error_for("22P03", f"the compiled query is damaged: {error}") from None
     if not module or not isinstance(about, dict) or not isinstance(about.get("sql"), str):
         raise error_for("22P03", "not a compiled query of zerodb: a component of another kind")
@@ -127,9 +174,23 @@ def parse(data: bytes) -> Artifact:
 
 def _signature(data: bytes) -> bytes:
     secret = user_secret()
-    if secret is None:  # nothing is ever trusted then
+    if secret is None:  # then nothing is ever trusted
         return b""
     return hashlib.blake2b(data, digest_size=_DIGEST_BYTES, key=secret, person=b"zerodb-artifact").digest()
+
+
+def _next_section(data: bytes, at: int) -> tuple[int, bytes, int]:
+    """(kind, body, where the next one begins)."""
+    size, begin = _leb(data, at + 1)
+    body = data[begin : begin + size]
+    if len(body) != size:
+        raise ValueError("it ends too early")
+    return data[at], body, begin + size
+
+
+def _name(body: bytes) -> tuple[str, bytes]:
+    length, begin = _leb(body, 0)
+    return body[begin : begin + length].decode(), body[begin + length :]
 
 
 def _section(kind: int, body: bytes) -> bytes:

@@ -58,8 +58,9 @@ class PreparedStatement:
         """The compiled query as a WebAssembly component (see zerodb/artifact.py)."""
         from zerodb.artifact import component
 
-        self._query()
-        return component(self.connection, self._prepared, self._lifted)
+        with self.connection._lock:
+            self._refresh()
+            return component(self._prepared, self._lifted, self.connection._view())
 
     def wat(self) -> str:
         """The generated core module in the readable text format."""

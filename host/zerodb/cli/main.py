@@ -1,7 +1,7 @@
 """The command line: `zerodb shell`, `run`, `compile`, `explain`, `import`, `export`, `check`, `demo`.
 
-Exit status: 0, 1 for an SQL or data error, 2 for wrong usage. Errors are one line on stderr with the SQLSTATE and, where
-the place is known, the SQL with a caret under it. Only click is imported here; the database comes with the command.
+Exit status: 0, 1 for an SQL or data error, 2 for wrong usage. Errors are one line on stderr with the SQLSTATE and,
+where the place is known, the SQL with a caret under it. Only click is imported here; the rest comes with the command.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ def parse_parameters(given: tuple[str, ...]) -> dict[str, str]:
     return parameters
 
 
-database_option = click.option("--db", "database", default=":memory:", show_default=True, help="The database directory.")
+database_option = click.option("--db", "database", default=":memory:", show_default=True, help="Its directory.")
 parameter_option = click.option("--param", "parameters", multiple=True, metavar="NAME=VALUE", help="A value for $NAME.")
 
 

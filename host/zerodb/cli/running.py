@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.cursor import Cursor
 
+_ENDINGS = {"pq": "parquet", "jsonl": "json", "ndjson": "json", "feather": "arrow", "ipc": "arrow"}
+
 
 def run_text(
     connection: Connection, text: str, source: str, parameters: dict[str, str], format_: str, timing: bool
@@ -111,9 +113,8 @@ def row_total(path: Path) -> int | None:
 
 def export_file(connection: Connection, source: str, path: Path, format_: str | None) -> int:
     """Writes beside the target and renames, so that a failure leaves no half file."""
-    ending = format_ or {".pq": "parquet", ".jsonl": "json", ".ndjson": "json", ".feather": "arrow", ".ipc": "arrow"}.get(
-        path.suffix.lower(), path.suffix.lower().lstrip(".")
-    )
+    suffix = path.suffix.lower().lstrip(".")
+    ending = format_ or _ENDINGS.get(suffix, suffix)
     if ending not in ("csv", "parquet", "json", "arrow"):
         raise NotSupportedError(f'cannot tell the format of "{path}": say --format csv, parquet, json or arrow')
     text = f'select * from "{source}"' if source in connection.tables() else source

@@ -33,9 +33,7 @@ def create_table(binder: Binder, node: exp.Create) -> st.CreateTable:
     name = fold(target.this)
     if_not_exists = bool(node.args.get("exists"))
     if not if_not_exists and binder.catalog.table(name) is not None:
-        raise ProgrammingError(
-            f'relation "{name}" already exists', sqlstate="42P07", position=position_of(target)
-        )
+        raise ProgrammingError(f'relation "{name}" already exists', sqlstate="42P07", position=position_of(target))
     source = node.args.get("expression")
     if source is not None:
         return _create_as(binder, name, schema, source, if_not_exists)
@@ -147,7 +145,9 @@ def _column(binder: Binder, node: exp.ColumnDef) -> tuple[ColumnInfo, bool]:
             case _:
                 raise unsupported(_constraint_name(constraint.kind), constraint, node)
     if allow_null and (not_null or is_key):
-        raise ProgrammingError(f'conflicting NULL/NOT NULL declarations for column "{name}"', position=position_of(node))
+        raise ProgrammingError(
+            f'conflicting NULL/NOT NULL declarations for column "{name}"', position=position_of(node)
+        )
     return ColumnInfo(name, type_, not_null, default), is_key
 
 
@@ -175,9 +175,7 @@ def _check_names(names: list[tuple[str, int | None]]) -> None:
     seen: set[str] = set()
     for name, position in names:
         if name in seen:
-            raise ProgrammingError(
-                f'column "{name}" specified more than once', sqlstate="42701", position=position
-            )
+            raise ProgrammingError(f'column "{name}" specified more than once', sqlstate="42701", position=position)
         seen.add(name)
 
 

@@ -47,7 +47,9 @@ def insert(binder: Binder, node: exp.Insert) -> st.Insert:
         if not node.args.get("default"):
             raise ProgrammingError("syntax error: INSERT without a source", position=position_of(node))
         return st.Insert(table, _insert_values(binder, table, [], [[]]))
-    if isinstance(source, exp.Values) and not any(source.args.get(key) for key in ("order", "limit", "offset", "with_")):
+    if isinstance(source, exp.Values) and not any(
+        source.args.get(key) for key in ("order", "limit", "offset", "with_")
+    ):
         only(source, "expressions")
         rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
         _check_widths(rows, ordinals, bool(names))
@@ -141,7 +143,9 @@ def _ordinal(table: TableInfo, node: exp.Expr) -> int:
 def _is_default(node: exp.Expr) -> bool:
     if isinstance(node, exp.Column) and node.args.get("table") is None:
         node = node.this
-    return isinstance(node, (exp.Var, exp.Identifier)) and not node.args.get("quoted") and node.name.upper() == "DEFAULT"
+    return (
+        isinstance(node, (exp.Var, exp.Identifier)) and not node.args.get("quoted") and node.name.upper() == "DEFAULT"
+    )
 
 
 def default_value(expressions: ExpressionBinder, info: ColumnInfo) -> Expression:

@@ -22,6 +22,7 @@ from zerodb_compiler.sql.functions import NULL_AWARE
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, IntervalValue, Step, UserValue
 from zerodb_compiler.sql.scope import Scope
+from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import fit_text, literal_numeric_type, parse_value
 from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, SqlType, TypeId, numeric
 
@@ -98,7 +99,9 @@ class ExpressionBinder:
                 return self.binder.context.known_type(slot) or NULL
             case IntervalValue(position=position):
                 raise error_for(
-                    "0A000", "an interval can only be added to or subtracted from a date or timestamp", position=position
+                    "0A000",
+                    "an interval can only be added to or subtracted from a date or timestamp",
+                    position=position,
                 )
         return value.type
 
@@ -150,7 +153,7 @@ class ExpressionBinder:
             return self.convert(value, target)
         try:
             converted = coercion.exact_value(value.type, target, value.value)
-        except coercion.Inexact:
+        except Inconvertible:
             return None
         return self._step(value, target, converted, partial(coercion.exact_value, value.type, target))
 
@@ -160,7 +163,9 @@ class ExpressionBinder:
             steps = (*steps, step)
         return Constant(target, converted, value.position, value.sources, steps)
 
-    def call(self, function: str, arguments: tuple[Expression, ...], type_: SqlType, node: exp.Expr | None = None) -> Call:
+    def call(
+        self, function: str, arguments: tuple[Expression, ...], type_: SqlType, node: exp.Expr | None = None
+    ) -> Call:
         """A strict call is NULL if an argument can be."""
         nullable = function not in NULL_AWARE and any(argument.nullable for argument in arguments)
         if function in ("and", "or"):
@@ -223,7 +228,9 @@ def number(text: str, position: int | None, sources: tuple[int, ...]) -> Constan
     if digits is None:
         return Constant(DOUBLE, parse_value(DOUBLE, text, position), position, sources, None)  # type: ignore[arg-type]
     type_ = numeric(*digits)
-    return Constant(type_, parse_value(type_, text), position, sources, (partial(parse_value, type_),) if sources else None)
+    return Constant(
+        type_, parse_value(type_, text), position, sources, (partial(parse_value, type_),) if sources else None
+    )
 
 
 @handles(exp.Null)
@@ -270,9 +277,7 @@ def cast_to(b: ExpressionBinder, value: Bound, target: SqlType, node: exp.Expr) 
     if isinstance(value, UserValue):
         return b.cast(value, target, node)
     if not coercion.is_castable(source, target):
-        raise ProgrammingError(
-            f"cannot cast type {source} to {target}", sqlstate="42846", position=position_of(node)
-        )
+        raise ProgrammingError(f"cannot cast type {source} to {target}", sqlstate="42846", position=position_of(node))
     if isinstance(value, Constant):
         if value.type.id is TypeId.NULL and isinstance(value.value, str) and target.is_text:
             text = fit_text(target, value.value, value.position, explicit=True)

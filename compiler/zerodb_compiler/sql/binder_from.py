@@ -153,7 +153,9 @@ class _From:
 
     def derived(self, node: exp.Subquery) -> Source:
         alias = node.args.get("alias")
-        if isinstance(node.this, (exp.Table, exp.Subquery)) and (isinstance(node.this, exp.Table) or _is_join(node.this)):
+        if isinstance(node.this, (exp.Table, exp.Subquery)) and (
+            isinstance(node.this, exp.Table) or _is_join(node.this)
+        ):
             only(node, "this", "alias")
             if alias is not None:
                 raise unsupported("an alias of a parenthesised join", node)
@@ -174,7 +176,11 @@ class _From:
         if side == "FULL":
             raise unsupported("FULL JOIN", node)
         method = node.args.get("method") or ""
-        if side not in ("", "LEFT", "RIGHT") or kind not in ("", "INNER", "OUTER", "CROSS") or method not in ("", "NATURAL"):
+        if (
+            side not in ("", "LEFT", "RIGHT")
+            or kind not in ("", "INNER", "OUTER", "CROSS")
+            or method not in ("", "NATURAL")
+        ):
             raise unsupported(" ".join(part for part in (method, side, kind, "JOIN") if part), node)
         on, using = node.args.get("on"), node.args.get("using")
         if kind == "CROSS" and (on is not None or using or side or method):

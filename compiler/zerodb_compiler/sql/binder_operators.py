@@ -373,8 +373,20 @@ _UNITS: dict[str, tuple[int, int, int]] = {
     "millisecond": (0, 0, 1_000),
     "microsecond": (0, 0, 1),
 }
-_ALIASES = {"centuries": "century", "y": "year", "yr": "year", "d": "day", "w": "week", "h": "hour", "hr": "hour", "m": "minute", "s": "second"}
-_PART = re.compile(r"\s*([+-]?[0-9]+)(?:\.([0-9]+))?\s*([a-zA-Z]+)\s*|\s*([+-]?)([0-9]+):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?\s*")
+_ALIASES = {
+    "centuries": "century",
+    "y": "year",
+    "yr": "year",
+    "d": "day",
+    "w": "week",
+    "h": "hour",
+    "hr": "hour",
+    "m": "minute",
+    "s": "second",
+}
+_PART = re.compile(
+    r"\s*([+-]?[0-9]+)(?:\.([0-9]+))?\s*([a-zA-Z]+)\s*|\s*([+-]?)([0-9]+):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?\s*"
+)
 
 
 def interval(node: exp.Cast) -> IntervalValue:
@@ -396,7 +408,9 @@ def interval(node: exp.Cast) -> IntervalValue:
             micros += -time if found[4] == "-" else time
             continue
         name = found[3].lower()
-        unit = _UNITS.get(_ALIASES.get(name, name)) or _UNITS.get(_ALIASES.get(name[:-1], name[:-1]) if name[-1] == "s" else "")
+        unit = _UNITS.get(_ALIASES.get(name, name)) or _UNITS.get(
+            _ALIASES.get(name[:-1], name[:-1]) if name[-1] == "s" else ""
+        )
         if unit is None or (found[2] and not unit[2]):
             place = -1
             break
@@ -442,7 +456,9 @@ def _move(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: B
     return moved
 
 
-def _date_arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
+def _date_arithmetic(
+    b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr
+) -> Bound:
     left_type, right_type = b.type_of(left), b.type_of(right)
     if function == "sub" and left_type.id is TypeId.NULL and right_type.id is TypeId.DATE:
         left, left_type = _typed(b, left, DATE, node), DATE
@@ -455,7 +471,9 @@ def _date_arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Boun
     if left_type.id is TypeId.DATE and (whole or right_type.id is TypeId.NULL) and function in ("add", "sub"):
         if isinstance(left, Constant) and isinstance(right, Constant) and isinstance(right.value, int):
             if isinstance(left.value, int):
-                days = check_range(DATE, left.value + (right.value if function == "add" else -right.value), left.position)
+                days = check_range(
+                    DATE, left.value + (right.value if function == "add" else -right.value), left.position
+                )
                 return Constant(DATE, days, left.position, left.sources + right.sources, None)
         amount = b.cast(right, INTEGER, node)
         if function == "sub":

@@ -69,7 +69,9 @@ def sql_type(node: exp.DataType) -> SqlType:
             name = str(node.args["kind"].name if hasattr(node.args["kind"], "name") else node.args["kind"])
             raise ProgrammingError(f'type "{name}" does not exist', sqlstate="42704", position=position_of(node))
     suffix = f"({modifiers[0]})" if modifiers else ""
-    raise unsupported(f"type {node.sql(dialect='postgres').lower() if not suffix else kind.value.lower() + suffix}", node)
+    raise unsupported(
+        f"type {node.sql(dialect='postgres').lower() if not suffix else kind.value.lower() + suffix}", node
+    )
 
 
 def _modifier(item: exp.Expr) -> int:

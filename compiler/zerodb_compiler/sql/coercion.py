@@ -11,6 +11,7 @@ from fractions import Fraction
 
 from zerodb_compiler.errors import DataError, error_for
 from zerodb_compiler.sql.calendar import add_months
+from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import (
     MICROS_PER_DAY,
     Value,
@@ -52,10 +53,6 @@ _DIGITS = {
     TypeId.U64: 20,
     TypeId.HUGEINT: 38,
 }
-
-
-class Inexact(Exception):
-    """A constant cannot be represented exactly in the wanted type."""
 
 
 def as_numeric(type_: SqlType) -> SqlType:
@@ -205,27 +202,27 @@ def _float_to_exact(target: SqlType, value: float, position: int | None) -> int:
 
 
 def exact_value(source: SqlType, target: SqlType, value: Value) -> Value:
-    """The constant in `target` if it is exactly the same value there; Inexact if not."""
+    """The constant in `target` if it is exactly the same value there; Inconvertible if not."""
     if value is None or source == target:
         return value
     if source.id is TypeId.NULL or source.is_text or target.is_text:
         if not (source.is_text and target.is_text):
-            raise Inexact
+            raise Inconvertible
         text = str(value)
         return text.rstrip(" ") if target.padded else text
     if source.is_number != target.is_number or (source.id is TypeId.BOOLEAN) != (target.id is TypeId.BOOLEAN):
-        raise Inexact
+        raise Inconvertible
     if target.is_float and source.is_exact:
         # An exact number meets a float as a float, as in PostgreSQL: nothing to compare it with exactly.
         if target.id is TypeId.REAL:
-            raise Inexact
+            raise Inconvertible
         return cast_value(source, target, value)
     try:
         result = cast_value(source, target, value)
     except DataError:
-        raise Inexact from None
+        raise Inconvertible from None
     if _fraction(target, result) != _fraction(source, value):
-        raise Inexact
+        raise Inconvertible
     return result
 
 

@@ -42,7 +42,11 @@ class ZeroQL(Postgres):
         COMMAND_PREFIX_TOKENS: ClassVar[set[TokenType]] = set()
         HINT_START = "\0"
         KEYWORDS = {
-            **{key: value for key, value in Postgres.Tokenizer.KEYWORDS.items() if key not in ("==", "/*+", "{%", "{{+")},
+            **{
+                key: value
+                for key, value in Postgres.Tokenizer.KEYWORDS.items()
+                if key not in ("==", "/*+", "{%", "{{+")
+            },
             **_UNSIGNED,
         }
 
@@ -50,6 +54,7 @@ class ZeroQL(Postgres):
 _DIALECT = ZeroQL()
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END})
+_FIELDS = frozenset({"year", "month", "day", "hour", "minute", "second"})
 _UNARY = frozenset({TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.RLIKE, TokenType.TILDE})
 
 
@@ -121,6 +126,12 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
             index += used
             run = 0
             continue
+        if kind is TokenType.INTERVAL and following is not None and following.token_type is TokenType.STRING:
+            used, literal = _interval(tokens, index)
+            out.extend(literal)
+            index += used
+            run = 0
+            continue
         if kind is TokenType.NUMBER and following is not None and _junk(token, following):
             raise ProgrammingError(
                 f'trailing junk after numeric literal at or near "{token.text}{following.text}"', position=token.start
@@ -132,6 +143,25 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
         out.append(token)
         index += 1
     return TokenizedStatement(out, _numbered(names, style, tokens[0].start))
+
+
+def _interval(tokens: list[Token], index: int) -> tuple[int, tuple[Token, ...]]:
+    """interval 'text' [unit] as the cast 'text unit'::interval: sqlglot's own node keeps only a part of the text.
+    Gives how many tokens were used and what stands for them."""
+    keyword, string = tokens[index], tokens[index + 1]
+    text, used = string.text, 2
+    unit = tokens[index + 2] if index + 2 < len(tokens) else None
+    if unit is not None and unit.text.lower() in _FIELDS and unit.token_type is not TokenType.IDENTIFIER:
+        after = tokens[index + 3].text.upper() if index + 3 < len(tokens) else ""
+        if after == "TO" or not text.strip().lstrip("+-").replace(".", "", 1).isdigit():
+            raise error_for("0A000", "this form of interval is not supported", position=keyword.start)
+        text, used = f"{text} {unit.text}", 3
+    place = (string.line, string.col, string.start, string.end)
+    return used, (
+        Token(TokenType.STRING, text, *place),
+        Token(TokenType.DCOLON, "::", *place),
+        Token(TokenType.INTERVAL, "interval", *place),
+    )
 
 
 def _parameter(token: Token, names: dict[str | int, int], name: str | int) -> tuple[Token, Token]:

@@ -38,7 +38,9 @@ def only(node: exp.Expr, *handled: str) -> None:
     """NotSupportedError if the node carries anything beyond the arguments the caller handles."""
     for key, value in node.args.items():
         if key not in handled and value is not None and value is not False and value != []:
-            raise unsupported(f"{describe(node)} with {_ARGUMENTS.get(key, key.strip('_').replace('_', ' '))}", value, node)
+            raise unsupported(
+                f"{describe(node)} with {_ARGUMENTS.get(key, key.strip('_').replace('_', ' '))}", value, node
+            )
 
 
 def unsupported(what: str, *places: Any) -> NotSupportedError:

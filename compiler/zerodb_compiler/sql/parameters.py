@@ -89,6 +89,7 @@ class ParameterContext:
     literals: Mapping[int, int] | None = None
     types: Sequence[SqlType | None] = ()
     lifted: list[LiftedParameter] = field(default_factory=list)
+    samples: list[Value] = field(default_factory=list)  # the values of `lifted` in this text
     baked: set[int] = field(default_factory=set)
     _user: list[SqlType | None] = field(default_factory=list)
 
@@ -100,7 +101,8 @@ class ParameterContext:
             for source in constant.sources:
                 if source in self.literals:
                     self.baked.add(self.literals[source])
-        return Literal(constant.value, constant.type if constant.type.id is not NULL.id or constant.value is None else TEXT)
+        untyped_string = constant.type.id is NULL.id and constant.value is not None
+        return Literal(constant.value, TEXT if untyped_string else constant.type)
 
     def lift(self, constant: Constant) -> Expression:
         """A Parameter for the constant if that is possible, else a Literal."""
@@ -109,9 +111,11 @@ class ParameterContext:
         literal = self.literals.get(constant.sources[0])
         if literal is None:
             return self.bake(constant)
+        type_ = TEXT if constant.type.id is NULL.id else constant.type
         slot = len(self.names) + len(self.lifted)
-        self.lifted.append(LiftedParameter(slot, literal, constant.type, compose(constant.steps)))
-        return Parameter(slot, constant.type, False, constant.value)
+        self.lifted.append(LiftedParameter(slot, literal, type_, compose(constant.steps)))
+        self.samples.append(constant.value)
+        return Parameter(slot, type_, False, constant.value)
 
     def user_type(self, user: UserValue, wanted: SqlType) -> SqlType:
         """The type of a user's parameter; the first context that wants a type decides."""

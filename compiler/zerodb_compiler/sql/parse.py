@@ -96,7 +96,9 @@ def _word(token: Token) -> str:
 def _check_object(tokens: list[Token]) -> None:
     """CREATE and DROP are for tables: sqlglot would warn and give up on many of the others."""
     words = [_word(token) for token in tokens[1:6]]
-    kind = next((w for w in words if w not in ("OR", "REPLACE", "TEMP", "TEMPORARY", "UNLOGGED", "GLOBAL", "LOCAL")), "")
+    kind = next(
+        (w for w in words if w not in ("OR", "REPLACE", "TEMP", "TEMPORARY", "UNLOGGED", "GLOBAL", "LOCAL")), ""
+    )
     if kind != "TABLE":
         raise NotSupportedError(f"{_word(tokens[0])} {kind} is not supported", position=tokens[0].start)
 

@@ -105,7 +105,8 @@ SUM_BODY = f"""
       (br $again)))
     (i64.store offset={SUM} (local.get $w) (i64.add (i64.load offset={SUM} (local.get $w)) (local.get $s)))
     (i32.const 0))
-  (func (export "emit") (param $w i32) (param $m i32) (result i32) (local $s i64) (local $i i32) (local $b i32) (local $v i32)
+  (func (export "emit") (param $w i32) (param $m i32) (result i32)
+    (local $s i64) (local $i i32) (local $b i32) (local $v i32)
     (local.set $v (local.get $w))
     (loop $again
       (local.set $s (i64.add (local.get $s) (i64.load offset={SUM} (local.get $v))))
@@ -149,5 +150,3 @@ def copy_program(table_id: int, name: str = "t", ordinals: tuple[int, ...] = (0,
 def single_program(body: str, errors: tuple[ErrorSite, ...] = (), **more: object) -> Program:
     """A program of one function "run" over no table; body is WAT."""
     return program(module(body), (pipeline("run", MorselSource.SINGLE),), errors=errors, **more)  # type: ignore[arg-type]
-
-

@@ -80,7 +80,9 @@ class MemoryTable:
             return None
         chunks = self.columns[column]
         return Zones(
-            np.array([c.min() for c in chunks]), np.array([c.max() for c in chunks]), np.ones(len(chunks), dtype=np.bool_)
+            np.array([c.min() for c in chunks]),
+            np.array([c.max() for c in chunks]),
+            np.ones(len(chunks), dtype=np.bool_),
         )
 
     def chunk_key(self, chunk: int, column: int) -> Hashable:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import threading
 from collections.abc import Iterator
@@ -43,7 +44,7 @@ def test_blocks_are_aligned_and_never_overlap(memory: Memory, steps: list[tuple[
                 memory.free(address)
                 del blocks[address]
         ordered = sorted(blocks.items())
-        for (start, size), (following, _) in zip(ordered, ordered[1:], strict=False):
+        for (start, size), (following, _) in itertools.pairwise(ordered):
             assert start + size + 16 <= following
     finally:
         for address in blocks:
@@ -175,7 +176,7 @@ def test_text_gets_absolute_addresses_and_validity_its_place(pool: BufferPool) -
     validity = np.array([1, 1, 0], dtype=np.uint8)
     entry = pool.pin("t", lambda: Loaded(np.array([0, 3, 6, 11], dtype=np.int64), validity, text))
     bounds = memory.words[entry.data >> 2 : (entry.data >> 2) + 4].tolist()
-    assert [bytes(memory.bytes[a:b]) for a, b in zip(bounds, bounds[1:], strict=False)] == [b"one", b"two", b"three"]
+    assert [bytes(memory.bytes[a:b]) for a, b in itertools.pairwise(bounds)] == [b"one", b"two", b"three"]
     assert memory.array[entry.validity : entry.validity + 3].tolist() == [1, 1, 0]
     assert entry.validity % 16 == 0
     pool.discard(entry)

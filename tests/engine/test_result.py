@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from decimal import Decimal
+from decimal import Context, Decimal
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.errors import DataError
 from zerodb_compiler.types import SqlType, TypeId
 
+_WIDE = Context(prec=80)
 EPOCH = dt.datetime(1970, 1, 1)
 _FORMATS = {TypeId.SMALLINT: "i2", TypeId.INTEGER: "i4", TypeId.BIGINT: "i8", TypeId.U8: "u1", TypeId.U16: "u2",
             TypeId.U32: "u4", TypeId.REAL: "f4", TypeId.DOUBLE: "f8", TypeId.BOOLEAN: "u1"}  # fmt: skip
@@ -45,11 +46,6 @@ def encode(type_: SqlType, values: list[Any]) -> ColumnValues:
         case kind:
             data = np.array(filled, "<" + _FORMATS[kind]).tobytes()
     return ColumnValues(data, validity, heap)
-
-
-import decimal  # noqa: E402
-
-_WIDE = decimal.Context(prec=80)
 
 
 def _zero(type_: SqlType) -> Any:

@@ -16,7 +16,7 @@ Without a user, a binding is let go whole when memory is short, least recently u
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import count
 
@@ -246,15 +246,17 @@ class Bindings:
     def release_oldest(self) -> bool:
         """Closes the binding that has been without a user for longest, else lets loose chunks of a guarded one go."""
         with self._lock:
-            tables = [(b.last_used, key, self._tables) for key, b in self._tables.items() if not b.users]
-            others = [(b.last_used, key, self._dictionaries) for key, b in self._dictionaries.items() if not b.users]
-            idle = sorted([*tables, *others], key=lambda item: item[0])  # type: ignore[list-item,arg-type]
+            idle: list[tuple[int, Callable[[], TableBinding | DictionaryBinding]]] = []
+            idle += ((b.last_used, partial(self._tables.pop, key)) for key, b in self._tables.items() if not b.users)
+            for column, dictionary in self._dictionaries.items():
+                if not dictionary.users:
+                    idle.append((dictionary.last_used, partial(self._dictionaries.pop, column)))
             if idle:
-                _, key, owner = idle[0]
-                owner.pop(key).close()  # type: ignore[call-overload]
+                _, take = min(idle, key=lambda item: item[0])
+                take().close()
                 return True
             guarded = [*self._tables.values(), *(b for b in self._retired if isinstance(b, TableBinding))]
-            return any([binding.release() for binding in guarded])
+            return any(binding.release() for binding in guarded)
 
     def forget(self, table_id: int) -> None:
         """Lets a dropped table's versions go (an execution that still reads it keeps its own until it ends)."""
@@ -266,7 +268,8 @@ class Bindings:
 
     def close(self) -> None:
         with self._lock:
-            for binding in (*self._tables.values(), *self._dictionaries.values()):
+            every: list[TableBinding | DictionaryBinding] = [*self._tables.values(), *self._dictionaries.values()]
+            for binding in every:
                 binding.close()
             self._tables.clear()
             self._dictionaries.clear()

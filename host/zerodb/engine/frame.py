@@ -29,8 +29,21 @@ _MASK64 = (1 << 64) - 1
 class WorkerState:
     """The host's side of one worker block."""
 
-    __slots__ = ("address", "arena", "dirty", "failure", "frame", "index", "kept_arena", "kept_scratch", "offset", "old_scratch",
-                 "output", "scratch", "spare")  # fmt: skip
+    __slots__ = (
+        "address",
+        "arena",
+        "dirty",
+        "failure",
+        "frame",
+        "index",
+        "kept_arena",
+        "kept_scratch",
+        "offset",
+        "old_scratch",
+        "output",
+        "scratch",
+        "spare",
+    )
 
     def __init__(self, index: int, offset: int, address: int) -> None:
         self.index, self.offset, self.address = index, offset, address
@@ -47,9 +60,7 @@ class WorkerState:
 class Frame:
     """Memory for one execution at a time of `program` with `workers` workers over the tables of one snapshot."""
 
-    def __init__(
-        self, program: Program, memory: Memory, bindings: Bindings, snapshot: Snapshot, workers: int
-    ) -> None:
+    def __init__(self, program: Program, memory: Memory, bindings: Bindings, snapshot: Snapshot, workers: int) -> None:
         self.program, self._memory = program, memory
         self._bindings = bindings
         size = program.query_bytes + workers * program.worker_bytes
@@ -73,7 +84,9 @@ class Frame:
             bindings.leave(self.bound)
             self.close()
             raise
-        self._versions = tuple((scan.table_name, table.version) for scan, table in zip(program.scans, self.scans, strict=True))
+        self._versions = tuple(
+            (scan.table_name, binding.version) for scan, binding in zip(program.scans, self.scans, strict=True)
+        )
 
     @property
     def bound(self) -> tuple[TableBinding | DictionaryBinding, ...]:
@@ -114,8 +127,8 @@ class Frame:
         for offset, data in program.constants:
             self._template[offset : offset + len(data)] = data
         self._put(abi.QUERY_WORKERS, len(self.workers))
-        for scan, table in zip(program.scans, self.scans, strict=True):
-            self._put(scan.slot, table.address)
+        for scan, binding in zip(program.scans, self.scans, strict=True):
+            self._put(scan.slot, binding.address)
         for slot, bound in zip(program.dictionaries, self._dictionaries, strict=True):
             self._put(slot.offset + abi.DICTIONARY_ADDRESS, bound.address)
             self._put(slot.offset + abi.DICTIONARY_SIZE, bound.size)

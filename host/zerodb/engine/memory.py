@@ -3,8 +3,8 @@
 Problem: WASM code of two wasmtime engines (Winch and Cranelift, see tiers.py) and the host must see the same bytes at
 the same offsets, columns come and go, and the whole may not grow beyond a limit.
 
-Idea: one memfd of 4 GiB - 64 KiB is mapped over the SharedMemory of each engine. The wasm type has min = max, so nothing
-ever grows or moves; pages exist only once touched. The host writes through the mapping that Cranelift code reads, so
+Idea: one memfd of 4 GiB - 64 KiB is mapped over the SharedMemory of each engine. The wasm type has min = max, so
+nothing ever grows or moves; pages exist only once touched. The host writes through the mapping that Cranelift code reads, so
 hot pages are mapped once.
 
     0          1024                                                                     4 GiB - 64 KiB
@@ -128,8 +128,8 @@ class _Extents:
 class Memory:
     """The linear memory, its host views and its allocator. All methods are thread-safe.
 
-    `bytes`, and the casts `words` (u32), `longs` (i64), `doubles` are views of the whole memory; indexes of the casts are
-    address // element size. `ones` is the address of the shared page of ones.
+    `bytes`, and the casts `words` (u32), `longs` (i64), `doubles` are views of the whole memory; indexes of the casts
+    are address // element size. `ones` is the address of the shared page of ones.
     """
 
     def __init__(self, engines: list[wasmtime.Engine], limit: int) -> None:
@@ -151,7 +151,7 @@ class Memory:
         self.words = self.bytes.cast("I")
         self.longs = self.bytes.cast("q")
         self.doubles = self.bytes.cast("d")
-        self.array: np.ndarray[Any, np.dtype[np.uint8]] = np.frombuffer(array, dtype=np.uint8)
+        self.array: np.ndarray[Any, np.dtype[np.uint8]] = np.frombuffer(self.bytes, dtype=np.uint8)
         self._cold.add(GUARD_BYTES, MEMORY_BYTES - GUARD_BYTES)
         self.ones = self.allocate(ONES_BYTES)
         self.array[self.ones : self.ones + ONES_BYTES] = 1
@@ -238,9 +238,9 @@ class Memory:
         """Unmaps everything. No instance and no view of the memory may be used afterwards."""
         if self._descriptor < 0:
             return
+        del self.array
         for view in (self.words, self.longs, self.doubles, self.bytes):
             view.release()
-        del self.array
         # The pages are given back now, whatever else still holds a mapping (an instance awaiting collection). Not by
         # truncation: a stray access would then be a SIGBUS.
         _libc.fallocate(self._descriptor, _FALLOC_PUNCH_HOLE_KEEP_SIZE, 0, MEMORY_BYTES)

@@ -91,4 +91,3 @@ class CompiledProgram:
         # Not freed here: a collection may run while this thread holds the allocator's lock.
         for frames in getattr(self, "frames", {}).values():
             self._garbage.extend(frames)
-

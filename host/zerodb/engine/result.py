@@ -8,6 +8,7 @@ memoryview casts and C loops.
 
 from __future__ import annotations
 
+import itertools
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,13 +87,15 @@ def read_block(words: memoryview, memory: memoryview, block: int, output: Sequen
         nulls = bytes(memory[validity : validity + rows]) if validity else None
         if column.type.id is TypeId.TEXT:
             end = words[(data >> 2) + rows]
-            columns.append(ColumnValues(bytes(memory[data : data + 4 * rows + 4]), nulls, bytes(memory[heap : heap + end])))
+            columns.append(
+                ColumnValues(bytes(memory[data : data + 4 * rows + 4]), nulls, bytes(memory[heap : heap + end]))
+            )
         else:
             columns.append(ColumnValues(bytes(memory[data : data + rows * _WIDTHS[column.type.id]]), nulls, b""))
     return ResultBatch(rows, tuple(columns))
 
 
-# --- Python rows -------------------------------------------------------------------------------------------------------
+# --- Python rows ----------------------------------------------------------------------------------------------------
 
 
 def _wide_integers(data: bytes, rows: int) -> list[int]:
@@ -104,7 +107,7 @@ def _wide_integers(data: bytes, rows: int) -> list[int]:
     if bool((high == low >> 63).all()):
         values: list[int] = low.tolist()
         return values
-    return [(h << 64) | l for h, l in zip(high.tolist(), low.view(np.uint64).tolist(), strict=True)]
+    return [(upper << 64) | lower for upper, lower in zip(high.tolist(), low.view(np.uint64).tolist(), strict=True)]
 
 
 def _decimals(scale: int) -> Callable[[ColumnValues, int], list[Any]]:
@@ -124,8 +127,8 @@ def _texts(column: ColumnValues, rows: int) -> list[Any]:
     offsets = struct.unpack(f"<{rows + 1}i", column.data)
     if heap.isascii():
         text = heap.decode("ascii")
-        return [text[start:end] for start, end in zip(offsets, offsets[1:], strict=False)]
-    return [heap[start:end].decode() for start, end in zip(offsets, offsets[1:], strict=False)]
+        return [text[start:end] for start, end in itertools.pairwise(offsets)]
+    return [heap[start:end].decode() for start, end in itertools.pairwise(offsets)]
 
 
 def _dates(column: ColumnValues, rows: int) -> list[Any]:
@@ -194,7 +197,7 @@ class RowDecoder:
         return list(zip(*lists, strict=True))
 
 
-# --- Arrow -------------------------------------------------------------------------------------------------------------
+# --- Arrow ----------------------------------------------------------------------------------------------------------
 
 
 def arrow_type(type_: SqlType) -> pa.DataType:

@@ -198,9 +198,7 @@ class Run:
         if worker.dirty or self._words[(worker.address + abi.WORKER_OUTPUT_FIRST) >> 2]:
             self._drain(worker)
 
-    def _morsels(
-        self, name: str, worker: WorkerState, morsels: Iterator[int], binding: TableBinding | None
-    ) -> None:
+    def _morsels(self, name: str, worker: WorkerState, morsels: Iterator[int], binding: TableBinding | None) -> None:
         """Runs morsels until there are none; called by every worker thread of the pipeline."""
         words, compiled, address = self._words, self.compiled, worker.address
         output = (address + abi.WORKER_OUTPUT_FIRST) >> 2
@@ -308,7 +306,8 @@ class Run:
         if "{value}" in message:
             message = message.replace("{value}", str(self._memory.longs[(worker + abi.WORKER_ERROR_VALUE) >> 3]))
         if "{text}" in message:
-            start, length = self._words[(worker + abi.WORKER_ERROR_TEXT) >> 2 : ((worker + abi.WORKER_ERROR_TEXT) >> 2) + 2]
+            place = (worker + abi.WORKER_ERROR_TEXT) >> 2
+            start, length = self._words[place : place + 2]
             text = bytes(self._memory.bytes[start : start + length]).decode(errors="replace")
             message = message.replace("{text}", text)
         return error_for(site.sqlstate, message, position=site.position)

@@ -125,9 +125,9 @@ class FastCall:
         if error:
             pointer = ctypes.cast(error, ctypes.POINTER(ffi.wasmtime_error_t))
             return error_for("XX000", f"wasmtime failed: {wasmtime.WasmtimeError._from_ptr(pointer)}")
-        pointer, self._trap = self._trap, ctypes.POINTER(ffi.wasm_trap_t)()
+        trap, self._trap = self._trap, ctypes.POINTER(ffi.wasm_trap_t)()
         self._args = (*self._args[:4], ctypes.c_void_p(ctypes.addressof(self._trap)))
-        return trap_error(wasmtime.Trap._from_ptr(pointer))
+        return trap_error(wasmtime.Trap._from_ptr(trap))
 
 
 def trap_error(trap: wasmtime.Trap) -> DatabaseError:
@@ -191,7 +191,7 @@ class Callback:
         # A FuncType belongs to the engine that it is first used with (another one aborts the process).
         type_ = wasmtime.FuncType([i32(), i32(), i32()], [i32()])
         raw = ffi.wasmtime_func_t()
-        no_finalizer = ctypes.cast(None, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
+        no_finalizer = ctypes.cast(0, ctypes.CFUNCTYPE(None, ctypes.c_void_p))
         ffi.wasmtime_func_new_unchecked(
             store._context(), type_.ptr(), self._call, None, no_finalizer, ctypes.byref(raw)
         )

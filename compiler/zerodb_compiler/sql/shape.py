@@ -30,9 +30,9 @@ MARK = "\x01"
 MAX_VARIANTS = 16
 _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _STRING = r"'[^']*(?:''[^']*)*'"
-# One literal; a number must not be the end of an identifier. For texts without the characters of _UNUSUAL.
-_LITERAL = re.compile(rf"({_STRING}|(?<![\w.]){_NUMBER})")
-_UNUSUAL = re.compile(r"[\"$\\\x01]|--|/\*")
+# One literal or line comment; a number must not be the end of an identifier. For texts without what _UNUSUAL finds.
+_LITERAL = re.compile(rf"({_STRING}|(?<![\w.]){_NUMBER}|--[^\n]*)")
+_UNUSUAL = re.compile(r"[\"$\\\x01]|/\*")
 _TOKEN = re.compile(
     r"(?P<comment>--[^\n]*|/\*)"
     r'|(?P<quoted>"[^"]*(?:""[^"]*)*")'
@@ -49,8 +49,8 @@ _COMMENT_PART = re.compile(r"/\*|\*/")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`literals` are the literals' values as text (strings unquoted); `pieces` the text cut at the literals, the
-    literals' own text at the odd places."""
+    """`literals` are the literals' values as text (strings unquoted); `pieces` the text cut at the literals (and, in the
+    quick way, line comments), which are the odd pieces."""
 
     key: str
     literals: tuple[str, ...]
@@ -61,8 +61,8 @@ class Shape:
         found: dict[int, int] = {}
         offset = 0
         for i, piece in enumerate(self.pieces):
-            if i % 2:
-                found[offset] = i // 2
+            if i % 2 and not piece.startswith("--"):
+                found[offset] = len(found)
             offset += len(piece)
         return found
 
@@ -84,6 +84,8 @@ def _classified(pieces: list[str]) -> tuple[list[str], list[str]]:
         if literal[0] == "'":
             literals.append(literal[1:-1].replace("''", "'"))
             parts[i] = "\x01s"
+        elif literal[0] == "-":
+            parts[i] = " "
         else:
             literals.append(literal)
             parts[i] = number_class(literal)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from zerodb.engine.bindings import Bindings, DictionaryBinding, TableBinding
 from zerodb.engine.memory import Memory
 from zerodb.engine.pool import out_of_memory
-from zerodb.engine.tables import Snapshot
+from zerodb.engine.tables import Snapshot, TableVersion
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import Program
 
@@ -76,6 +76,7 @@ class Frame:
         self._text, self._text_bytes = 0, 0
         self._template = bytearray(size)
         self.scans: tuple[TableBinding, ...] = ()
+        self._versions: tuple[tuple[str, TableVersion], ...] = ()
         self._dictionaries: tuple[DictionaryBinding, ...] = ()
         try:
             self._bind(snapshot)
@@ -84,9 +85,6 @@ class Frame:
             bindings.leave(self.bound)
             self.close()
             raise
-        self._versions = tuple(
-            (scan.table_name, binding.version) for scan, binding in zip(program.scans, self.scans, strict=True)
-        )
 
     @property
     def bound(self) -> tuple[TableBinding | DictionaryBinding, ...]:
@@ -106,6 +104,7 @@ class Frame:
             version = snapshot.tables[scan.table_name]
             assert version.id == scan.table_id, f"table {scan.table_name} is another one than at compilation"
             self.scans += (self._bindings.table(version, scan.ordinals),)
+            self._versions += ((scan.table_name, version),)
         for slot in program.dictionaries:
             version = snapshot.tables[names[slot.table_id]]
             self._dictionaries += (self._bindings.dictionary(version, slot.ordinal),)

@@ -4,8 +4,8 @@ Problem: WASM code of two wasmtime engines (Winch and Cranelift, see tiers.py) a
 the same offsets, columns come and go, and the whole may not grow beyond a limit.
 
 Idea: one memfd of 4 GiB - 64 KiB is mapped over the SharedMemory of each engine. The wasm type has min = max, so
-nothing ever grows or moves; pages exist only once touched. The host writes through the mapping that Cranelift code reads, so
-hot pages are mapped once.
+nothing ever grows or moves; pages exist only once touched. The host writes through the mapping that Cranelift code
+reads, so hot pages are mapped once.
 
     0          1024                                                                     4 GiB - 64 KiB
     | guard    | page of ones | allocations ...                                         |

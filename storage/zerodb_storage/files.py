@@ -30,6 +30,7 @@ from zerodb_storage.catalog import Column
 
 _PARQUET_ROWS = 1 << 17
 _CSV_BLOCK_BYTES = 4 << 20
+_LOCATED_ROWS = 20_000
 _SNIFF_BYTES = 64 << 10
 _DELIMITERS = ",;\t|"
 _DICTIONARY_BYTES_PER_ROW = 2.0
@@ -240,16 +241,29 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
     )
     read = pa.csv.ReadOptions(column_names=names, skip_rows=1 if header else 0, block_size=_CSV_BLOCK_BYTES)
     given = {name: arrow.arrow_type(type_) for name, type_ in (options.types or {}).items()}
-    convert = pa.csv.ConvertOptions(
-        null_values=nulls, strings_can_be_null=True, quoted_strings_can_be_null=False, column_types=given
-    )
     source = _CsvSource(path, delimiter, options.quote, escape, len(names), 1 if header else 0)
-    try:
-        reader = pa.csv.open_csv(
-            _csv_input(path, delimiter, escape, nulls), read_options=read, parse_options=parse, convert_options=convert
+
+    def opened(column_types: Mapping[str, pa.DataType]) -> Any:
+        convert = pa.csv.ConvertOptions(
+            null_values=nulls,
+            strings_can_be_null=True,
+            quoted_strings_can_be_null=False,
+            column_types=column_types,
         )
-    except pa.ArrowException as error:
-        raise source.error(error, nulls, given) from error
+        try:
+            return pa.csv.open_csv(
+                _csv_input(path, delimiter, escape, nulls),
+                read_options=read,
+                parse_options=parse,
+                convert_options=convert,
+            )
+        except pa.ArrowException as error:
+            raise source.error(error, nulls, column_types) from error
+
+    reader = opened(given)
+    unclear = {field.name: pa.string() for field in reader.schema if field.type in (pa.null(), pa.binary())}
+    if unclear:  # no value yet, or not UTF-8, which reading it as text reports
+        reader = opened({**given, **unclear})
     columns = tuple(
         Column(field.name, (options.types or {}).get(field.name) or sql_type(field.type, field.name))
         for field in reader.schema
@@ -375,7 +389,9 @@ class _CsvSource:
     skipped: int
 
     def error(self, error: Exception, nulls: list[str], found: Mapping[str, pa.DataType]) -> Exception:
-        kinds = list(found.values()) if len(found) == self.column_count else []
+        """The error to raise for one of Arrow's."""
+        kinds = list(found.items()) if len(found) == self.column_count else []
+        held: list[tuple[int, list[str]]] = []
         try:
             with open(self.path, newline="", encoding="utf-8", errors="strict") as file:
                 reader = csv.reader(file, delimiter=self.delimiter, quotechar=self.quote, escapechar=self.escape)
@@ -386,23 +402,41 @@ class _CsvSource:
                         continue
                     if len(row) != self.column_count:
                         message = f'"{self.path}" line {at}: {len(row)} fields instead of {self.column_count}'
-                        return error_for("22P04", message)
-                    for name, kind, field in zip(found, kinds, row, strict=False):
-                        if field not in nulls and not _fits(field, kind):
-                            place = f'"{self.path}" line {at}, column "{name}"'
-                            return error_for("22P02", f'{place}: "{field[:60]}" is not a value of type {kind}')
+                        return self._misfit(held, kinds, nulls) or error_for("22P04", message)
+                    held.append((at, row))
+                    if len(held) == _LOCATED_ROWS:
+                        misfit = self._misfit(held, kinds, nulls)
+                        if misfit is not None:
+                            return misfit
+                        held = []
         except UnicodeDecodeError as problem:
-            return error_for("22021", f'"{self.path}" is not UTF-8 (byte {problem.start} of a block: {problem.reason})')
+            return error_for("22021", f'"{self.path}" is not UTF-8 ({problem.reason})')
         except csv.Error as problem:
             return error_for("22P04", f'"{self.path}": {problem}')
-        return error_for("22P04", f'"{self.path}": {_first_line(error)}')
+        return self._misfit(held, kinds, nulls) or error_for("22P04", f'"{self.path}": {_first_line(error)}')
+
+    def _misfit(
+        self, held: list[tuple[int, list[str]]], kinds: list[tuple[str, pa.DataType]], nulls: list[str]
+    ) -> Exception | None:
+        """The error for the first field of some lines that does not convert to its column's type, or None."""
+        found: list[tuple[int, Exception]] = []
+        for column, (name, kind) in enumerate(kinds):
+            if _converts([row[column] for _, row in held if row[column] not in nulls], kind):
+                continue
+            for at, row in held:
+                if row[column] not in nulls and not _converts([row[column]], kind):
+                    place = f'"{self.path}" line {at}, column "{name}"'
+                    message = f'{place}: "{row[column][:60]}" is not a value of type {kind}'
+                    found.append((at, error_for("22P02", message)))
+                    break
+        return min(found, key=lambda pair: pair[0])[1] if found else None
 
 
-def _fits(field: str, kind: pa.DataType) -> bool:
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_null(kind):
-        return not pa.types.is_null(kind)
+def _converts(fields: list[str], kind: pa.DataType) -> bool:
+    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
+        return True
     try:
-        pa.array([field.strip()]).cast(kind)
+        pa.array([field.strip() for field in fields], pa.string()).cast(kind)
     except pa.ArrowException:
         return False
     return True

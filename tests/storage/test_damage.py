@@ -37,16 +37,12 @@ def make(path: str, rows: int = 200_000) -> None:
 def test_both_stores_keep_the_interface(kind: str, path: str) -> None:
     store: KeyValueStore = MemoryStore() if kind == "memory" else RocksStore(path)
     store.write(Batch(puts=[(bytes([n]), bytes([n]) * 5000) for n in range(10, 20)]), sync=True)
-    before = store.snapshot()
     batch = Batch(puts=[(b"\x0c", b"new")], deletes=[b"\x0f"])
     batch.delete_range(b"\x0a", b"\x0e")
     store.write(batch, sync=False)
     store.write_unlogged([(b"\xff", b"big" * 10_000)])
     assert [key[0] for key, _ in store.scan(b"\x00", b"\xff")] == [12, 14, 16, 17, 18, 19]
     assert store.multi_get([b"\x0c", b"\x0d", b"\xff"]) == [b"new", None, b"big" * 10_000]
-    assert [key[0] for key, _ in before.scan(b"\x0b", b"\x10")] == [11, 12, 13, 14, 15]
-    assert before.get(b"\x0a") == b"\x0a" * 5000
-    assert before.multi_get([b"\xff"]) == [None]
     store.compact(b"\x00", b"\xff")
     store.close()
 
@@ -73,7 +69,13 @@ def test_places_that_are_no_database(tmp_path: Path) -> None:
 
 def test_a_second_process_is_refused_and_a_closed_database_says_so(path: str) -> None:
     db = Database.open(path)
-    script = f"from zerodb_storage import Database\ntry: Database.open({path!r})\nexcept Exception as e: print(e.sqlstate, e)"
+    script = textwrap.dedent(f"""
+        from zerodb_storage import Database
+        try:
+            Database.open({path!r})
+        except Exception as error:
+            print(error.sqlstate, error)
+    """)
     found = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=True)
     assert found.stdout.startswith("55006")
     assert "in use by another process" in found.stdout

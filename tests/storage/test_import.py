@@ -124,7 +124,7 @@ def test_duplicate_keys_within_a_batch_and_against_the_table(memory: Database) -
 
 def test_import_folds_the_delta_first_and_grows_dictionaries(path: str, rows_of: Rows) -> None:
     with Database.open(path, synchronous="normal") as db:
-        import_batches(db, "t", sample(1000).to_batches(), create=True, columns=schema_of(sample(0).schema))
+        import_batches(db, "t", sample(1000).to_batches(), create=True, columns=schema_of(sample(2).schema))
         with db.begin() as tx:
             tx.append("t", sample(1010).slice(1000))
             tx.delete("t", np.array([0]))

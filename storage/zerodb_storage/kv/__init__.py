@@ -1,12 +1,15 @@
 """The key-value interface below the storage engine.
 
-Everything zerodb keeps goes through this small surface: point reads, ordered scans, snapshots and atomic batches. Keys
+Everything zerodb keeps goes through this small surface: point reads, ordered scans and atomic batches. Keys
 and values are bytes, keys are ordered as unsigned bytes. RocksDB implements it durably (`rocks`), `memory` serves tests
 and `:memory:` databases; a distributed store can implement it later.
 
 `write_unlogged` is the one unusual method: large values (segments) are written once, straight into their final files,
 instead of first into a log. They are durable when it returns, but *not* atomic: a crash in the middle may leave some of
 them. The caller records its intent first and makes them reachable afterwards, with one logged atomic batch.
+
+There are no snapshots here: what a reader needs is never overwritten (segments have new keys, catalog and headers are in
+memory), and rocksdict's snapshots do not hold for iterators (0.3.29).
 """
 
 from __future__ import annotations
@@ -55,10 +58,6 @@ class KeyValueStore(Reader, Protocol):
 
     def write_unlogged(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         """Write pairs to stable storage, each at most once, not atomically (see the module's docstring)."""
-        ...
-
-    def snapshot(self) -> Reader:
-        """A view that later writes do not change."""
         ...
 
     def compact(self, begin: bytes, end: bytes) -> None:

@@ -9,10 +9,13 @@ from threading import Lock
 from zerodb_storage.kv import Batch
 
 
-class MemoryReader:
-    def __init__(self, pairs: dict[bytes, bytes], keys: list[bytes]) -> None:
-        self._pairs = pairs
-        self._keys = keys
+class MemoryStore:
+    """A dictionary and the sorted list of its keys."""
+
+    def __init__(self) -> None:
+        self._pairs: dict[bytes, bytes] = {}
+        self._keys: list[bytes] = []
+        self._lock = Lock()
 
     def get(self, key: bytes) -> bytes | None:
         return self._pairs.get(key)
@@ -21,20 +24,9 @@ class MemoryReader:
         return [self._pairs.get(key) for key in keys]
 
     def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        keys = self._keys[bisect_left(self._keys, begin) : bisect_left(self._keys, end)]
-        return iter([(key, self._pairs[key]) for key in keys])
-
-
-class MemoryStore(MemoryReader):
-    """A dictionary and the sorted list of its keys; a snapshot copies both (values are shared)."""
-
-    def __init__(self) -> None:
-        super().__init__({}, [])
-        self._lock = Lock()
-
-    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         with self._lock:
-            return super().scan(begin, end)
+            keys = self._keys[bisect_left(self._keys, begin) : bisect_left(self._keys, end)]
+            return iter([(key, self._pairs[key]) for key in keys])
 
     def write(self, batch: Batch, *, sync: bool) -> None:
         with self._lock:
@@ -53,10 +45,6 @@ class MemoryStore(MemoryReader):
 
     def write_unlogged(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         self.write(Batch(puts=list(pairs)), sync=False)
-
-    def snapshot(self) -> MemoryReader:
-        with self._lock:
-            return MemoryReader(dict(self._pairs), list(self._keys))
 
     def compact(self, begin: bytes, end: bytes) -> None:
         pass

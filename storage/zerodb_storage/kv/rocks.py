@@ -21,7 +21,6 @@ from rocksdict import (
     Options,
     Rdict,
     ReadOptions,
-    Snapshot,
     WriteBatch,
     WriteOptions,
 )
@@ -101,38 +100,7 @@ def _check_directory(path: str, read_only: bool) -> None:
         raise error_for("58P01", f'directory "{path}" is empty, there is no database to read')
 
 
-class _RocksReader:
-    _source: Rdict | Snapshot
-    path: str
-
-    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        options = ReadOptions()
-        options.set_iterate_upper_bound(end)
-        try:
-            yield from self._source.items(from_key=begin, read_opt=options)
-        except Exception as error:
-            raise _translated(error, self.path) from error
-
-
-class RocksSnapshot(_RocksReader):
-    def __init__(self, snapshot: Snapshot, path: str) -> None:
-        self._source = snapshot
-        self.path = path
-
-    def get(self, key: bytes) -> bytes | None:
-        try:
-            value: bytes | None = self._source[key]
-            return value
-        except KeyError:
-            return None
-        except Exception as error:
-            raise _translated(error, self.path) from error
-
-    def multi_get(self, keys: Sequence[bytes]) -> list[bytes | None]:
-        return [self.get(key) for key in keys]
-
-
-class RocksStore(_RocksReader):
+class RocksStore:
     def __init__(self, path: str, *, read_only: bool = False, logged: bool = True) -> None:
         _check_directory(path, read_only)
         self.path = path
@@ -142,7 +110,6 @@ class RocksStore(_RocksReader):
             self._database = Rdict(path, options=_options(), access_type=access)
         except Exception as error:
             raise _translated(error, path) from error
-        self._source = self._database
         self._closed = False
         self._plain = self._write_options(sync=False, logged=logged)
         self._synced = self._write_options(sync=logged, logged=logged)
@@ -170,6 +137,15 @@ class RocksStore(_RocksReader):
         except Exception as error:
             raise _translated(error, self.path) from error
 
+    def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
+        options = ReadOptions()
+        options.set_iterate_upper_bound(end)
+        try:
+            pairs: Iterator[tuple[bytes, bytes]] = self._database.items(from_key=begin, read_opt=options)  # type: ignore[assignment]
+            yield from pairs
+        except Exception as error:
+            raise _translated(error, self.path) from error
+
     def write(self, batch: Batch, *, sync: bool) -> None:
         native = WriteBatch(raw_mode=True)
         for begin, end in batch.range_deletes:
@@ -190,9 +166,6 @@ class RocksStore(_RocksReader):
             self._database.flush(True)
         except Exception as error:
             raise _translated(error, self.path) from error
-
-    def snapshot(self) -> RocksSnapshot:
-        return RocksSnapshot(self._database.snapshot(), self.path)
 
     def compact(self, begin: bytes, end: bytes) -> None:
         try:

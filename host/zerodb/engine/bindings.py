@@ -8,7 +8,8 @@ loaded when a morsel first needs them and stay pinned. An execution holds a bind
 
     locked    every chunk it will run is resident: no Python per chunk at all; nothing of the binding can be evicted
     guarded   each morsel enters and leaves its chunk; under memory pressure other chunks are let go (and loaded again
-              when needed), so that a table larger than the memory can be scanned
+              when needed), so that a table larger than the memory can be scanned. Generated code copies the texts
+              that it keeps for longer than a morsel, so nothing points into a chunk that was let go
 
 Without a user, a binding is let go whole when memory is short, least recently used first.
 """

@@ -7,6 +7,7 @@ copied over the blocks, which zeroes the rest too. What is left per execution ar
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 from zerodb.engine.bindings import Bindings, DictionaryBinding, TableBinding
@@ -134,6 +135,8 @@ class Frame:
         for worker in self.workers:
             self._put(worker.offset + abi.WORKER_QUERY, self.address)
             self._put(worker.offset + abi.WORKER_INDEX, worker.index)
+        for worker, following in itertools.pairwise(self.workers):
+            self._put(worker.offset + abi.WORKER_NEXT, following.address)
             if worker.index + 1 < len(self.workers):
                 self._put(worker.offset + abi.WORKER_NEXT, self.workers[worker.index + 1].address)
         if program.output and program.output_block_bytes:

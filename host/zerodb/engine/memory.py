@@ -7,7 +7,7 @@ Idea: one memfd of 4 GiB - 64 KiB is mapped over the SharedMemory of each engine
 nothing ever grows or moves; pages exist only once touched. The host writes through the mapping that Cranelift code
 reads, so hot pages are mapped once.
 
-    0          1024                                                                     4 GiB - 64 KiB
+    0          64 KiB                                                                   4 GiB - 64 KiB
     | guard    | page of ones | allocations ...                                         |
 
 The allocator is best fit over free extents with coalescing, in two maps: *warm* extents have been used before (their
@@ -40,7 +40,8 @@ from zerodb_compiler.errors import OperationalError
 WASM_PAGE = 65_536
 MEMORY_PAGES = 65_535
 MEMORY_BYTES = MEMORY_PAGES * WASM_PAGE
-GUARD_BYTES = 1024
+# Never allocated: reading through a null pointer gives zeros (generated code makes use of it).
+GUARD_BYTES = 65_536
 ONES_BYTES = 65_536 + 16
 ALIGNMENT = 16
 # Blocks of this size and above start and end on system pages so that their pages can be given back.

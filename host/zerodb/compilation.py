@@ -20,17 +20,20 @@ from zerodb_compiler.plan.physical_plan import plan_physical
 from zerodb.engine.engine import Engine
 from zerodb.engine.program import CompiledProgram
 from zerodb.view import View
+from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen import generate
 from zerodb_compiler.codegen.program import OutputColumn, Program
 from zerodb_compiler.layout import TableLayout
 from zerodb_compiler.plan import physical
 from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.sql import statements as st
-from zerodb_compiler.sql.binder import Binder
+from zerodb_compiler.sql.analyze import bind_shape
 from zerodb_compiler.sql.expressions import Column, Literal, Parameter
-from zerodb_compiler.sql.parameters import LiftedParameter, ParameterContext, UserParameter
+from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.sql.parse import ParsedStatement
+from zerodb_compiler.sql.shape import BoundShape, Shape, shape_of
 
+_FIRST_FRESH_ID = 1_000_000  # columns that the rules make; the binder counts from 1
 STAGES = ("parse", "bind", "optimize", "physical", "generate", "compile")
 
 
@@ -77,16 +80,24 @@ class CompiledQuery:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Prepared:
-    """A bound statement; `query` is there if running it needs generated code. `user` and `lifted` say which values go
-    into the parameter slots; `dependencies` are the tables it was compiled for."""
+    """A bound statement; `query` is there if running it needs generated code. `dependencies` are the tables it was
+    compiled for; `bound` says which parameters it has and which other texts it serves."""
 
     text: str
-    statement: st.Statement
-    user: tuple[UserParameter, ...]
-    lifted: tuple[LiftedParameter, ...]
+    shape: Shape
+    bound: BoundShape
     dependencies: tuple[Dependency, ...]
     query: CompiledQuery | None
     stages: Stages
+
+    @property
+    def statement(self) -> st.Statement:
+        return self.bound.statement
+
+    @property
+    def user(self) -> tuple[UserParameter, ...]:
+        """The user's parameters; they take the first slots, the lifted literals those after them."""
+        return self.bound.user_parameters
 
     @property
     def explained(self) -> st.Statement:
@@ -105,23 +116,21 @@ class Prepared:
         return True
 
 
-def prepare(
-    text: str, parsed: ParsedStatement, context: ParameterContext, view: View, engine: Engine, stages: Stages
-) -> Prepared:
-    """Bind and compile one parsed statement."""
-    binder = Binder(view, context)
+def prepare(text: str, parsed: ParsedStatement, shape: Shape, view: View, engine: Engine, stages: Stages) -> Prepared:
+    """Bind and compile one parsed statement, the only one of `text`."""
     with stages.timed("bind"):
-        statement = binder.statement(parsed)
-        user = context.user_parameters()
-    dependencies = tuple(
-        Dependency(name, info.id, info.schema_version, info.layout) for name, info in binder.tables.items()
-    )
+        bound = bind_shape(parsed, view, shape)
+    statement = bound.statement
     source = _source(statement.statement if isinstance(statement, st.Explain) else statement)
     query = None
     if source is not None:
         plan, columns, names = source
-        query = _compile(plan, columns, names, binder, engine, stages)
-    return Prepared(text, statement, user, tuple(context.lifted), dependencies, query, stages)
+        query = _compile(plan, columns, names, engine, stages)
+    return Prepared(text, shape, bound, tuple(map(_dependency, bound.tables)), query, stages)
+
+
+def _dependency(table: TableInfo) -> Dependency:
+    return Dependency(table.name, table.id, table.schema_version, table.layout)
 
 
 def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Sequence[str]] | None:
@@ -151,12 +160,10 @@ def _compile(
     bound: LogicalPlan,
     columns: Sequence[Column],
     names: Sequence[str],
-    binder: Binder,
     engine: Engine,
     stages: Stages,
 ) -> CompiledQuery:
-    first = binder.column("", columns[0].type, False).id if columns else 1_000_000
-    fresh = itertools.count(first + 1)
+    fresh = itertools.count(_FIRST_FRESH_ID)
     with stages.timed("optimize"):
         logical = optimize(bound, lambda: next(fresh))
     with stages.timed("physical"):
@@ -169,3 +176,14 @@ def _compile(
         OutputColumn(name, column.type, column.nullable) for name, column in zip(names, program.output, strict=True)
     )
     return CompiledQuery(bound, logical, plan, program, code, output)
+
+
+def place_in(text: str, position: int, prepared: Prepared) -> int:
+    """Where in `text`, another text of the statement's shape, the place `position` of the statement's own text is."""
+    start = other = 0
+    for piece, same in zip(prepared.shape.pieces, shape_of(text).pieces, strict=False):
+        if position < start + len(piece):
+            return other + min(position - start, max(len(same) - 1, 0))
+        start += len(piece)
+        other += len(same)
+    return min(other, len(text))

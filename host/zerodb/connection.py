@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from zerodb import database as databases
 from zerodb import errors as _errors
 from zerodb import execution, importing, many
+from zerodb.compilation import place_in
 from zerodb.cursor import Cursor
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
@@ -24,7 +25,7 @@ from zerodb.statement import PreparedStatement
 from zerodb.values import Parameters, bind_parameters
 from zerodb.view import View
 from zerodb.virtual import virtual_table
-from zerodb_compiler.errors import InterfaceError, ProgrammingError, error_for
+from zerodb_compiler.errors import Error, InterfaceError, ProgrammingError, error_for
 from zerodb_compiler.sql.parse import parse
 from zerodb_storage import TableVersion
 
@@ -90,7 +91,12 @@ class Connection:
         self._check_open()
         with self._lock:
             prepared, lifted = self._database.prepare(sql, self._view())
-            return execution.run(self, prepared, bind_parameters(prepared.user, parameters), lifted)
+            try:
+                return execution.run(self, prepared, bind_parameters(prepared.user, parameters), lifted)
+            except Error as error:
+                if error.position is not None and sql != prepared.text:
+                    error.position = place_in(sql, error.position, prepared)
+                raise
 
     def _run_many(self, sql: str, parameters: Iterable[Parameters]) -> Outcome:
         self._check_open()

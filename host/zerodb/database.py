@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections import OrderedDict
 
 from zerodb.compilation import Prepared, Stages, prepare
 from zerodb.engine.cache import user_secret
@@ -18,8 +17,9 @@ from zerodb.engine.engine import Engine
 from zerodb.values import Canonical
 from zerodb.view import View
 from zerodb_compiler.errors import ProgrammingError, error_for
-from zerodb_compiler.sql.parameters import ParameterContext
+from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.parse import ParsedStatement, parse
+from zerodb_compiler.sql.shape import Shape, ShapeCache, shape_of
 from zerodb_storage import Database as Storage
 
 STATEMENTS_MAX = 1024
@@ -43,28 +43,28 @@ class Database:
             raise
         self.users = 0
         self._compiling = threading.RLock()
-        self._statements: OrderedDict[str, Prepared] = OrderedDict()
+        self._statements: ShapeCache[Prepared] = ShapeCache(STATEMENTS_MAX)
 
     def prepare(self, text: str, view: View) -> tuple[Prepared, list[Canonical]]:
         """The compiled statement for a text of one statement, and the values of its lifted literals."""
+        shape = shape_of(text)
         with self._compiling:
-            found = self._statements.get(text)
-            if found is not None and found.fits(view):
-                self._statements.move_to_end(text)
-                return found, []
-            prepared = self.compile(text, view)
-            if prepared.query is not None or prepared.user:
-                self._statements[text] = prepared
-                if len(self._statements) > STATEMENTS_MAX:
-                    self._statements.popitem(last=False)
-            return prepared, []
+            hit = self._statements.lookup_shape(shape)
+            if hit is not None and hit.entry.fits(view):
+                return hit.entry, hit.values
+            prepared = self._compile(text, shape, view)
+            if prepared.query is not None or not isinstance(prepared.statement, st.CreateTable | st.DropTable):
+                self._statements.insert(prepared.bound, prepared)
+            values = prepared.bound.values(shape)
+            assert values is not None
+            return prepared, values
 
-    def compile(self, text: str, view: View) -> Prepared:
+    def _compile(self, text: str, shape: Shape, view: View) -> Prepared:
         """All stages, without looking into the cache."""
         stages = Stages()
         with stages.timed("parse"):
             parsed = single(parse(text))
-        return prepare(text, parsed, ParameterContext(parsed.parameters), view, self.engine, stages)
+        return prepare(text, parsed, shape, view, self.engine, stages)
 
     def close(self) -> None:
         """Ends what runs. Connections call `release`."""

@@ -18,7 +18,7 @@ from zerodb_compiler.sql.binder_from import join_others, scan_for_change, with_t
 from zerodb_compiler.sql.binder_queries import bind_query
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
-from zerodb_compiler.sql.parameters import Constant, UserValue
+from zerodb_compiler.sql.parameters import Constant, Step, UserValue
 from zerodb_compiler.sql.parse import parse_expression
 from zerodb_compiler.sql.scope import Scope, near
 from zerodb_compiler.sql.values import fit_text, format_value
@@ -179,7 +179,9 @@ def assigned(
     if isinstance(value, Constant):
         if target.is_text and source.id is not TypeId.NULL and value.value is not None:
             text = fit_text(target, format_value(source, value.value) or "", value.position)
-            steps = None if value.steps is None else (*value.steps, partial(_stored_text, source, target))
+            steps: tuple[Step, ...] | None = (
+                None if value.steps is None else (*value.steps, partial(_stored_text, source, target))
+            )
             constant = Constant(target, text, value.position, value.sources, steps)
         else:
             constant = b.convert(value, target)

@@ -226,7 +226,7 @@ def number(text: str, position: int | None, sources: tuple[int, ...]) -> Constan
     except ValueError:
         raise ProgrammingError(f'invalid number "{text}"', position=position) from None
     if digits is None:
-        return Constant(DOUBLE, parse_value(DOUBLE, text, position), position, sources, None)  # type: ignore[arg-type]
+        return Constant(DOUBLE, parse_value(DOUBLE, text, position), position, sources, None)
     type_ = numeric(*digits)
     return Constant(
         type_, parse_value(type_, text), position, sources, (partial(parse_value, type_),) if sources else None
@@ -265,7 +265,7 @@ def _parameter(b: ExpressionBinder, node: exp.Parameter) -> Bound:
 def _cast(b: ExpressionBinder, node: exp.Cast) -> Bound:
     only(node, "this", "to", "_type")
     if node.args["to"].this == exp.DType.INTERVAL:
-        from zerodb_compiler.sql.binder_operators import interval
+        from zerodb_compiler.sql.binder_dates import interval
 
         return interval(node)
     return cast_to(b, b.bound(node.this), sql_type(node.args["to"]), node)
@@ -305,3 +305,16 @@ def united(b: ExpressionBinder, values: list[Bound], what: str, node: exp.Expr) 
     if type_.id is TypeId.NULL:
         type_ = TEXT
     return [b.cast(value, type_, node) for value in values], type_
+
+
+def no_operator(symbol: str, left: SqlType, right: SqlType, node: exp.Expr) -> ProgrammingError:
+    return ProgrammingError(
+        f"operator does not exist: {left} {symbol} {right}",
+        sqlstate="42883",
+        position=position_of(node),
+        hint="add an explicit cast",
+    )
+
+
+def typed(b: ExpressionBinder, value: Bound, type_: SqlType, node: exp.Expr) -> Bound:
+    return b.convert(value, type_) if isinstance(value, Constant) else b.cast(value, type_, node)

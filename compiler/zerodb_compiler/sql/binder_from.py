@@ -284,8 +284,7 @@ def join_others(binder: Binder, scan: Scan, target: Relation, others: list[exp.E
     source = Source(scan, [target], list(target.columns))
     builder = _From(binder, None, {})
     for item in others:
-        joins = list(item.args.get("joins") or [])
-        right = builder.item(item) if not isinstance(item, exp.Table) or not joins else builder.item(item)
+        right = builder.item(item)
         source = builder.combine(JoinKind.INNER, source, right, None, source.visible + right.visible, right)
     return source.plan, Scope(source.relations, source.visible, None, {})
 

@@ -93,8 +93,8 @@ _CLASSES: dict[type[exp.Expr], tuple[str, tuple[str, ...]]] = {
 }
 # Arguments sqlglot sets for its own transpiling, without meaning here.
 _NOTES = ("ignore_nulls", "safe", "coalesce", "is_start_truncated")
-_EXTRACTED = frozenset("year month day quarter dow doy week isodow hour minute second epoch".split())
-_TRUNCATED = frozenset("year quarter month week day hour minute second".split())
+_TRUNCATED = frozenset({"year", "quarter", "month", "week", "day", "hour", "minute", "second"})
+_EXTRACTED = _TRUNCATED | {"dow", "doy", "isodow", "epoch"}
 
 
 @handles(*_CLASSES)

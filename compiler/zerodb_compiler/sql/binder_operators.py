@@ -6,20 +6,18 @@ The constant side of a comparison moves to the other side's type where that is e
 
 from __future__ import annotations
 
-import re
-from functools import partial
-
 from sqlglot import exp
 
-from zerodb_compiler.errors import DataError, ProgrammingError
+from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql import coercion
-from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
-from zerodb_compiler.sql.expressions import Call, Case, Cast, Expression, Literal
+from zerodb_compiler.sql.binder_dates import date_arithmetic, move
+from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed, united
+from zerodb_compiler.sql.expressions import Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, IntervalValue, UserValue
-from zerodb_compiler.sql.values import MICROS_PER_DAY, check_range, round_shift
-from zerodb_compiler.types import BIGINT, BOOLEAN, DATE, DOUBLE, INTEGER, NULL, TEXT, TIMESTAMP, SqlType, TypeId
+from zerodb_compiler.sql.values import round_shift
+from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, SqlType, TypeId
 
 _COMPARISONS: dict[type[exp.Expr], tuple[str, str]] = {
     exp.EQ: ("eq", "="),
@@ -38,15 +36,6 @@ _ARITHMETIC: dict[type[exp.Expr], tuple[str, str]] = {
     exp.Div: ("div", "/"),
     exp.Mod: ("mod", "%"),
 }
-
-
-def no_operator(symbol: str, left: SqlType, right: SqlType, node: exp.Expr) -> ProgrammingError:
-    return ProgrammingError(
-        f"operator does not exist: {left} {symbol} {right}",
-        sqlstate="42883",
-        position=position_of(node),
-        hint="add an explicit cast",
-    )
 
 
 # ---- comparisons
@@ -265,17 +254,17 @@ def _arithmetic(b: ExpressionBinder, node: exp.Binary) -> Bound:
 
 def arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
     if isinstance(left, IntervalValue) or isinstance(right, IntervalValue):
-        return _move(b, function, symbol, left, right, node)
+        return move(b, function, symbol, left, right, node)
     left_type, right_type = b.type_of(left), b.type_of(right)
     if TypeId.DATE in (left_type.id, right_type.id) or TypeId.TIMESTAMP in (left_type.id, right_type.id):
-        return _date_arithmetic(b, function, symbol, left, right, node)
+        return date_arithmetic(b, function, symbol, left, right, node)
     # An untyped string or parameter takes the other side's type.
     if left_type.id is TypeId.NULL:
         left_type = right_type if right_type.id is not TypeId.NULL else INTEGER
-        left = _typed(b, left, left_type, node)
+        left = typed(b, left, left_type, node)
     if right_type.id is TypeId.NULL:
         right_type = left_type
-        right = _typed(b, right, right_type, node)
+        right = typed(b, right, right_type, node)
     if not (left_type.is_number and right_type.is_number):
         raise no_operator(symbol, left_type, right_type, node)
     left_type, right_type = _tight(left, left_type, right_type), _tight(right, right_type, left_type)
@@ -285,10 +274,6 @@ def arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, rig
         return folded
     arguments = b.cast(left, wanted_left, node), b.cast(right, wanted_right, node)
     return b.call(function, arguments, result, node)
-
-
-def _typed(b: ExpressionBinder, value: Bound, type_: SqlType, node: exp.Expr) -> Bound:
-    return b.convert(value, type_) if isinstance(value, Constant) else b.cast(value, type_, node)
 
 
 def _tight(value: Bound, type_: SqlType, other: SqlType) -> SqlType:
@@ -327,7 +312,7 @@ def _negate(b: ExpressionBinder, node: exp.Neg) -> Bound:
         return -value
     type_ = b.type_of(value)
     if type_.id is TypeId.NULL:
-        value, type_ = _typed(b, value, DOUBLE, node), DOUBLE
+        value, type_ = typed(b, value, DOUBLE, node), DOUBLE
     if not type_.is_number:
         raise ProgrammingError(f"operator does not exist: - {type_}", sqlstate="42883", position=position_of(node))
     if isinstance(value, Constant) and value.value is not None and not isinstance(value.value, str):
@@ -352,136 +337,6 @@ def _power(b: ExpressionBinder, node: exp.Pow) -> Bound:
             raise no_operator("^", b.type_of(value), DOUBLE, node)
         sides.append(b.cast(value, DOUBLE, node))
     return b.call("power", tuple(sides), DOUBLE, node)
-
-
-# ---- dates and intervals
-
-_UNITS: dict[str, tuple[int, int, int]] = {
-    "year": (12, 0, 0),
-    "month": (1, 0, 0),
-    "mon": (1, 0, 0),
-    "quarter": (3, 0, 0),
-    "decade": (120, 0, 0),
-    "century": (1200, 0, 0),
-    "week": (0, 7, 0),
-    "day": (0, 1, 0),
-    "hour": (0, 0, 3_600_000_000),
-    "minute": (0, 0, 60_000_000),
-    "min": (0, 0, 60_000_000),
-    "second": (0, 0, 1_000_000),
-    "sec": (0, 0, 1_000_000),
-    "millisecond": (0, 0, 1_000),
-    "microsecond": (0, 0, 1),
-}
-_ALIASES = {
-    "centuries": "century",
-    "y": "year",
-    "yr": "year",
-    "d": "day",
-    "w": "week",
-    "h": "hour",
-    "hr": "hour",
-    "m": "minute",
-    "s": "second",
-}
-_PART = re.compile(
-    r"\s*([+-]?[0-9]+)(?:\.([0-9]+))?\s*([a-zA-Z]+)\s*|\s*([+-]?)([0-9]+):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{1,6}))?)?\s*"
-)
-
-
-def interval(node: exp.Cast) -> IntervalValue:
-    """interval '...': PostgreSQL's verbose form (1 year 2 mons -3 days 04:05:06)."""
-    position = position_of(node)
-    if not (isinstance(node.this, exp.Literal) and node.this.args["is_string"]):
-        raise unsupported("an interval that is not constant", node)
-    text = str(node.this.this)
-    place, months, days, micros = 0, 0, 0, 0
-    while place < len(text):
-        found = _PART.match(text, place)
-        if found is None:
-            place = -1
-            break
-        place = found.end()
-        if found[5] is not None:
-            seconds = (int(found[5]) * 60 + int(found[6])) * 60 + int(found[7] or 0)
-            time = seconds * 1_000_000 + int((found[8] or "0").ljust(6, "0"))
-            micros += -time if found[4] == "-" else time
-            continue
-        name = found[3].lower()
-        unit = _UNITS.get(_ALIASES.get(name, name)) or _UNITS.get(
-            _ALIASES.get(name[:-1], name[:-1]) if name[-1] == "s" else ""
-        )
-        if unit is None or (found[2] and not unit[2]):
-            place = -1
-            break
-        amount = int(found[1])
-        months, days = months + amount * unit[0], days + amount * unit[1]
-        fraction = round_shift(int(found[2] or 0) * unit[2], -len(found[2] or ""))
-        micros += amount * unit[2] + (-fraction if found[1].startswith("-") else fraction)
-    if place <= 0:
-        raise DataError(f'invalid input syntax for type interval: "{text}"', sqlstate="22007", position=position)
-    if abs(months) >= 1 << 31 or abs(days) >= 1 << 31 or abs(micros) >= 1 << 63:
-        raise DataError(f'interval field value out of range: "{text}"', sqlstate="22015", position=position)
-    return IntervalValue(months, days, micros, position)
-
-
-def _move(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
-    """date or timestamp +/- interval -> timestamp."""
-    if isinstance(left, IntervalValue) and function == "add" and not isinstance(right, IntervalValue):
-        left, right = right, left
-    if isinstance(left, IntervalValue) or not isinstance(right, IntervalValue) or function not in ("add", "sub"):
-        raise unsupported("arithmetic over intervals", node)
-    by = right if function == "add" else -right
-    type_ = b.type_of(left)
-    if type_.id not in (TypeId.DATE, TypeId.TIMESTAMP, TypeId.NULL):
-        raise ProgrammingError(
-            f"operator does not exist: {type_} {symbol} interval", sqlstate="42883", position=position_of(node)
-        )
-    if isinstance(left, Constant):
-        moment = b.convert(left, TIMESTAMP)
-        if not isinstance(moment.value, int):
-            return moment
-        value = coercion.move_timestamp(moment.value, by.months, by.days, by.micros, position_of(node))
-        step = partial(coercion.move_timestamp, months=by.months, days=by.days, micros=by.micros)
-        return Constant(
-            TIMESTAMP, value, moment.position, moment.sources, None if moment.steps is None else (*moment.steps, step)
-        )
-    moved = b.cast(left, TIMESTAMP, node)
-    if by.months:
-        moved = b.call("date_add_months", (moved, Literal(by.months, INTEGER)), TIMESTAMP, node)
-    micros = by.days * MICROS_PER_DAY + by.micros
-    if micros or not by.months:
-        check_range(BIGINT, micros, by.position)
-        moved = b.call("timestamp_add_micros", (moved, Literal(micros, BIGINT)), TIMESTAMP, node)
-    return moved
-
-
-def _date_arithmetic(
-    b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr
-) -> Bound:
-    left_type, right_type = b.type_of(left), b.type_of(right)
-    if function == "sub" and left_type.id is TypeId.NULL and right_type.id is TypeId.DATE:
-        left, left_type = _typed(b, left, DATE, node), DATE
-    if function == "sub" and left_type.id is TypeId.DATE and right_type.id in (TypeId.DATE, TypeId.NULL):
-        if right_type.id is TypeId.DATE or isinstance(right, Constant):
-            return b.call("date_sub", (b.cast(left, DATE, node), b.cast(right, DATE, node)), INTEGER, node)
-    if function == "add" and right_type.id is TypeId.DATE:
-        left, right, left_type, right_type = right, left, right_type, left_type
-    whole = right_type.is_integer and coercion.is_implicit(right_type, INTEGER)
-    if left_type.id is TypeId.DATE and (whole or right_type.id is TypeId.NULL) and function in ("add", "sub"):
-        if isinstance(left, Constant) and isinstance(right, Constant) and isinstance(right.value, int):
-            if isinstance(left.value, int):
-                days = check_range(
-                    DATE, left.value + (right.value if function == "add" else -right.value), left.position
-                )
-                return Constant(DATE, days, left.position, left.sources + right.sources, None)
-        amount = b.cast(right, INTEGER, node)
-        if function == "sub":
-            amount = b.call("neg", (amount,), INTEGER, node)
-        return b.call("date_add_days", (b.cast(left, DATE, node), amount), DATE, node)
-    if left_type.id is right_type.id is TypeId.TIMESTAMP and function == "sub":
-        raise unsupported("the difference of timestamps (type interval)", node)
-    raise no_operator(symbol, left_type, right_type, node)
 
 
 # ---- CASE and its kin
@@ -530,6 +385,3 @@ def _nullif(b: ExpressionBinder, node: exp.Nullif) -> Bound:
     condition = compare(b, "eq", "=", left, b.bound(node.expression), node)
     value = b.finish(left)
     return Case(((condition, Literal(None, value.type)),), value, value.type, True)
-
-
-__all__ = ["Call", "Cast", "arithmetic", "compare", "interval", "make_case", "meet", "no_operator"]

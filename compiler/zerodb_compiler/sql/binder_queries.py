@@ -376,8 +376,9 @@ class _Select:
 
     def finished(self, expressions: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
         index = len(self.outputs)
-        if self.targets is not None and index < len(self.targets) and isinstance(value, (Constant, UserValue)):
-            if expressions.type_of(value).id is TypeId.NULL:
+        if self.targets is not None and index < len(self.targets):
+            is_untyped = isinstance(value, (Constant, UserValue)) and expressions.type_of(value).id is TypeId.NULL
+            if is_untyped:
                 return expressions.cast(value, self.targets[index], node)
         expression = expressions.finish(value)
         if expression.type.id is TypeId.NULL and not self.untyped:

@@ -6,9 +6,8 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Item, Project
-from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
-from zerodb_compiler.sql.binder_operators import no_operator
 from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator
 from zerodb_compiler.sql.expressions import Cast, Column, ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant

@@ -227,7 +227,7 @@ def exact_value(source: SqlType, target: SqlType, value: Value) -> Value:
 
 
 def _fraction(type_: SqlType, value: Value) -> Fraction | float:
-    assert value is not None and not isinstance(value, str)
+    assert isinstance(value, (int, float))
     if isinstance(value, float):
         return value if not math.isfinite(value) else Fraction(value)
     if type_.id is TypeId.DATE:

@@ -1,7 +1,7 @@
 """ZeroQL: how SQL text becomes tokens and an AST.
 
-sqlglot's PostgreSQL dialect does the work. Its parser is compiled by mypyc and cannot be subclassed, so what ZeroQL adds
-is done on the tokens, before the parser sees them:
+sqlglot's PostgreSQL dialect does the work. Its parser is compiled by mypyc and cannot be subclassed, so what ZeroQL
+adds is done on the tokens, before the parser sees them:
 
     ?  $1  $name  :name   all become the two tokens `$` `number`, numbered from 1 by position or first use of the name;
                           the number's token keeps the place in the text, which sqlglot's placeholders do not
@@ -18,7 +18,7 @@ from typing import ClassVar
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ParseError, TokenError
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from zerodb_compiler.errors import ProgrammingError, error_for
 
@@ -41,7 +41,7 @@ class ZeroQL(Postgres):
         COMMANDS: ClassVar[set[TokenType]] = set()
         COMMAND_PREFIX_TOKENS: ClassVar[set[TokenType]] = set()
         HINT_START = "\0"
-        KEYWORDS = {
+        KEYWORDS: ClassVar[dict[str, TokenType]] = {
             **{
                 key: value
                 for key, value in Postgres.Tokenizer.KEYWORDS.items()

@@ -12,7 +12,7 @@ _SAME_CASE = str.maketrans({chr(c): chr(c + 32) for c in range(ord("A"), ord("Z"
 
 
 def position_of(node: Any) -> int | None:
-    """The text offset where a node begins, as far as sqlglot kept it: the least offset of the node or anything in it."""
+    """The text offset where a node begins, as far as sqlglot kept it: the least offset of it and all in it."""
     best: int | None = None
     stack = [node]
     while stack:

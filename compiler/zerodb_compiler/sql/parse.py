@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from sqlglot import exp
-from sqlglot.tokens import Token, TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
 from zerodb_compiler.errors import NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import statements as st
@@ -17,9 +17,44 @@ from zerodb_compiler.sql.dialect import TokenizedStatement, parse_tokens, tokeni
 
 _PARSED = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "("})
 _KNOWN = frozenset(
-    """ALTER ANALYZE CALL CHECKPOINT CLOSE CLUSTER COMMENT COPY DEALLOCATE DECLARE DISCARD DO EXECUTE FETCH GRANT IMPORT
-    LISTEN LOAD LOCK MERGE MOVE NOTIFY PREPARE REASSIGN REFRESH REINDEX REVOKE SECURITY TRUNCATE UNLISTEN VACUUM USE
-    ATTACH DETACH PRAGMA DESCRIBE""".split()
+    [
+        "ALTER",
+        "ANALYZE",
+        "CALL",
+        "CHECKPOINT",
+        "CLOSE",
+        "CLUSTER",
+        "COMMENT",
+        "COPY",
+        "DEALLOCATE",
+        "DECLARE",
+        "DISCARD",
+        "DO",
+        "EXECUTE",
+        "FETCH",
+        "GRANT",
+        "IMPORT",
+        "LISTEN",
+        "LOAD",
+        "LOCK",
+        "MERGE",
+        "MOVE",
+        "NOTIFY",
+        "PREPARE",
+        "REASSIGN",
+        "REFRESH",
+        "REINDEX",
+        "REVOKE",
+        "SECURITY",
+        "TRUNCATE",
+        "UNLISTEN",
+        "VACUUM",
+        "USE",
+        "ATTACH",
+        "DETACH",
+        "PRAGMA",
+        "DESCRIBE",
+    ]
 )
 _ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
 
@@ -65,8 +100,9 @@ def parse(text: str) -> list[ParsedStatement]:
 def parse_expression(text: str) -> exp.Expr:
     """A scalar expression alone, as a column's DEFAULT."""
     tree = _statement(tokenize("select " + text)[0], "select " + text).tree
-    assert isinstance(tree, exp.Select) and len(tree.expressions) == 1
-    return tree.expressions[0]  # type: ignore[no-any-return]
+    assert isinstance(tree, exp.Select)
+    (expression,) = tree.expressions
+    return expression  # type: ignore[no-any-return]
 
 
 def _statement(statement: TokenizedStatement, text: str) -> ParsedStatement:

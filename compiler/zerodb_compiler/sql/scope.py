@@ -43,13 +43,17 @@ class Scope:
         """The column of that name. ProgrammingError 42703, 42702 (ambiguous) or 42P01 (no such table in FROM)."""
         scope: Scope | None = self
         while scope is not None:
-            column = scope._qualified(name, qualifier, position) if qualifier else scope._find_plain(name, position)
+            column = scope.find(name, qualifier, position)
             if column is not None:
                 if scope is not self:
                     scope.captured.append((column, position))
                 return ColumnRef(column)
             scope = scope.parent
         raise self._unknown(name, qualifier, position)
+
+    def find(self, name: str, qualifier: str | None, position: int | None) -> Column | None:
+        """The column of this level alone."""
+        return self._find_plain(name, position) if qualifier is None else self._qualified(name, qualifier, position)
 
     def relation(self, name: str) -> Relation | None:
         return next((relation for relation in self.relations if relation.name == name), None)
@@ -60,13 +64,15 @@ class Scope:
             for key, column in self.visible:
                 plain[key] = None if key in plain else column
             self._plain = plain
-        column = self._plain.get(name)
-        if column is None and name in self._plain:
+        if name not in self._plain:
+            return None
+        found = self._plain[name]
+        if found is None:
             raise _ambiguous(name, position)
-        return column
+        return found
 
-    def _qualified(self, name: str, qualifier: str | None, position: int | None) -> Column | None:
-        relation = self.relation(qualifier or "")
+    def _qualified(self, name: str, qualifier: str, position: int | None) -> Column | None:
+        relation = self.relation(qualifier)
         if relation is None:
             return None
         found = [column for key, column in relation.columns if key == name]

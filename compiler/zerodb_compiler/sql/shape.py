@@ -3,13 +3,13 @@
     select * from t where id = 7  and name = 'x'     key       select * from t where id = #i and name = #s
                                literals  ('7', 'x')
 
-Two texts with one key differ only in literals of the same class (int32, int64, numeric(p,s), double, string). The binder
-has *lifted* some literals to parameters and *baked* the others into the plan; a compiled variant serves every text whose
-baked literals are equal and whose lifted ones convert. A convert that fails (a date that is none, a number too large for
-the column) is a miss, and the text takes the long way, where the error gets its place.
+Two texts with one key differ only in literals of the same class (int32, int64, numeric(p,s), double, string). The
+binder has *lifted* some literals to parameters and *baked* the others into the plan; a compiled variant serves every
+text whose baked literals are equal and whose lifted ones convert. A convert that fails (a date that is none, a number
+too large for the column) is a miss, and the text takes the long way, where the error gets its place.
 
-`shape_of` must agree with the tokenizer about what is a literal. It need not be perfect: `ShapeCache.insert` checks that
-each lifted literal converts to the value the binder saw, and does not cache the statement otherwise.
+`shape_of` must agree with the tokenizer about what is a literal. It need not be perfect: `analyze.bind_shape` checks
+that each lifted literal converts to the value the binder saw, and gives no shape otherwise.
 """
 
 from __future__ import annotations
@@ -49,8 +49,8 @@ _COMMENT_PART = re.compile(r"/\*|\*/")
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """`literals` are the literals' values as text (strings unquoted); `pieces` the text cut at the literals (and, in the
-    quick way, line comments), which are the odd pieces."""
+    """`literals` are the literals' values as text (strings unquoted); `pieces` the text cut at the literals (and, in
+    the quick way, line comments), which are the odd pieces."""
 
     key: str
     literals: tuple[str, ...]

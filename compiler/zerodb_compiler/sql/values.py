@@ -97,10 +97,10 @@ def fit_text(type_: SqlType, text: str, position: int | None = None, *, explicit
 def round_shift(unscaled: int, shift: int) -> int:
     """unscaled * 10**shift, rounded half away from zero."""
     if shift >= 0:
-        return unscaled * 10**shift
+        return int(unscaled * 10**shift)
     if -shift > 5000:
         return 0
-    divisor = 10**-shift
+    divisor: int = 10**-shift
     quotient, remainder = divmod(abs(unscaled), divisor)
     quotient += 2 * remainder >= divisor
     return quotient if unscaled >= 0 else -quotient
@@ -231,7 +231,8 @@ def _format_timestamp(micros: int) -> str:
     seconds, fraction = divmod(rest, 1_000_000)
     date, era = (_format_date(days) + " ").split(" ", 1)
     part = f".{fraction:06d}".rstrip("0") if fraction else ""
-    return f"{date} {seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{part}{' ' + era if era else ''}".rstrip()
+    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
+    return f"{date} {clock}{part} {era}".rstrip()
 
 
 def _format_float(type_: SqlType, value: float) -> str:

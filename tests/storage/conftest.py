@@ -14,6 +14,15 @@ from zerodb_compiler.layout import Encoding
 from zerodb_storage import ChunkColumn, Database, TableVersion
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """The long crash test runs only when asked for: `-m crash`."""
+    if "crash" in (config.getoption("markexpr") or ""):
+        return
+    for item in items:
+        if item.get_closest_marker("crash") is not None and item.path.parent == Path(__file__).parent:
+            item.add_marker(pytest.mark.skip(reason="long: run with -m crash"))
+
+
 def _wide(data: np.ndarray[Any, Any]) -> list[int]:
     pairs = data.reshape(-1, 2).tolist()
     return [(high << 64) + (low % (1 << 64)) for low, high in pairs]

@@ -8,8 +8,8 @@ and `:memory:` databases; a distributed store can implement it later.
 instead of first into a log. They are durable when it returns, but *not* atomic: a crash in the middle may leave some of
 them. The caller records its intent first and makes them reachable afterwards, with one logged atomic batch.
 
-There are no snapshots here: what a reader needs is never overwritten (segments have new keys, catalog and headers are in
-memory), and rocksdict's snapshots do not hold for iterators (0.3.29).
+There are no snapshots here: what a reader needs is never overwritten (segments have new keys, catalog and headers
+are in memory), and rocksdict's snapshots do not hold for iterators (0.3.29).
 """
 
 from __future__ import annotations

@@ -15,8 +15,7 @@ M64 = (1 << 64) - 1
 LOW, HIGH = -(1 << 127), (1 << 127) - 1
 run = Kernels(
     *(getattr(int128, name) for name in
-      "add subtract compare multiply scale_up divide_unsigned divide_truncating remainder divide_rounding scale_divide "
-      "scale_down fits_precision to_f64 from_f64 absolute digits_of divide_2_by_1".split())
+      ["add", "subtract", "compare", "multiply", "scale_up", "divide_unsigned", "divide_truncating", "remainder", "divide_rounding", "scale_divide", "scale_down", "fits_precision", "to_f64", "from_f64", "absolute", "digits_of", "divide_2_by_1"])
 ).run  # fmt: skip
 
 bits = st.integers(0, 127)

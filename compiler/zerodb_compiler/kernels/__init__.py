@@ -1,0 +1,38 @@
+"""The library that generated code calls: typed Python functions, compiled to WebAssembly into the module that uses them.
+
+`compiler.kernel(module, f)` gives f as a function of the module; intrinsics.py is the language. A kernel is a pure
+function over linear memory. Conventions:
+
+    text            (address i32, byte length i32), UTF-8, readable 16 bytes past its end
+    worker          address of the worker block, first parameter of all that allocates; texts that are built live in the
+                    worker's scratch memory until the end of the morsel; address 0 in a result: out of memory
+    status          last result, an i32 of errors.py, 0 for success; the other results are then meaningless
+    int128          (low i64, high i64)
+    dates           days as i64; timestamps: microseconds as i64
+    bool            i32, 0 or 1
+
+    memory          arena_allocate(worker, bytes) -> address        scratch(worker, bytes) -> address
+                    copy_text_to_arena(worker, text) -> address
+    hashing         hash_i64(x)  hash_i128(low, high)  hash_text(text)  combine(h, h2) -> i64
+    text            equal_text  starts_with  ends_with  contains (text, text) -> bool     compare_text -> i32 (<0, 0, >0)
+                    find_text(text, text) -> byte offset or -1      strpos(text, text) -> character from 1, or 0
+                    char_length(text) -> i32    is_ascii(text) -> bool
+                    substring(text, start i64, count i64) -> text, status      substring_from(text, start i64) -> text
+                    left  right (text, count i64) -> text
+                    trim  ltrim  rtrim (text, characters text) -> text; trim_spaces  ltrim_spaces  rtrim_spaces
+    text_building   lower  upper (worker, text) -> text             concat(worker, text, text) -> text
+                    repeat(worker, text, count i64) -> text         replace(worker, text, old, new) -> text
+    patterns        like(text, pattern text, escape byte or -1) -> bool, status
+                    ilike(worker, text, pattern, escape) -> bool, status
+    dates           civil_from_days(days) -> y, m, d    days_from_civil(y, m, d) -> days
+                    timestamp_days(t) -> days   timestamp_time(t) -> microseconds of the day
+                    extract_year month day quarter dow isodow doy week (days)    extract_hour minute second (t) -> i64
+                    date_add_months(days, months) -> days, status    timestamp_add_months(t, months) -> t, status
+                    date_to_timestamp(days) -> t, status             date_trunc_<unit>(t) -> t
+    int128          add  subtract  multiply (a, b) -> int128, overflow      compare(a, b) -> -1, 0, 1
+                    divide_truncating  remainder (a, b) -> int128           divide_rounding(a, b) -> int128, overflow
+                    scale_divide(a, factor, b) -> int128, overflow          (a * factor / b, half away from zero)
+                    scale_up(a, digits) -> int128, overflow    scale_down(a, digits) -> int128 (half away from zero)
+                    divide_unsigned(a, b) -> quotient, remainder            fits_precision(a, digits) -> bool
+                    absolute(a) -> int128, overflow    to_f64(a)    from_f64(x) -> int128    digits_of(a) -> i32
+"""

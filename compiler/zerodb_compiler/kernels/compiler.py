@@ -566,8 +566,10 @@ class _Translator:
             offset = constant
         if len(arguments) != len(target.parameters):
             raise self._fail(node, f"{target.op} takes {len(target.parameters)} operands")
-        values = [self._expression(argument, None if kind == "T" else kind)
-                  for argument, kind in zip(arguments, target.parameters, strict=True)]
+        values = [
+            self._expression(argument, None if kind == "T" else kind)
+            for argument, kind in zip(arguments, target.parameters, strict=True)
+        ]
         known = [v.kind for v, k in zip(values, target.parameters, strict=True) if k == "T" and v.kind != "literal"]
         generic = known[0] if known else (want if target.result == "T" else None) or "i32"
         values = [

@@ -209,9 +209,7 @@ def divide_rounding(a: i64, a_high: i64, b: i64, b_high: i64) -> tuple[i64, i64,
     return low, high, ((high ^ sign) < 0) & ((low | high) != 0)
 
 
-def scale_divide(
-    a: i64, a_high: i64, factor: i64, factor_high: i64, b: i64, b_high: i64
-) -> tuple[i64, i64, i32]:
+def scale_divide(a: i64, a_high: i64, factor: i64, factor_high: i64, b: i64, b_high: i64) -> tuple[i64, i64, i32]:
     """a * factor / b rounded half away from zero, exact also where the product is beyond 128 bits; factor > 0."""
     sign = (a_high ^ b_high) >> 63
     x, x_high = magnitude(a, a_high)

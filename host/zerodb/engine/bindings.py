@@ -17,7 +17,7 @@ Without a user, a binding is let go whole when memory is short, least recently u
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from functools import partial
 from itertools import count
 
@@ -116,6 +116,43 @@ class TableBinding:
             raise
         return entries
 
+    def adopt(self, old: TableBinding) -> None:
+        """Takes over the chunks of an unused binding of an older version that are the same still; what no version will
+        ask for again (a delta chunk that has grown) is freed at once, lest every insert leave a dead copy behind."""
+        layout, before = self.version.layout, old.version.layout
+        same = layout.has_deletes == before.has_deletes and all(
+            layout.columns[i] == before.columns[i] for i in self.ordinals
+        )
+        if not same:
+            return
+        with self._lock, old._lock:
+            ours, theirs = self._descriptors(), old._descriptors()
+            for chunk, entries in enumerate(old._pins[: self.chunk_count]):
+                if entries is None:
+                    continue
+                old._pins[chunk] = None
+                if self._keys(chunk) == [entry.key for entry in entries]:
+                    ours[chunk] = theirs[chunk]
+                    self._pins[chunk] = entries
+                    self.resident[chunk] = True
+                    self.missing -= 1
+                else:
+                    kept = set(self._keys(chunk))
+                    for entry in entries:
+                        if entry.key in kept:
+                            self._pool.unpin(entry)
+                        else:
+                            self._pool.discard(entry)
+
+    def _keys(self, chunk: int) -> list[Hashable]:
+        """The buffer pool's keys of all that `_load` pins, in its order."""
+        version = self.version
+        keys: list[Hashable] = []
+        if version.layout.has_deletes and (mask := version.visibility(chunk)) is not None:
+            keys.append(("visibility", mask[0]))
+        keys += [version.chunk_key(chunk, ordinal) for ordinal in self.ordinals]
+        return keys
+
     def lock(self, chunks: Array | range) -> bool:
         """Holds the binding locked if all `chunks` are resident; says whether it did."""
         with self._lock:
@@ -199,6 +236,8 @@ class Bindings:
             old = self._tables.get(key)
             self._tables[key] = made
             if old is not None:
+                if not old.users:
+                    made.adopt(old)
                 self._retire(old)
         return made
 

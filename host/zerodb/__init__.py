@@ -12,6 +12,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from zerodb.dbapi import (
+    BINARY,
+    DATETIME,
+    NUMBER,
+    ROWID,
+    STRING,
+    Binary,
+    Date,
+    DateFromTicks,
+    Time,
+    TimeFromTicks,
+    Timestamp,
+    TimestampFromTicks,
+)
 from zerodb.errors import (
     DatabaseError,
     DataError,
@@ -58,27 +72,34 @@ def connect(
     )
 
 
+_LAZY = {
+    "Connection": "zerodb.connection",
+    "Cursor": "zerodb.cursor",
+    "PreparedStatement": "zerodb.statement",
+}
+
+
 def __getattr__(name: str) -> Any:
-    if name == "Connection":
-        from zerodb.connection import Connection
+    if name not in _LAZY:
+        raise AttributeError(f"module 'zerodb' has no attribute {name!r}")
+    import importlib
 
-        return Connection
-    if name == "Cursor":
-        from zerodb.cursor import Cursor
-
-        return Cursor
-    if name == "PreparedStatement":
-        from zerodb.statement import PreparedStatement
-
-        return PreparedStatement
-    raise AttributeError(f"module 'zerodb' has no attribute {name!r}")
+    return getattr(importlib.import_module(_LAZY[name]), name)
 
 
 __all__ = [
+    "BINARY",
+    "DATETIME",
+    "NUMBER",
+    "ROWID",
+    "STRING",
+    "Binary",
     "Connection",
     "Cursor",
     "DataError",
     "DatabaseError",
+    "Date",
+    "DateFromTicks",
     "Error",
     "IntegrityError",
     "InterfaceError",
@@ -87,6 +108,10 @@ __all__ = [
     "OperationalError",
     "PreparedStatement",
     "ProgrammingError",
+    "Time",
+    "TimeFromTicks",
+    "Timestamp",
+    "TimestampFromTicks",
     "Warning",
     "apilevel",
     "connect",

@@ -62,6 +62,16 @@ class PreparedStatement:
             self._refresh()
             return component(self._prepared, self._lifted, self.connection._view())
 
+    @property
+    def module(self) -> bytes:
+        """The generated core module."""
+        return self._query()
+
+    @property
+    def stages(self) -> dict[str, float]:
+        """Seconds that each stage of its compilation took."""
+        return dict(self._prepared.stages.seconds)
+
     def wat(self) -> str:
         """The generated core module in the readable text format."""
         from zerodb_compiler.wasm.text import to_wat

@@ -1,4 +1,4 @@
-"""Every form of column as generated code sees it, over zerodb's own storage: text, dictionaries, NULLs, deleted rows."""
+"""Every form of column as generated code sees it, over zerodb's own storage."""
 
 from __future__ import annotations
 
@@ -51,7 +51,8 @@ SCAN = f"""
         (local.set $t (i32.add (i32.load offset=32 (local.get $c)) (i32.shl (local.get $i) (i32.const 2))))
         (local.set $s (i64.add (local.get $s) (i64.extend_i32_u
           (i32.sub (i32.load offset=4 (local.get $t)) (i32.load (local.get $t))))))
-        (if (i32.eq (i32.load8_u (i32.load (local.get $t))) (i32.load8_u (i32.load offset={PARAMETER + 8} (local.get $q))))
+        (if (i32.eq (i32.load8_u (i32.load (local.get $t)))
+                    (i32.load8_u (i32.load offset={PARAMETER + 8} (local.get $q))))
           (then (local.set $s (i64.add (local.get $s) (i64.const 1000)))))
       )
       (local.set $i (i32.add (local.get $i) (i32.const 1)))

@@ -131,7 +131,7 @@ class TableBinding:
                 if entries is None:
                     continue
                 old._pins[chunk] = None
-                if self._keys(chunk) == [entry.key for entry in entries]:
+                if self._is_same(chunk, entries):
                     ours[chunk] = theirs[chunk]
                     self._pins[chunk] = entries
                     self.resident[chunk] = True
@@ -143,6 +143,13 @@ class TableBinding:
                             self._pool.unpin(entry)
                         else:
                             self._pool.discard(entry)
+
+    def _is_same(self, chunk: int, entries: list[Entry]) -> bool:
+        """Whether the entries are this chunk's. With equal layouts the keys of all columns change together, so one
+        column's will do."""
+        if self.version.layout.has_deletes or not self.ordinals:
+            return self._keys(chunk) == [entry.key for entry in entries]
+        return self.version.chunk_key(chunk, self.ordinals[0]) == entries[0].key
 
     def _keys(self, chunk: int) -> list[Hashable]:
         """The buffer pool's keys of all that `_load` pins, in its order."""
@@ -160,6 +167,17 @@ class TableBinding:
                 return False
             self.locked += 1
             return True
+
+    def load_few(self, chunks: Array | range, most: int) -> bool:
+        """Loads what is missing of `chunks` if that is at most `most`; says whether it did."""
+        wanted = np.asarray(chunks, dtype=np.int64)
+        missing = wanted[~self.resident[wanted]].tolist()
+        if len(missing) > most:
+            return False
+        for chunk in missing:
+            self.enter(chunk)
+            self.leave(chunk)
+        return True
 
     def unlock(self) -> None:
         with self._lock:

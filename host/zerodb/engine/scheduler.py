@@ -33,6 +33,8 @@ from zerodb_compiler.errors import DatabaseError, error_for
 
 # Below this a hand-off to other threads (about 50 us) costs more than it gives.
 MIN_PARALLEL_MORSELS = 4
+# So few missing chunks (those that changed with the last commit) are loaded before the pipelines start.
+LOADED_BEFORE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +136,9 @@ class Run:
                 chunks = surviving_chunks(binding.version, scan.zone_predicates, self.parameters)
             if chunks is None:
                 chunks = binding.all_chunks
-            locked = not self._guarded and binding.lock(chunks)
+            locked = not self._guarded and (
+                binding.lock(chunks) or (binding.load_few(chunks, LOADED_BEFORE) and binding.lock(chunks))
+            )
             if locked:
                 self._locked.append(binding)
             self._chunks.append((chunks, not locked))

@@ -125,7 +125,7 @@ def _column(binder: Binder, node: exp.ColumnDef) -> tuple[ColumnInfo, bool]:
     kind = node.args.get("kind")
     if not isinstance(kind, exp.DataType):
         raise ProgrammingError(f'column "{name}" has no type', position=position_of(node))
-    type_ = sql_type(kind)
+    type_ = sql_type(kind, node)
     not_null, allow_null, is_key = False, False, False
     default: str | None = None
     for constraint in node.args.get("constraints") or []:

@@ -128,9 +128,13 @@ class ExpressionBinder:
         expression = self.finish(value)
         if expression.type == target:
             return expression
-        if expression.type.is_text and target == TEXT and not expression.type.padded:
-            return expression if expression.type.length is None else Cast(expression, target, position_of(node))
         return Cast(expression, target, position_of(node))
+
+    def text(self, value: Bound, node: exp.Expr | None = None, *, lift: bool = False) -> Expression:
+        """The value as text, as it is if it is text of any declared length already."""
+        if self.type_of(value).is_text and not isinstance(value, UserValue):
+            return self.finish(value, lift=lift)
+        return self.cast(value, TEXT, node, lift=lift)
 
     def convert(self, value: Constant, target: SqlType) -> Constant:
         """CAST of a constant at bind time, as a constant; errors point at it."""
@@ -268,7 +272,7 @@ def _cast(b: ExpressionBinder, node: exp.Cast) -> Bound:
         from zerodb_compiler.sql.binder_dates import interval
 
         return interval(node)
-    return cast_to(b, b.bound(node.this), sql_type(node.args["to"]), node)
+    return cast_to(b, b.bound(node.this), sql_type(node.args["to"], node), node)
 
 
 def cast_to(b: ExpressionBinder, value: Bound, target: SqlType, node: exp.Expr) -> Bound:
@@ -302,8 +306,8 @@ def united(b: ExpressionBinder, values: list[Bound], what: str, node: exp.Expr) 
                 position=position_of(node),
             )
         type_ = found
-    if type_.id is TypeId.NULL:
-        type_ = TEXT
+    if type_.id is TypeId.NULL or (type_.is_text and any(b.type_of(value) != type_ for value in values)):
+        type_ = TEXT  # not varchar(n): a constant beside it may be longer
     return [b.cast(value, type_, node) for value in values], type_
 
 

@@ -204,8 +204,8 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
 
 
 def _argument(b: ExpressionBinder, value: Bound, type_: SqlType, node: exp.Expr) -> Expression:
-    if type_.is_text and b.type_of(value).is_text:
-        return b.finish(value)
+    if type_.is_text:
+        return b.text(value, node)
     return b.cast(value, type_, node)
 
 
@@ -275,7 +275,7 @@ def _extreme(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr
 
 
 def _concat(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
-    return b.call("concat_null", tuple(b.cast(value, TEXT, node) for value in values), TEXT, node)
+    return b.call("concat_null", tuple(b.text(value, node) for value in values), TEXT, node)
 
 
 _SPECIAL: dict[str, Callable[[ExpressionBinder, str, list[Bound], exp.Expr], Bound]] = {

@@ -53,6 +53,8 @@ def output_name(node: exp.Expr) -> str:
             return str(node.this).lower()
         case exp.Trim():
             return {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(node.args.get("position") or "", "btrim")
+    if isinstance(node, exp.Mod) and node._meta:
+        return "mod"  # the operator's node has no place in the text, the function's has
     if type(node) in _NAMES:
         return _NAMES[type(node)]
     if isinstance(node, exp.Func) and not isinstance(node, (exp.Connector, exp.Binary)):

@@ -86,12 +86,10 @@ def meet(b: ExpressionBinder, symbol: str, left: Bound, right: Bound, node: exp.
     common = coercion.common_type(left_type, right_type)
     if common is None:
         raise no_operator(symbol, left_type, right_type, node)
-    if common.id is TypeId.NULL:
-        common = TEXT
-    if common.is_text and common != left_type:
-        common = TEXT
-    lift = isinstance(left, Constant) != isinstance(right, Constant)
-    return b.cast(left, common, node, lift=lift and b.lifting), b.cast(right, common, node, lift=lift and b.lifting)
+    lift = b.lifting and isinstance(left, Constant) != isinstance(right, Constant)
+    if common.is_text or common.id is TypeId.NULL:
+        return b.text(left, node, lift=lift), b.text(right, node, lift=lift)
+    return b.cast(left, common, node, lift=lift), b.cast(right, common, node, lift=lift)
 
 
 def _can_lift(b: ExpressionBinder, other: Bound) -> bool:
@@ -218,18 +216,14 @@ def _bind_like(b: ExpressionBinder, node: exp.Binary, escape: exp.Expr | None) -
         if not (b.type_of(side).is_text or b.type_of(side).id is TypeId.NULL):
             raise no_operator("~~" if case_sensitive else "~~*", b.type_of(value), b.type_of(pattern), node)
     lift = _can_lift(b, value)
-    arguments = [_as_text(b, value, node), b.cast(pattern, TEXT, node, lift=lift)]
+    arguments = [b.text(value, node), b.text(pattern, node, lift=lift)]
     if escape is not None:
-        arguments.append(_as_text(b, b.bound(escape), node))
+        arguments.append(b.text(b.bound(escape), node))
     negate = bool(node.args.get("negate"))
     if case_sensitive:
         return b.call("not_like" if negate else "like", tuple(arguments), BOOLEAN, node)
     result = b.call("ilike", tuple(arguments), BOOLEAN, node)
     return b.call("not", (result,), BOOLEAN) if negate else result
-
-
-def _as_text(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
-    return b.finish(value) if b.type_of(value).is_text else b.cast(value, TEXT, node)
 
 
 @handles(exp.DPipe)
@@ -239,7 +233,7 @@ def _concatenate(b: ExpressionBinder, node: exp.DPipe) -> Bound:
     types = b.type_of(left), b.type_of(right)
     if not any(type_.is_text or type_.id is TypeId.NULL for type_ in types):
         raise no_operator("||", *types, node)
-    return b.call("concat", (b.cast(left, TEXT, node), b.cast(right, TEXT, node)), TEXT, node)
+    return b.call("concat", (b.text(left, node), b.text(right, node)), TEXT, node)
 
 
 # ---- arithmetic

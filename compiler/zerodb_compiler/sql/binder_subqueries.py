@@ -12,7 +12,7 @@ from zerodb_compiler.sql.expressions import Cast, Column, ColumnRef, Exists, Exp
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant
 from zerodb_compiler.sql.statements import Query
-from zerodb_compiler.types import BOOLEAN, TEXT, TypeId
+from zerodb_compiler.types import BOOLEAN, TypeId
 
 
 @handles(exp.Subquery, exp.Select, exp.Union)
@@ -71,7 +71,7 @@ def _membership(b: ExpressionBinder, operand: Bound, node: exp.Expr, place: exp.
         if exact is not None:
             operand, common = exact, column.type
     if common.is_text or common.id is TypeId.NULL:
-        value = b.finish(operand) if operand_type.is_text else b.cast(operand, TEXT, place)
+        value = b.text(operand, place)
         return InSubquery(value, query.plan, column, False, value.nullable or column.nullable)
     value = b.cast(operand, common, place)
     plan = query.plan

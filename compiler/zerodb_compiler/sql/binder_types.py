@@ -50,8 +50,8 @@ UNCONSTRAINED_NUMERIC = numeric(MAX_PRECISION, 10)
 MAX_LENGTH = 10_485_760
 
 
-def sql_type(node: exp.DataType) -> SqlType:
-    """The type a DataType node names. NotSupportedError for types zerodb does not have, 42704 for unknown ones."""
+def sql_type(node: exp.DataType, place: exp.Expr | None = None) -> SqlType:
+    """The type a DataType node names; `place` is where errors point if the node has no place of its own. NotSupportedError for types zerodb does not have, 42704 for unknown ones."""
     only(node, "this", "expressions", "nested", "kind")
     modifiers = [_modifier(item) for item in node.expressions] if not node.args.get("nested") else []
     kind = node.this

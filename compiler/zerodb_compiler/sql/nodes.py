@@ -57,6 +57,8 @@ def describe(node: exp.Expr) -> str:
 
 
 _ARGUMENTS = {
+    "properties": "TEMPORARY or other properties",
+    "replace": "OR REPLACE",
     "windows": "WINDOW",
     "locks": "FOR UPDATE or FOR SHARE",
     "into": "INTO",

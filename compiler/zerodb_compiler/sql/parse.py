@@ -16,46 +16,12 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.dialect import TokenizedStatement, parse_tokens, tokenize
 
 _PARSED = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "CREATE", "DROP", "("})
-_KNOWN = frozenset(
-    [
-        "ALTER",
-        "ANALYZE",
-        "CALL",
-        "CHECKPOINT",
-        "CLOSE",
-        "CLUSTER",
-        "COMMENT",
-        "COPY",
-        "DEALLOCATE",
-        "DECLARE",
-        "DISCARD",
-        "DO",
-        "EXECUTE",
-        "FETCH",
-        "GRANT",
-        "IMPORT",
-        "LISTEN",
-        "LOAD",
-        "LOCK",
-        "MERGE",
-        "MOVE",
-        "NOTIFY",
-        "PREPARE",
-        "REASSIGN",
-        "REFRESH",
-        "REINDEX",
-        "REVOKE",
-        "SECURITY",
-        "TRUNCATE",
-        "UNLISTEN",
-        "VACUUM",
-        "USE",
-        "ATTACH",
-        "DETACH",
-        "PRAGMA",
-        "DESCRIBE",
-    ]
-)
+_KNOWN_WORDS = """
+    ALTER ANALYZE ATTACH CALL CHECKPOINT CLOSE CLUSTER COMMENT COPY DEALLOCATE DECLARE DESCRIBE DETACH DISCARD DO
+    EXECUTE FETCH GRANT IMPORT LISTEN LOAD LOCK MERGE MOVE NOTIFY PRAGMA PREPARE REASSIGN REFRESH REINDEX REVOKE
+    SECURITY TRUNCATE UNLISTEN USE VACUUM
+"""
+_KNOWN = frozenset(_KNOWN_WORDS.split())
 _ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
 
 Control = (

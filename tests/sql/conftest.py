@@ -1,0 +1,118 @@
+"""A catalog in memory, made of CREATE TABLE statements, and bound statements as text."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pytest
+
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.errors import Error
+from zerodb_compiler.layout import TableLayout, TableStatistics
+from zerodb_compiler.plan.format import format_logical
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.analyze import analyze
+from zerodb_compiler.sql.shape import BoundShape
+
+
+class MemoryCatalog:
+    """Tables by name; `run` executes CREATE TABLE statements."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, TableInfo] = {}
+
+    def table(self, name: str) -> TableInfo | None:
+        return self.tables.get(name)
+
+    def table_names(self) -> Sequence[str]:
+        return list(self.tables)
+
+    def run(self, text: str) -> MemoryCatalog:
+        for bound in analyze(text, self):
+            created = bound.statement
+            assert isinstance(created, st.CreateTable)
+            self.tables[created.name] = TableInfo(
+                len(self.tables) + 1,
+                created.name,
+                created.columns,
+                created.primary_key,
+                TableLayout(()),
+                TableStatistics(0),
+            )
+        return self
+
+
+SCHEMA = """
+create table t (a integer primary key, b numeric(10,2) default 3, c varchar(5), d date, e timestamp, f double precision,
+                g bigint not null, h boolean, i smallint, j real, k char(3), l u32);
+create table u (a integer, b numeric(4,1) not null, x text, y hugeint);
+create table "Odd" ("Name" text, "select" integer);
+create table part_supp (p integer, s integer, q integer not null, primary key (p, s));
+"""
+
+
+@pytest.fixture(scope="session")
+def catalog() -> MemoryCatalog:
+    return MemoryCatalog().run(SCHEMA)
+
+
+@pytest.fixture(scope="session")
+def new_catalog() -> type[MemoryCatalog]:
+    return MemoryCatalog
+
+
+@pytest.fixture(scope="session")
+def render() -> Callable[[str, MemoryCatalog], str]:
+    return _render
+
+
+def _render(text: str, catalog: MemoryCatalog) -> str:
+    """What binding the text gives: the plan and the parameters, or the error with a caret under its place."""
+    try:
+        return "\n".join(_bound(bound) for bound in analyze(text, catalog))
+    except Error as error:
+        lines = [f"{error.sqlstate} {error}"]
+        if error.position is not None:
+            begin = text.rfind("\n", 0, error.position) + 1
+            lines += [text[begin:].split("\n")[0], " " * (error.position - begin) + "^"]
+        return "\n".join(lines)
+
+
+def _bound(bound: BoundShape) -> str:
+    lines = [_statement(bound.statement)]
+    if bound.shape is not None:
+        values = bound.values(bound.shape)
+        assert values is not None
+        lines += [
+            f"parameter {p.slot}: {p.type} = {v!r} from literal {p.literal}"
+            for p, v in zip(bound.lifted, values, strict=True)
+        ]
+    lines += [f"parameter {p.slot}: {p.type} given as {p.name!r}" for p in bound.user_parameters]
+    return "\n".join(lines)
+
+
+def _statement(statement: st.Statement) -> str:
+    match statement:
+        case st.Query(plan=plan, columns=columns, names=names):
+            heads = [
+                f"{name} {column.type}{'?' if column.nullable else ''} = {column.name}#{column.id}"
+                for name, column in zip(names, columns, strict=True)
+            ]
+            return f"query: {', '.join(heads)}\n{format_logical(plan, types=True)}"
+        case st.Insert(table=table, source=source):
+            return f"insert into {table.name}\n{format_logical(source, types=True)}"
+        case st.Update(table=table, source=source, assigned=assigned):
+            return f"update {table.name} {assigned}\n{format_logical(source, types=True)}"
+        case st.Delete(table=table, source=source):
+            return f"delete from {table.name}\n{format_logical(source, types=True)}"
+        case st.Explain(statement=inner, analyze=analyze_):
+            return f"explain{' analyze' if analyze_ else ''}: {_statement(inner)}"
+        case st.CreateTable():
+            columns = [
+                f"  {c.name} {c.type}{' not null' if c.not_null else ''}{f' default {c.default}' if c.default else ''}"
+                for c in statement.columns
+            ]
+            head = f"create table {statement.name} key {statement.primary_key} if_not_exists {statement.if_not_exists}"
+            query = [] if statement.as_query is None else [_statement(statement.as_query)]
+            return "\n".join([head, *columns, *query])
+    return repr(statement)

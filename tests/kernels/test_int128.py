@@ -13,15 +13,18 @@ from zerodb_compiler.kernels import int128
 
 M64 = (1 << 64) - 1
 LOW, HIGH = -(1 << 127), (1 << 127) - 1
-run = Kernels(
-    *(getattr(int128, name) for name in
-      ["add", "subtract", "compare", "multiply", "scale_up", "divide_unsigned", "divide_truncating", "remainder", "divide_rounding", "scale_divide", "scale_down", "fits_precision", "to_f64", "from_f64", "absolute", "digits_of", "divide_2_by_1"])
-).run  # fmt: skip
+NAMES = (
+    "add subtract compare multiply scale_up divide_unsigned divide_truncating remainder divide_rounding scale_divide "
+    "scale_down fits_precision to_f64 from_f64 absolute digits_of divide_2_by_1"
+)
+run = Kernels(*(getattr(int128, name) for name in NAMES.split())).run
 
 bits = st.integers(0, 127)
 integers = st.one_of(
     st.integers(LOW, HIGH),
-    st.builds(lambda k, d, s: max(LOW, min(HIGH, s * ((1 << k) + d))), bits, st.integers(-3, 3), st.sampled_from([1, -1])),
+    st.builds(
+        lambda k, d, s: max(LOW, min(HIGH, s * ((1 << k) + d))), bits, st.integers(-3, 3), st.sampled_from([1, -1])
+    ),
     st.builds(lambda k, x: x >> k, bits, st.integers(LOW, HIGH)),
     st.builds(lambda k, d: 10**k + d, st.integers(0, 38), st.integers(-1, 1)),
 )

@@ -1,4 +1,5 @@
-"""The library that generated code calls: typed Python functions, compiled to WebAssembly into the module that uses them.
+"""The library that generated code calls: typed Python functions, compiled to WebAssembly into the module that needs
+them.
 
 `compiler.kernel(module, f)` gives f as a function of the module; intrinsics.py is the language. A kernel is a pure
 function over linear memory. Conventions:
@@ -14,7 +15,7 @@ function over linear memory. Conventions:
     memory          arena_allocate(worker, bytes) -> address        scratch(worker, bytes) -> address
                     copy_text_to_arena(worker, text) -> address
     hashing         hash_i64(x)  hash_i128(low, high)  hash_text(text)  combine(h, h2) -> i64
-    text            equal_text  starts_with  ends_with  contains (text, text) -> bool     compare_text -> i32 (<0, 0, >0)
+    text            equal_text  starts_with  ends_with  contains (text, text) -> bool   compare_text -> i32 (<0, 0, >0)
                     find_text(text, text) -> byte offset or -1      strpos(text, text) -> character from 1, or 0
                     char_length(text) -> i32    is_ascii(text) -> bool
                     substring(text, start i64, count i64) -> text, status      substring_from(text, start i64) -> text

@@ -60,7 +60,7 @@ def days_in_month(year: i64, month: i64) -> i64:
     return DAYS_IN_MONTH[i32(month)]
 
 
-# --- parts of timestamps ------------------------------------------------------------------------------------------------
+# --- parts of timestamps ----------------------------------------------------------------------------------------------
 def timestamp_days(micros: i64) -> i64:
     """The date of a timestamp."""
     days = div_s(micros, DAY)
@@ -86,7 +86,7 @@ def extract_second(micros: i64) -> i64:
     return rem_s(timestamp_time(micros), MINUTE)
 
 
-# --- parts of dates -----------------------------------------------------------------------------------------------------
+# --- parts of dates ---------------------------------------------------------------------------------------------------
 def extract_year(days: i64) -> i64:
     year, _, _ = civil_from_days(days)
     return year - i64(year <= 0)
@@ -131,7 +131,7 @@ def extract_week(days: i64) -> i64:
     return div_u(thursday - days_from_civil(year, 1, 1), 7) + 1
 
 
-# --- arithmetic ---------------------------------------------------------------------------------------------------------
+# --- arithmetic -------------------------------------------------------------------------------------------------------
 def date_add_months(days: i64, months: i64) -> tuple[i64, i32]:
     """The same day so many months later, or the last day of that month; status OVERFLOW beyond a date's 32 bits."""
     year, month, day = civil_from_days(days)
@@ -156,7 +156,7 @@ def date_to_timestamp(days: i64) -> tuple[i64, i32]:
     return days * DAY, errors.OK
 
 
-# --- date_trunc (timestamps; results near the ends of the range wrap) ---------------------------------------------------
+# --- date_trunc (timestamps; results near the ends of the range wrap) -------------------------------------------------
 def date_trunc_year(micros: i64) -> i64:
     year, _, _ = civil_from_days(timestamp_days(micros))
     return days_from_civil(year, 1, 1) * DAY

@@ -39,7 +39,7 @@ def power_of_ten(digits: i32) -> tuple[i64, i64]:
     return POWERS_LOW[digits], POWERS_HIGH[digits]
 
 
-# --- sums and comparison ------------------------------------------------------------------------------------------------
+# --- sums and comparison ----------------------------------------------------------------------------------------------
 def add(a: i64, a_high: i64, b: i64, b_high: i64) -> tuple[i64, i64, i32]:
     low, high = add128(a, a_high, b, b_high)
     return low, high, (a_high ^ high) & (b_high ^ high) < 0
@@ -84,7 +84,7 @@ def less_unsigned(a: i64, a_high: i64, b: i64, b_high: i64) -> i32:
     return lt_u(a_high, b_high) | ((a_high == b_high) & lt_u(a, b))
 
 
-# --- multiplication -----------------------------------------------------------------------------------------------------
+# --- multiplication ---------------------------------------------------------------------------------------------------
 def multiply(a: i64, a_high: i64, b: i64, b_high: i64) -> tuple[i64, i64, i32]:
     sign = (a_high ^ b_high) >> 63
     x, x_high = magnitude(a, a_high)
@@ -109,7 +109,7 @@ def scale_up(a: i64, a_high: i64, digits: i32) -> tuple[i64, i64, i32]:
     return multiply(a, a_high, factor, factor_high)
 
 
-# --- division -----------------------------------------------------------------------------------------------------------
+# --- division ---------------------------------------------------------------------------------------------------------
 def divide_2_by_1(high: i64, low: i64, divisor: i64) -> tuple[i64, i64]:
     """(high:low) / divisor, unsigned, for high < divisor: quotient and remainder, both of 64 bits."""
     shift = clz(divisor)
@@ -271,7 +271,7 @@ def fits_precision(a: i64, a_high: i64, precision: i32) -> i32:
     return less_unsigned(x, x_high, limit, limit_high)
 
 
-# --- floating point -----------------------------------------------------------------------------------------------------
+# --- floating point ---------------------------------------------------------------------------------------------------
 def to_f64(a: i64, a_high: i64) -> f64:
     """The nearest double, ties to even."""
     if a_high == a >> 63:

@@ -20,7 +20,7 @@ def plain_run(pattern: ptr, start: i32, end: i32, escape: i32) -> i32:
     """Where the run of characters without special meaning that begins at `start` ends."""
     while start < end:
         byte = load8_u(pattern + start)
-        if byte == PERCENT or byte == UNDERSCORE or byte == escape:
+        if (byte == PERCENT) | (byte == UNDERSCORE) | (byte == escape):
             break
         start += 1
     return start

@@ -31,7 +31,7 @@ from zerodb_compiler.kernels.intrinsics import (
 )
 
 
-# --- comparison ---------------------------------------------------------------------------------------------------------
+# --- comparison -------------------------------------------------------------------------------------------------------
 def equal_bytes(p1: ptr, p2: ptr, length: i32) -> bool:
     """Whether `length` bytes are equal; the last word overlaps the one before."""
     if length >= 16:
@@ -81,7 +81,7 @@ def ends_with(p: ptr, length: i32, suffix: ptr, suffix_length: i32) -> bool:
     return suffix_length <= length and equal_bytes(p + length - suffix_length, suffix, suffix_length)
 
 
-# --- search -------------------------------------------------------------------------------------------------------------
+# --- search -----------------------------------------------------------------------------------------------------------
 def find_byte(p: ptr, length: i32, byte: i32) -> i32:
     """Place of the first such byte, or -1."""
     wanted = splat8(byte)
@@ -122,7 +122,7 @@ def contains(p: ptr, length: i32, needle: ptr, needle_length: i32) -> bool:
     return find_text(p, length, needle, needle_length) >= 0
 
 
-# --- characters ---------------------------------------------------------------------------------------------------------
+# --- characters -------------------------------------------------------------------------------------------------------
 def char_length(p: ptr, length: i32) -> i32:
     """Characters: the bytes that are no continuation bytes (0x80 - 0xBF, as signed numbers at most -65)."""
     count = 0
@@ -194,7 +194,7 @@ def strpos(p: ptr, length: i32, needle: ptr, needle_length: i32) -> i32:
     return char_length(p, place) + 1 if place >= 0 else 0
 
 
-# --- trimming -----------------------------------------------------------------------------------------------------------
+# --- trimming ---------------------------------------------------------------------------------------------------------
 def in_set(p: ptr, size: i32, characters: ptr, characters_length: i32) -> bool:
     """Whether the character of `size` bytes at p is one of the characters."""
     i = 0

@@ -1,0 +1,156 @@
+"""What the kernel compiler's parts share: types of the language, opcodes by name, syntax trees and signatures."""
+
+from __future__ import annotations
+
+import ast
+import linecache
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from types import FunctionType
+from typing import Any
+
+from zerodb_compiler.kernels.intrinsics import ImportedFunction, Table
+from zerodb_compiler.wasm import opcodes
+from zerodb_compiler.wasm.values import BY_KIND
+
+Callee = FunctionType | ImportedFunction | Table
+Part = bytes | Callee
+Code = tuple[Part, ...]
+
+TYPES = {"i32": "i32", "i64": "i64", "f64": "f64", "f32": "f32", "v128": "v128", "bool": "i32", "ptr": "i32"}
+TYPE_CODES = {kind: value.type_code for kind, value in BY_KIND.items()}
+OPERATORS: dict[type[ast.operator], str] = {
+    ast.Add: "add",
+    ast.Sub: "sub",
+    ast.Mult: "mul",
+    ast.Div: "div",
+    ast.BitAnd: "and",
+    ast.BitOr: "or",
+    ast.BitXor: "xor",
+    ast.LShift: "shl",
+    ast.RShift: "shr_s",
+}
+COMPARISONS: dict[type[ast.cmpop], str] = {
+    ast.Eq: "eq",
+    ast.NotEq: "ne",
+    ast.Lt: "lt",
+    ast.LtE: "le",
+    ast.Gt: "gt",
+    ast.GtE: "ge",
+}
+FOLD: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: operator.add,
+    ast.Sub: operator.sub,
+    ast.Mult: operator.mul,
+    ast.Div: operator.truediv,
+    ast.FloorDiv: operator.floordiv,
+    ast.Mod: operator.mod,
+    ast.Pow: operator.pow,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.LShift: operator.lshift,
+    ast.RShift: operator.rshift,
+}
+CONVERSIONS = {
+    ("i32", "i64"): "i32.wrap_i64",
+    ("i32", "f64"): "i32.trunc_sat_f64_s",
+    ("i64", "i32"): "i64.extend_i32_s",
+    ("i64", "f64"): "i64.trunc_sat_f64_s",
+    ("f64", "i32"): "f64.convert_i32_s",
+    ("f64", "i64"): "f64.convert_i64_s",
+    ("f64", "f32"): "f64.promote_f32",
+    ("f32", "f64"): "f32.demote_f64",
+    ("f32", "i64"): "f32.convert_i64_s",
+    ("f32", "i32"): "f32.convert_i32_s",
+}
+OPCODES: dict[str, bytes] = {
+    **opcodes.COMPARE,
+    **opcodes.TEST,
+    **opcodes.BINARY,
+    **opcodes.UNARY,
+    **{name: row[0] for name, row in opcodes.CONVERT.items()},
+    **{name: row[0] + b"\x00" for name, row in opcodes.LOAD.items()},
+    **{name: row[0] + b"\x00" for name, row in opcodes.STORE.items()},
+    **{name: row[0] for name, row in opcodes.WIDE.items()},
+    **opcodes.SIMD_BINARY,
+    **opcodes.SIMD_UNARY,
+    **opcodes.SIMD_TEST,
+    **{name: row[0] for name, row in opcodes.SIMD_SPLAT.items()},
+    **{name: row[0] + b"\x00" for name, row in opcodes.SIMD_LOAD.items()},
+    **{name: row[0] + b"\x00" for name, row in opcodes.SIMD_STORE.items()},
+    "memory.copy": b"\xfc\x0a\x00\x00",
+    "memory.fill": b"\xfc\x0b\x00",
+    "select": b"\x1b",
+    "unreachable": b"\x00",
+}
+
+
+class KernelError(Exception):
+    """A kernel's source is outside the subset: a mistake of ours, shown with its place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """The code of an expression. `results` has one kind, or several for a call that gives a tuple; a literal has the
+    kind "literal" and a constant instead of code. `pure` code may run although its value is not wanted."""
+
+    results: tuple[str, ...]
+    code: Code = ()
+    constant: int | float | None = None
+    pure: bool = False
+    boolean: bool = False
+
+    @property
+    def kind(self) -> str:
+        assert len(self.results) == 1, "one value expected"
+        return self.results[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A kernel in relocatable form."""
+
+    name: str
+    parameters: tuple[tuple[str, str], ...]
+    results: tuple[str, ...]
+    locals: tuple[tuple[str, str], ...]
+    body: Code
+
+
+@dataclass(slots=True)
+class Inlined:
+    """Where a `return` of a body being inlined puts its values and goes (but for the last statement, which stays)."""
+
+    kinds: tuple[str, ...]
+    locals: tuple[int, ...]
+    depth: int
+    last: ast.stmt
+
+
+def signature_of(node: ast.FunctionDef) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    parameters = []
+    for argument in node.args.args:
+        assert isinstance(argument.annotation, ast.Name), f"{node.name}: {argument.arg} needs a type"
+        parameters.append((argument.arg, TYPES[argument.annotation.id]))
+    match node.returns:
+        case ast.Name(id=name):
+            return tuple(parameters), (TYPES[name],)
+        case ast.Constant(value=None):
+            return tuple(parameters), ()
+        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=items)):
+            return tuple(parameters), tuple(TYPES[ast.unparse(item)] for item in items)
+    raise KernelError(f"{node.name}: the result type is missing or unknown")
+
+
+_files: dict[str, dict[str, ast.FunctionDef]] = {}
+
+
+def source_of(function: FunctionType) -> ast.FunctionDef:
+    """The syntax tree of a kernel: a function at the top level of its file."""
+    name = function.__code__.co_filename
+    if name not in _files:
+        tree = ast.parse("".join(linecache.getlines(name, function.__globals__)))
+        _files[name] = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
+    return _files[name][function.__name__]

@@ -1,0 +1,54 @@
+"""Parts of the shell that need no terminal: when a statement is complete, and completion."""
+
+from __future__ import annotations
+
+import pytest
+from prompt_toolkit.completion import CompleteEvent
+from prompt_toolkit.document import Document
+
+import zerodb
+from zerodb.cli.report import caret, line_and_column
+from zerodb.cli.shell import SqlCompleter, _complete
+
+
+@pytest.mark.parametrize(
+    ("text", "complete"),
+    [
+        ("select 1;", True),
+        ("select 1", False),
+        ("select ';'", False),
+        ("select ';';", True),
+        ('select ";"', False),
+        ("select 1; -- why", True),
+        ("select 1 -- why;", False),
+        ("select 1 /* ; */", False),
+        ("select 1; /* open", False),
+        (".tables", True),
+        ("", True),
+        ("select 'it''s';\n", True),
+    ],
+)
+def test_complete(text: str, complete: bool) -> None:
+    assert _complete(text) is complete
+
+
+def test_completion() -> None:
+    with zerodb.connect() as db:
+        db.execute("create table orders (order_key integer, order_date date)")
+        completer = SqlCompleter(db)
+
+        def words(text: str) -> list[str]:
+            return [found.text for found in completer.get_completions(Document(text), CompleteEvent())]
+
+        assert words("select ord") == ["order_date", "order_key", "orders", "order"]
+        assert words("SEL") == ["SELECT"]
+        assert words(".ti") == [".timing"]
+        assert words("select ") == []
+
+
+def test_caret() -> None:
+    text = "select a,\n\tb from t"
+    assert line_and_column(text, 11) == (2, 2)
+    assert caret(text, 11) == " b from t\n ^"
+    long = "x" * 500
+    assert len(caret(long, 400).split("\n")[0]) <= 160

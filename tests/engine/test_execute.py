@@ -129,3 +129,24 @@ def test_code_that_does_not_validate_is_an_internal_error(engine: Engine) -> Non
     broken = type(program)(**{**{f: getattr(program, f) for f in program.__slots__}, "wasm": program.wasm[:-1]})
     with pytest.raises(InternalError, match="does not compile"):
         engine.compile(broken)
+
+
+def test_one_morsel_with_more_output_than_the_memory_holds() -> None:
+    engine = Engine(memory_limit=4 << 20, threads=1)
+    body = """
+      (func (export "run") (param $w i32) (param $m i32) (result i32) (local $i i64) (local $b i32) (local $k i32)
+        (loop $blocks
+          (local.set $b (call $block (local.get $w) (local.get $m) (i32.const 500)))
+          (if (i32.eqz (local.get $b)) (then (return (i32.const -2))))
+          (local.set $k (i32.const 0))
+          (loop $rows
+            (i64.store offset=64 (i32.add (local.get $b) (i32.shl (local.get $k) (i32.const 3))) (local.get $i))
+            (local.set $i (i64.add (local.get $i) (i64.const 1)))
+            (br_if $rows (i32.lt_u (local.tee $k (i32.add (local.get $k) (i32.const 1))) (i32.const 500))))
+          (br_if $blocks (i64.lt_u (local.get $i) (i64.const 1000000))))
+        (i32.const 0))"""
+    compiled = engine.compile(single_program(body, output_block_bytes=4096))
+    for _ in range(2):
+        execution = engine.execute(compiled, snapshot())
+        np.testing.assert_array_equal(execution.arrow().column(0).to_numpy(), np.arange(1_000_000))
+    engine.close()

@@ -8,6 +8,7 @@ copied over the blocks, which zeroes the rest too. What is left per execution ar
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from zerodb.engine.bindings import Bindings, DictionaryBinding, TableBinding
@@ -25,6 +26,10 @@ Value = int | float | str | bytes | None
 # The largest arena, scratch or text block that a frame keeps between executions.
 MAX_KEPT_BYTES = 1 << 20
 _MASK64 = (1 << 64) - 1
+
+
+def _no_drain(_worker: WorkerState) -> None:
+    raise AssertionError("output outside an execution")
 
 
 class WorkerState:
@@ -74,6 +79,8 @@ class Frame:
             for i in range(workers)
         )
         self.home: list[Frame] = []  # where an idle frame waits
+        # Copies a worker's finished output out; set by the run in this frame.
+        self.drain: Callable[[WorkerState], None] = _no_drain
         self._text, self._text_bytes = 0, 0
         self._template = bytearray(size)
         self.scans: tuple[TableBinding, ...] = ()
@@ -204,14 +211,13 @@ class Frame:
     def allocate(self, worker: WorkerState, size: int, kind: int) -> int:
         """The import ("zerodb", "allocate") for a worker of this frame."""
         memory = self._memory
+        if kind == abi.ALLOCATE_OUTPUT:
+            return self._allocate_output(worker, size)
         address = memory.allocate(size)
         if not address:
             return 0
         if kind == abi.ALLOCATE_ARENA:
             worker.arena.append(address)
-        elif kind == abi.ALLOCATE_OUTPUT:
-            worker.output.add(address)
-            worker.dirty = True
         else:
             if worker.scratch:
                 # Texts in the old block may still be in use until the morsel ends.
@@ -220,9 +226,28 @@ class Frame:
             worker.scratch = address
         return address
 
+    def _allocate_output(self, worker: WorkerState, size: int) -> int:
+        """Code asks for a block when those before it are complete: they are copied out now, so that a morsel of any
+        output needs a block or two; the spare block then comes round again."""
+        memory = self._memory
+        if memory.words[(worker.address + abi.WORKER_OUTPUT_FIRST) >> 2]:
+            self.drain(worker)
+        if size <= self.program.output_block_bytes:
+            if not worker.spare:
+                self._give_spare(worker)
+            if worker.spare:
+                memory.words[(worker.address + abi.WORKER_OUTPUT_SPARE) >> 2] = 0
+                return worker.spare
+        address = memory.allocate(size)
+        if address:
+            worker.output.add(address)
+            worker.dirty = True
+        return address
+
     def finish(self) -> None:
         """Frees what the execution allocated, but for a block or two that the next one will want, and the bindings."""
-        memory, template_changed = self._memory, False
+        memory = self._memory
+        self.drain = _no_drain
         for worker in self.workers:
             if worker.output or worker.old_scratch:
                 for address in (*worker.output, *worker.old_scratch):
@@ -230,7 +255,7 @@ class Frame:
                 worker.output.clear()
                 worker.old_scratch.clear()
             if worker.arena:
-                template_changed |= self._keep_arena(worker)
+                self._keep_arena(worker)
             if worker.scratch != worker.kept_scratch:
                 self._keep_scratch(worker)
             worker.dirty = False
@@ -240,7 +265,7 @@ class Frame:
             self._text = self._text_bytes = 0
         self._bindings.leave(self.bound)
 
-    def _keep_arena(self, worker: WorkerState) -> bool:
+    def _keep_arena(self, worker: WorkerState) -> None:
         memory = self._memory
         for address in worker.arena:
             size = memory.size_of(address)
@@ -251,7 +276,6 @@ class Frame:
             else:
                 memory.free(address)
         worker.arena.clear()
-        return True
 
     def _keep_scratch(self, worker: WorkerState) -> None:
         memory, address = self._memory, worker.scratch

@@ -98,6 +98,7 @@ class Run:
         self._chunks: list[tuple[Array | range, bool]] = []
         self._output: list[tuple[int, int, ResultBatch]] = []
         self.statistics: list[PipelineStatistics] = []
+        frame.drain = self._drain
 
     @property
     def was_locked(self) -> bool:
@@ -201,6 +202,7 @@ class Run:
             raise self._error(status, worker)
         if worker.dirty or self._words[(worker.address + abi.WORKER_OUTPUT_FIRST) >> 2]:
             self._drain(worker)
+            self._free_scratch(worker)
 
     def _morsels(self, name: str, worker: WorkerState, morsels: Iterator[int], binding: TableBinding | None) -> None:
         """Runs morsels until there are none; called by every worker thread of the pipeline."""
@@ -226,6 +228,7 @@ class Run:
                 self._ended = True
             if words[output] or worker.dirty:
                 self._drain(worker)
+                self._free_scratch(worker)
             if self.stopped is not None:
                 raise self.stopped
 
@@ -274,7 +277,7 @@ class Run:
         self._words[(self.frame.address + abi.QUERY_INTERRUPT) >> 2] = 1
 
     def _drain(self, worker: WorkerState) -> None:
-        """Copies finished output out of linear memory, and frees old scratch blocks."""
+        """Copies finished output out of linear memory."""
         words, memory, base = self._words, self._memory, worker.address
         output = self.compiled.program.output
         block = words[(base + abi.WORKER_OUTPUT_FIRST) >> 2]
@@ -290,8 +293,13 @@ class Run:
         words[(base + abi.WORKER_OUTPUT_FIRST) >> 2] = 0
         words[(base + abi.WORKER_OUTPUT_CURRENT) >> 2] = 0
         words[(base + abi.WORKER_OUTPUT_SPARE) >> 2] = worker.spare
+        words[(base + abi.WORKER_OUTPUT_SPARE_BYTES) >> 2] = self.compiled.program.output_block_bytes
+        worker.dirty = bool(worker.old_scratch)
+
+    def _free_scratch(self, worker: WorkerState) -> None:
+        """Scratch blocks that were replaced by larger ones are of no use once the morsel has ended."""
         while worker.old_scratch:
-            memory.free(worker.old_scratch.pop())
+            self._memory.free(worker.old_scratch.pop())
         worker.dirty = False
 
     def _error(self, status: int, worker: WorkerState) -> BaseException:

@@ -12,9 +12,11 @@ snapshot refers to them any more; garbage records make sure that they are delete
 from __future__ import annotations
 
 import itertools
+import os
 import threading
 import weakref
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from types import MappingProxyType
 
 import numpy as np
@@ -35,6 +37,7 @@ from zerodb_storage.values import Form, Values
 
 FOLD_ROWS = 131_072  # rows inserted and deleted since the last fold
 FOLD_RECORDS = 16_384  # commit records since the last fold: bounds the time replay takes
+PARALLEL_FOLD_ROWS = 262_144
 UNLOGGED_BYTES_MIN = 4 << 20
 LOCK_TIMEOUT_S = 10.0
 SYNCHRONOUS = ("full", "normal", "off")
@@ -61,7 +64,7 @@ class Database:
         self._closed = False
 
     @staticmethod
-    def open(path: str | None, *, read_only: bool = False, synchronous: str = "full") -> Database:
+    def open(path: str | os.PathLike[str] | None, *, read_only: bool = False, synchronous: str = "full") -> Database:
         """Open or create the database in directory `path`, or one in memory if it is None.
 
         `synchronous`: full (a commit is on disk when it returns), normal (it survives the process, not a power
@@ -72,7 +75,7 @@ class Database:
             raise error_for("22023", f'synchronous must be one of {", ".join(SYNCHRONOUS)}, not "{synchronous}"')
         if path is None:
             return Database(MemoryStore(), read_only=False, synchronous="off")
-        store = RocksStore(path, read_only=read_only, logged=synchronous != "off")
+        store = RocksStore(os.fspath(path), read_only=read_only, logged=synchronous != "off")
         try:
             return Database(store, read_only=read_only, synchronous=synchronous)
         except BaseException:
@@ -105,17 +108,26 @@ class Database:
             self._writer.release()
             raise
 
+    def reserve_table_ids(self, next_table_id: int) -> None:
+        """Never give an id again that a rolled-back transaction used: something may still be keyed by it."""
+        self._next_table_id = max(self._next_table_id, next_table_id)
+
     def release_writer(self) -> None:
         """End of the write transaction."""
         self._writer.release()
 
     def close(self) -> None:
-        """Close the store; waits for a running commit. Snapshots can no longer be loaded from."""
+        """Close the store; waits for a running transaction, 55006 if it does not end. Snapshots cannot be loaded from
+        any more."""
         if self._closed:
             return
-        with self._writer:
+        if not self._writer.acquire(timeout=LOCK_TIMEOUT_S):
+            raise error_for("55006", "the database cannot be closed while a transaction is open")
+        try:
             self._closed = True
             self._store.close()
+        finally:
+            self._writer.release()
 
     def get_blob(self, key: bytes) -> bytes | None:
         """A value of the module cache; None if it is missing or damaged."""
@@ -137,9 +149,14 @@ class Database:
             self._store.write(Batch(puts=[(full, records.seal(full, value))]), sync=False)
 
     def check(self) -> list[str]:
-        """Read and verify every record; the problems found, by name."""
+        """Read and verify every record; the problems found, by name. No transaction may write meanwhile (55P03)."""
         self._check_open()
-        return checking.check(self._store)
+        if not self._writer.acquire(timeout=LOCK_TIMEOUT_S):
+            raise error_for("55P03", "the database cannot be checked while a transaction is writing")
+        try:
+            return checking.check(self._store)
+        finally:
+            self._writer.release()
 
     def compact(self) -> None:
         """Give the space of deleted values back to the system now."""
@@ -207,7 +224,7 @@ class Database:
         deleted = changes.deletions()
         rows = state.logged_rows + changes.row_count + len(deleted)
         if rows >= FOLD_ROWS or state.logged_records + 1 >= FOLD_RECORDS:
-            self._plan_folded(plan, before, fold(version, self.segment_ids))
+            self._plan_folded(plan, before, self._folded(version))
             return
         if before is None or before.schema != version.schema:
             _put_schema(plan, version)
@@ -216,6 +233,12 @@ class Database:
             plan.batch.puts.append(commit_log.pack(version.id, plan.sequence, record))
             state = TableState(state.logged_records + 1, rows, plan.sequence, state.stored_strings)
         plan.states[version.id] = state
+
+    def _folded(self, version: TableVersion) -> Folded:
+        if version.delta_rows < PARALLEL_FOLD_ROWS:
+            return fold(version, self.segment_ids)
+        with ThreadPoolExecutor(os.cpu_count() or 1, "fold") as executor:
+            return fold(version, self.segment_ids, executor)
 
     def _plan_folded(self, plan: _Plan, before: TableVersion | None, folded: Folded) -> None:
         version = folded.version

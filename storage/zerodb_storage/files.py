@@ -93,12 +93,14 @@ class CsvOptions:
 
 @dataclass(slots=True)
 class FileReader:
-    """An open file: iterate once for its record batches."""
+    """An open file: iterate once for its record batches. `position()` is how many of `byte_count` bytes were read so
+    far (about: reading is ahead of what was delivered)."""
 
     schema: pa.Schema
     columns: tuple[Column, ...]
     byte_count: int
     batches: Iterator[pa.RecordBatch]
+    position: Callable[[], int]
 
     def __iter__(self) -> Iterator[pa.RecordBatch]:
         return self.batches
@@ -137,14 +139,19 @@ def _open_parquet(path: str) -> FileReader:
     except (pa.ArrowException, OSError) as error:
         raise error_for("22P04", f'"{path}" is not a readable Parquet file: {_first_line(error)}') from error
 
+    done = 0
+
     def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal done
         try:
             for group in range(file.num_row_groups):
                 yield from file.read_row_group(group).to_batches()
+                metadata = file.metadata.row_group(group)
+                done += sum(metadata.column(number).total_compressed_size for number in range(metadata.num_columns))
         except (pa.ArrowException, OSError) as error:
             raise error_for("22P04", f'"{path}" is damaged: {_first_line(error)}') from error
 
-    return FileReader(plain.schema_arrow, columns, os.path.getsize(path), batches())
+    return FileReader(plain.schema_arrow, columns, os.path.getsize(path), batches(), lambda: done)
 
 
 def _repeating(file: pa.parquet.ParquetFile) -> list[str]:
@@ -162,24 +169,36 @@ def _repeating(file: pa.parquet.ParquetFile) -> list[str]:
 
 
 def _open_arrow(path: str) -> FileReader:
-    source = pa.memory_map(path)
+    size = os.path.getsize(path)
     try:
-        reader = pa.ipc.open_file(source)
-        schema: pa.Schema = reader.schema
-        batches = (reader.get_batch(number) for number in range(reader.num_record_batches))
+        file = pa.ipc.open_file(pa.OSFile(path))
     except pa.ArrowInvalid:
-        try:
-            stream = pa.ipc.open_stream(pa.memory_map(path))
-        except pa.ArrowException as error:
-            raise error_for("22P04", f'"{path}" is not a readable Arrow file: {_first_line(error)}') from error
-        schema, batches = stream.schema, iter(stream)
-    return FileReader(schema, schema_of(schema), os.path.getsize(path), _guarded(batches, path))
+        return _open_arrow_stream(path)
+    done = 0
+
+    def batches() -> Iterator[pa.RecordBatch]:
+        nonlocal done
+        for number in range(file.num_record_batches):
+            yield file.get_batch(number)
+            done = size * (number + 1) // file.num_record_batches
+
+    return FileReader(file.schema, schema_of(file.schema), size, _guarded(batches(), path), lambda: done)
+
+
+def _open_arrow_stream(path: str) -> FileReader:
+    source = pa.OSFile(path)
+    try:
+        stream = pa.ipc.open_stream(source)
+    except pa.ArrowException as error:
+        raise error_for("22P04", f'"{path}" is not a readable Arrow file: {_first_line(error)}') from error
+    size = os.path.getsize(path)
+    return FileReader(stream.schema, schema_of(stream.schema), size, _guarded(iter(stream), path), source.tell)
 
 
 def _guarded(batches: Iterator[pa.RecordBatch], path: str) -> Iterator[pa.RecordBatch]:
     try:
         yield from batches
-    except pa.ArrowException as error:
+    except (pa.ArrowException, OSError) as error:
         raise error_for("22P04", f'"{path}" is damaged: {_first_line(error)}') from error
 
 
@@ -191,12 +210,19 @@ def _first_line(error: Exception) -> str:
 
 
 def _open_json(path: str) -> FileReader:
+    size = os.path.getsize(path)
     options = pa.json.ReadOptions(block_size=_CSV_BLOCK_BYTES)
+    source = pa.OSFile(path)
     try:
-        reader = pa.json.open_json(path, read_options=options)
+        reader = pa.json.open_json(source, read_options=options)
+        schema: pa.Schema = reader.schema
+        if pa.null() in schema.types:  # no value yet: text
+            schema = pa.schema([(f.name, pa.string() if f.type == pa.null() else f.type) for f in schema])
+            source = pa.OSFile(path)
+            parse = pa.json.ParseOptions(explicit_schema=schema)
+            reader = pa.json.open_json(source, read_options=options, parse_options=parse)
     except pa.ArrowException as error:
         raise _json_error(path, error) from error
-    schema = reader.schema
 
     def batches() -> Iterator[pa.RecordBatch]:
         try:
@@ -204,7 +230,7 @@ def _open_json(path: str) -> FileReader:
         except pa.ArrowException as error:
             raise _json_error(path, error) from error
 
-    return FileReader(schema, schema_of(schema), os.path.getsize(path), batches())
+    return FileReader(schema, schema_of(schema), size, batches(), lambda: size if source.closed else source.tell())
 
 
 def _json_error(path: str, error: Exception) -> Exception:
@@ -243,6 +269,8 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
     given = {name: arrow.arrow_type(type_) for name, type_ in (options.types or {}).items()}
     source = _CsvSource(path, delimiter, options.quote, escape, len(names), 1 if header else 0)
 
+    input_ = _csv_input(path, delimiter, escape, nulls)
+
     def opened(column_types: Mapping[str, pa.DataType]) -> Any:
         convert = pa.csv.ConvertOptions(
             null_values=nulls,
@@ -252,7 +280,7 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
         )
         try:
             return pa.csv.open_csv(
-                _csv_input(path, delimiter, escape, nulls),
+                input_,
                 read_options=read,
                 parse_options=parse,
                 convert_options=convert,
@@ -263,6 +291,7 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
     reader = opened(given)
     unclear = {field.name: pa.string() for field in reader.schema if field.type in (pa.null(), pa.binary())}
     if unclear:  # no value yet, or not UTF-8, which reading it as text reports
+        input_ = _csv_input(path, delimiter, escape, nulls)
         reader = opened({**given, **unclear})
     columns = tuple(
         Column(field.name, (options.types or {}).get(field.name) or sql_type(field.type, field.name))
@@ -276,13 +305,14 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
         except pa.ArrowException as error:
             raise source.error(error, nulls, found) from error
 
-    return FileReader(reader.schema, columns, os.path.getsize(path), batches())
+    size = os.path.getsize(path)
+    return FileReader(reader.schema, columns, size, batches(), lambda: size if input_.closed else input_.tell())
 
 
-def _csv_input(path: str, delimiter: str, escape: str | None, nulls: Sequence[str]) -> str | io.RawIOBase:
-    """The path, or a stream that protects NULL markers such as \\N from Arrow, which would take their escape away."""
+def _csv_input(path: str, delimiter: str, escape: str | None, nulls: Sequence[str]) -> Any:
+    """The file, or a stream of it that protects NULL markers such as \\N from Arrow, which would unescape them."""
     marked = [null for null in nulls if escape and null.startswith(escape)]
-    return _EscapedNulls(path, delimiter, marked) if marked else path
+    return _EscapedNulls(path, delimiter, marked) if marked else pa.OSFile(path)
 
 
 class _EscapedNulls(io.RawIOBase):
@@ -309,6 +339,9 @@ class _EscapedNulls(io.RawIOBase):
         buffer[:count] = self._ready[:count]
         self._ready = self._ready[count:]
         return count
+
+    def tell(self) -> int:
+        return self._file.tell()
 
     def close(self) -> None:
         self._file.close()

@@ -54,8 +54,8 @@ def import_batches(
     """Append all rows of `reader` to a table; returns how many.
 
     `create` makes the table if it does not exist, with `columns` or those of the reader's schema. Columns are matched
-    by position. `progress(rows, bytes)` is called after every commit with the totals so far. Errors: 42P01 no such
-    table, 23502 NULL in a NOT NULL column, 23505 a primary key that exists already; batches before the error stay.
+    by position. `progress(rows, bytes)` is called after every commit with the rows so far and the reader's `position`. Errors:
+    42P01 no such table, 23502 NULL in a NOT NULL column, 23505 a primary key that exists already; batches before the error stay.
     """
     with database.begin() as transaction:
         if create and table not in transaction.tables:
@@ -91,9 +91,10 @@ class _Import:
         self._progress = progress
         self._threads = threads
         self._rows = 0
-        self._bytes = 0
+        self._position: Callable[[], int] | None = None
 
     def run(self, reader: Iterable[pa.RecordBatch]) -> int:
+        self._position = getattr(reader, "position", None)
         with ThreadPoolExecutor(self._threads, "encode") as encoders, ThreadPoolExecutor(1, "write") as writer:
             pending: Future[None] | None = None
             for batch in _gathered(_prefetched(reader)):
@@ -103,18 +104,17 @@ class _Import:
                 if pending is not None:
                     pending.result()
                 self._version = added.version
-                pending = writer.submit(self._write, added, batch.num_rows, batch.nbytes)
+                pending = writer.submit(self._write, added, batch.num_rows)
             if pending is not None:
                 pending.result()
         return self._rows
 
-    def _write(self, added: Folded, rows: int, byte_count: int) -> None:
+    def _write(self, added: Folded, rows: int) -> None:
         self._database.publish_segments(self._transaction, added)
         self._transaction.continue_after_commit(self._database.snapshot())
         self._rows += rows
-        self._bytes += byte_count
         if self._progress is not None:
-            self._progress(self._rows, self._bytes)
+            self._progress(self._rows, 0 if self._position is None else self._position())
 
     def _encode(self, batch: pa.Table, encoders: ThreadPoolExecutor) -> Folded:
         version = self._version

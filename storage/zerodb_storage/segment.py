@@ -43,6 +43,24 @@ def merge_bounds(a: Any, b: Any) -> Any:
     return min(a[0], b[0]), high
 
 
+Zones: TypeAlias = tuple[Array, Array, Array]  # low, high, has value
+
+
+def zones(bounds: Sequence[Bounds], floating: bool) -> Zones:
+    """Bounds as arrays, float64 or int64 saturated at its ends; 0 where there is no value."""
+    has_value = np.array([found is not None for found in bounds], np.bool_)
+    pairs = [(0, 0) if found is None else found for found in bounds]
+    if floating:
+        floats = np.array(pairs, np.float64).reshape(-1, 2)
+        return floats[:, 0], floats[:, 1], has_value
+    integers = np.array([[_saturated(int(low)), _saturated(int(high))] for low, high in pairs], np.int64).reshape(-1, 2)
+    return integers[:, 0], integers[:, 1], has_value
+
+
+def _saturated(value: int) -> int:
+    return max(-(1 << 63), min((1 << 63) - 1, value))
+
+
 def facts_of(values: Values) -> ColumnFacts:
     return ColumnFacts(values.null_count, None if values.form is Form.CODES else values.bounds())
 
@@ -156,6 +174,17 @@ class SegmentSet:
     @cached_property
     def sketches(self) -> tuple[Array, ...]:
         return tuple(sketch.merge(s.sketches[column] for s in self.segments) for column in range(self.column_count))
+
+    @cached_property
+    def _zones(self) -> dict[int, Zones]:
+        return {}
+
+    def zones(self, column: int, floating: bool) -> Zones:
+        """Zones of all segments, kept for the versions that share them."""
+        found = self._zones.get(column)
+        if found is None:
+            found = self._zones[column] = zones([s.facts[column].bounds for s in self.segments], floating)
+        return found
 
     def with_segments(self, segments: Sequence[Segment]) -> SegmentSet:
         return SegmentSet(tuple(segments), self.column_count)

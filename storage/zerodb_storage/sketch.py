@@ -51,17 +51,18 @@ def _text_words(values: Values) -> Array:
     return digest
 
 
-def _words(values: Values) -> Array:
+def words(values: Values) -> Array:
+    """A 64-bit digest per present value; equal values have equal digests, different ones almost always different."""
     match values.form:
         case Form.TEXT:
-            words = _text_words(values)
+            found = _text_words(values)
         case Form.WIDE:
-            words = (values.data[:, 0] ^ (values.data[:, 1] * np.int64(-7046029254386353131))).view(np.uint64)
+            found = (values.data[:, 0] ^ (values.data[:, 1] * np.int64(-7046029254386353131))).view(np.uint64)
         case Form.FLOAT:
-            words = np.ascontiguousarray(values.data.astype(np.float64) + 0.0).view(np.uint64)
+            found = np.ascontiguousarray(values.data.astype(np.float64) + 0.0).view(np.uint64)
         case Form.INT | Form.CODES:
-            words = np.ascontiguousarray(values.data.astype(np.int64, copy=False)).view(np.uint64)
-    return words if values.validity is None else words[values.validity != 0]
+            found = np.ascontiguousarray(values.data.astype(np.int64, copy=False)).view(np.uint64)
+    return found if values.validity is None else found[values.validity != 0]
 
 
 def sketch(values: Values, bounds: tuple[int, int] | None = None) -> Array:
@@ -72,10 +73,10 @@ def sketch(values: Values, bounds: tuple[int, int] | None = None) -> Array:
         data = values.data if values.validity is None else values.data[values.validity != 0]
         seen = np.zeros(bounds[1] - bounds[0] + 1, np.bool_)
         seen[data - bounds[0]] = True
-        words: Array = (np.flatnonzero(seen) + bounds[0]).view(np.uint64)
+        digests: Array = (np.flatnonzero(seen) + bounds[0]).view(np.uint64)
     else:
-        words = _words(values)
-    hashes = _hashed(words)
+        digests = words(values)
+    hashes = _hashed(digests)
     # Most hashes cannot be among the K smallest distinct ones; look at a twentieth of the range first.
     few = hashes[hashes < _HASHES // 20] if len(hashes) > 40 * K else hashes
     distinct = np.unique(few)

@@ -29,7 +29,7 @@ from zerodb_storage.catalog import Column, Schema, TextMode
 from zerodb_storage.delta import DeltaChunk
 from zerodb_storage.dictionary import Dictionary
 from zerodb_storage.kv import Reader
-from zerodb_storage.segment import ColumnFacts, SegmentSet
+from zerodb_storage.segment import ColumnFacts, SegmentSet, zones
 from zerodb_storage.values import Array, Form, Values, widen
 
 _mask_serials = itertools.count(1)
@@ -193,14 +193,10 @@ class TableVersion:
         return {}
 
     def _zone_map(self, column: int) -> ZoneMap:
-        facts = [s.facts[column].bounds for s in self.segment_set.segments]
-        facts += [chunk.facts[column].bounds for chunk in self.delta_chunks]
-        has_value = np.array([bounds is not None for bounds in facts], np.bool_)
-        if self.columns[column].type.is_float:
-            low = np.array([0.0 if b is None else b[0] for b in facts], np.float64)
-            return ZoneMap(low, np.array([0.0 if b is None else b[1] for b in facts], np.float64), has_value)
-        low = np.array([0 if b is None else _saturated(int(b[0])) for b in facts], np.int64)
-        return ZoneMap(low, np.array([0 if b is None else _saturated(int(b[1])) for b in facts], np.int64), has_value)
+        floating = self.columns[column].type.is_float
+        stored = self.segment_set.zones(column, floating)
+        fresh = zones([chunk.facts[column].bounds for chunk in self.delta_chunks], floating)
+        return ZoneMap(*(np.concatenate(parts) for parts in zip(stored, fresh, strict=True)))
 
     def chunk_key(self, chunk: int, column: int) -> Hashable:
         """Identity of what `load` gives: equal keys mean equal bytes."""
@@ -292,7 +288,3 @@ class TableVersion:
 
 def make_mask(visible: Array) -> Mask:
     return Mask(next(_mask_serials), visible, len(visible) - int(np.count_nonzero(visible)))
-
-
-def _saturated(value: int) -> int:
-    return max(-(1 << 63), min((1 << 63) - 1, value))

@@ -173,6 +173,7 @@ class WriteTransaction:
 
     def _end(self) -> None:
         self._open = False
+        self._database.reserve_table_ids(self.next_table_id)
         # An ended transaction someone still holds must not keep dropped tables alive.
         self.base, self.tables, self.changes = Snapshot(self.base.sequence, {}), {}, {}
         self._database.release_writer()

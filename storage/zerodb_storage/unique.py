@@ -1,7 +1,7 @@
 """Uniqueness of primary keys when rows come in bulk: within the batch, and against the rows that are there.
 
 Only chunks whose bounds of the first key column overlap the batch's are read, so appending beyond the greatest key
-costs nothing. Whole columns are compared by sorting; no loop over rows.
+costs nothing. Keys are compared by sorted digests, and exactly where those agree; no loop over rows.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from zerodb_compiler.errors import DatabaseError, error_for
-from zerodb_storage import arrow, ordering
+from zerodb_storage import arrow, ordering, sketch
 from zerodb_storage.table import TableVersion
-from zerodb_storage.values import Array, Values, concatenate
+from zerodb_storage.values import Array, Form, Values, concatenate, widen
 
 
 def violation(version: TableVersion, key_columns: Sequence[Values], row: int) -> DatabaseError:
@@ -46,9 +46,23 @@ def checked_order(version: TableVersion, key_columns: Sequence[Values]) -> Array
     duplicate = ordering.first_duplicate(ordered)
     if duplicate is not None:
         raise violation(version, key_columns, duplicate if order is None else int(order[duplicate]))
-    for chunk in _overlapping(version, key_columns[0]):
-        _check_chunk(version, key_columns, chunk)
+    chunks = _overlapping(version, key_columns[0])
+    if chunks:
+        digests = np.sort(_digests(key_columns))
+        for chunk in chunks:
+            _check_chunk(version, key_columns, digests, chunk)
     return order
+
+
+def _digests(key_columns: Sequence[Values]) -> Array:
+    """One 64-bit number per row: equal keys have equal numbers."""
+    mixed = np.zeros(len(key_columns[0]), np.uint64)
+    for values in key_columns:
+        # INT and WIDE columns of the same type must agree, so integers are digested as WIDE.
+        mixed = mixed * np.uint64(0x9E3779B97F4A7C15) + sketch.words(
+            widen(values) if values.form is Form.INT else values
+        )
+    return mixed
 
 
 def _overlapping(version: TableVersion, first: Values) -> list[int]:
@@ -60,19 +74,27 @@ def _overlapping(version: TableVersion, first: Values) -> list[int]:
     return [int(chunk) for chunk in np.flatnonzero(zones.has_value & ~(zones.high < low) & ~(zones.low > high))]
 
 
-def _check_chunk(version: TableVersion, key_columns: Sequence[Values], chunk: int) -> None:
-    """Sort the chunk's visible keys and the batch's together; equal neighbours are duplicates."""
+def _check_chunk(version: TableVersion, key_columns: Sequence[Values], digests: Array, chunk: int) -> None:
+    """Compare the chunk's visible keys with the batch's, of which `digests` are sorted: first the digests, then,
+    exactly, the keys of the rows that remain."""
+    present = [version.as_text(version.read(chunk, column), column) for column in version.primary_key]
     visible = version.visibility(chunk)
-    rows = None if visible is None else np.flatnonzero(visible[1])
-    keys = []
-    for column, values in zip(version.primary_key, key_columns, strict=True):
-        present = version.as_text(version.read(chunk, column), column)
-        if rows is not None:
-            present = present.take(rows)
-        keys += ordering.sort_keys(concatenate([values, present]))
+    if visible is not None:
+        present = [values.take(np.flatnonzero(visible[1])) for values in present]
+    if len(present[0]) == 0:
+        return
+    there = _digests(present)
+    nearest = np.minimum(np.searchsorted(digests, there), len(digests) - 1)
+    suspects = np.flatnonzero(digests[nearest] == there)
+    if len(suspects) == 0:
+        return
+    candidates = np.flatnonzero(np.isin(_digests(key_columns), there[suspects]))
+    keys: list[Array] = []
+    for values, known in zip(key_columns, present, strict=True):
+        keys += ordering.sort_keys(concatenate([values.take(candidates), known.take(suspects)]))
     order = ordering.sort_order(keys)
     if order is None:
         order = np.arange(len(keys[0]))
     duplicate = ordering.first_duplicate([key[order] for key in keys])
-    if duplicate is not None:
-        raise violation(version, key_columns, int(order[duplicate - 1]))  # stable: the batch's row comes first
+    if duplicate is not None:  # the sort is stable: the batch's row comes first
+        raise violation(version, key_columns, int(candidates[order[duplicate - 1]]))

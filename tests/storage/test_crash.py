@@ -1,7 +1,7 @@
 """SIGKILL at random moments: after every restart exactly the committed operations are there.
 
 Each round starts a child that goes on where the database stands, kills it 10 to 300 ms later (also while it opens,
-folds or imports), reopens and compares. One operation more than was reported is allowed: committed, killed before its report.
+folds or imports), reopens and compares. One operation more than was reported is allowed: killed before its report.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
@@ -145,6 +146,28 @@ def test_a_missing_commit_record_is_noticed(path: str) -> None:
     store.close()
     with pytest.raises(DatabaseError, match="missing"):
         Database.open(path)
+
+
+def test_a_flipped_byte_in_the_log_is_an_error_and_a_torn_end_is_not(path: str) -> None:
+    db = Database.open(path)
+    with db.begin() as tx:
+        tx.create_table("t", [Column("a", types.INTEGER)])
+    for n in range(50):
+        with db.begin() as tx:
+            tx.append("t", pa.table({"a": [n]}))
+    copy = Path(path).with_name("copy.zdb")
+    shutil.copytree(path, copy)  # as a power failure would leave it
+    db.close()
+    (log,) = copy.glob("*.log")
+    sound = log.read_bytes()
+    log.write_bytes(sound[:-5])
+    with Database.open(str(copy), read_only=True) as torn:
+        assert torn.snapshot().tables["t"].row_count == 49
+    middle = len(sound) // 2
+    log.write_bytes(sound[:middle] + bytes([sound[middle] ^ 1]) + sound[middle + 1 :])
+    with pytest.raises(DatabaseError) as error:
+        Database.open(str(copy))
+    assert error.value.sqlstate == "XX001"
 
 
 def test_files_damaged_from_outside_are_errors_not_lost_rows(path: str) -> None:

@@ -85,6 +85,7 @@ def test_typed_files(ending: str, write: Callable[[pa.Table, Path], None], tmp_p
         assert version.layout.columns[4].encoding is Encoding.TEXT
         assert rows_of(version) == expected(20_000)
         assert seen[-1][0] == 20_000
+        assert 0 < seen[-1][1] <= reader.byte_count
         assert db.check() == []
     with Database.open(str(tmp_path / "db"), read_only=True) as db:
         assert rows_of(db.snapshot().tables["t"]) == expected(20_000)
@@ -151,6 +152,27 @@ def test_a_dictionary_outgrown_in_the_middle_of_an_import(
         assert [row[0] for row in rows_of(db.snapshot().tables["t"])] == strings
 
 
+def test_keys_are_compared_with_every_overlapping_chunk(memory: Database) -> None:
+    order = np.random.default_rng(3).permutation(200_000)
+    columns = [Column("a", types.BIGINT), Column("b", types.numeric(38, 0)), Column("s", types.TEXT)]
+
+    def rows(numbers: np.ndarray[Any, Any]) -> pa.Table:
+        huge = pa.array(
+            [decimal.Decimal((n << 70) if n % 1000 == 0 else n) for n in numbers.tolist()], pa.decimal128(38, 0)
+        )
+        return pa.table({"a": numbers % 100, "b": huge, "s": [f"s{n}" for n in numbers]})
+
+    import_batches(memory, "t", rows(order[:150_000]).to_batches(), create=True, columns=columns, primary_key=[0, 1, 2])
+    import_batches(memory, "t", rows(order[150_000:]).to_batches())
+    with memory.begin() as tx:
+        tx.delete("t", np.array([4]))
+    for again in (order[:1], order[-1:], np.array([1000])):
+        with pytest.raises(DatabaseError) as error:
+            import_batches(memory, "t", rows(np.concatenate((np.arange(300_000, 310_000), again))).to_batches())
+        assert error.value.sqlstate == "23505"
+    import_batches(memory, "t", rows(np.arange(300_000, 310_000)).to_batches())
+
+
 def test_null_in_a_not_null_column_keeps_earlier_batches_only(
     monkeypatch: pytest.MonkeyPatch, memory: Database
 ) -> None:
@@ -203,6 +225,13 @@ def test_csv_shapes_are_found_out(text: str, names: list[str], rows: int, tmp_pa
     assert import_batches(memory, "t", reader, create=True) == rows
 
 
+def test_csv_columns_that_start_with_nulls_are_text(tmp_path: Path, memory: Database) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text("a,b\n" + "1,\n" * 2_500_000 + "1,x\n")
+    assert import_batches(memory, "t", open_file(str(file)), create=True) == 2_500_001
+    assert [str(c.type) for c in memory.snapshot().tables["t"].columns] == ["bigint", "text"]
+
+
 def test_csv_with_given_names_types_and_nulls(tmp_path: Path, memory: Database, rows_of: Rows) -> None:
     file = tmp_path / "x.csv"
     file.write_text("1.10,2020-02-29,NA\n-,2020-03-01,\n")
@@ -233,6 +262,9 @@ def test_json_lines(tmp_path: Path, memory: Database, rows_of: Rows) -> None:
     file.write_text("".join(json.dumps({"n": n, "s": f"ü{n}" if n % 2 else None}) + "\n" for n in range(100)))
     import_batches(memory, "t", open_file(str(file)), create=True)
     assert rows_of(memory.snapshot().tables["t"]) == [(n, f"ü{n}" if n % 2 else None) for n in range(100)]
+    late = "".join(json.dumps({"n": n, "s": "x" if n == 199_999 else None}) + "\n" for n in range(200_000))
+    file.write_text(late)
+    assert import_batches(memory, "late", open_file(str(file)), create=True) == 200_000
     file.write_text('{"n": 1}\n{"n": \n')
     with pytest.raises(DatabaseError, match="line 2"):
         import_batches(memory, "u", open_file(str(file)), create=True)

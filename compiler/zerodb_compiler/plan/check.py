@@ -1,0 +1,101 @@
+"""Invariants of plans, checked between rules in tests (environment ZERODB_CHECK_PLANS=1).
+
+Every column is produced by exactly one node, every column read is produced below the place that reads it, conditions
+are boolean, inputs of a union agree in type. After the last rule no subquery, avg, DISTINCT or FILTER is left.
+All are our own bugs: AssertionError.
+"""
+
+from __future__ import annotations
+
+import os
+
+from zerodb_compiler.plan.logical import (
+    Aggregate,
+    Filter,
+    Item,
+    Join,
+    LogicalPlan,
+    Project,
+    Scan,
+    UnionAll,
+    Values,
+)
+from zerodb_compiler.plan.transform import expressions_of, has_subquery, ids_of, inputs_of, output_ids
+from zerodb_compiler.sql.expressions import AggregateCall, ColumnRef, Expression, walk
+from zerodb_compiler.types import BOOLEAN
+
+ENABLED = os.environ.get("ZERODB_CHECK_PLANS", "") not in ("", "0")
+
+
+def check_plan(plan: LogicalPlan, *, outer: frozenset[int] = frozenset(), final: bool = False) -> None:
+    """`outer` are columns of the queries around a subquery's plan; `final` asks for what holds after the last rule."""
+    produced: dict[int, object] = {}
+    _check(plan, outer, produced, final)
+
+
+def _check(plan: LogicalPlan, outer: frozenset[int], produced: dict[int, object], final: bool) -> None:
+    for part in inputs_of(plan):
+        _check(part, outer, produced, final)
+    visible = outer.union(*(output_ids(part) for part in inputs_of(plan)))
+    for expression in expressions_of(plan):
+        missing = ids_of(expression) - visible
+        assert not missing, f"{type(plan).__name__} reads columns {sorted(missing)} that nothing below gives"
+        if final:
+            _check_final(expression)
+    _check_node(plan)
+    _check_new_columns(plan, produced)
+    ids = [column.id for column in plan.output]
+    assert len(ids) == len(set(ids)), f"{type(plan).__name__} gives a column twice: {ids}"
+
+
+def _check_node(plan: LogicalPlan) -> None:
+    match plan:
+        case Filter(predicate=predicate):
+            assert predicate.type == BOOLEAN, f"condition of type {predicate.type}"
+        case Join(condition=condition) if condition is not None:
+            assert condition.type == BOOLEAN, f"condition of type {condition.type}"
+        case Project(items=items) | Aggregate(keys=items):
+            for item in items:
+                assert item.expression.type == item.column.type, f"{item.column} is {item.expression.type}"
+        case UnionAll(columns=columns, inputs=inputs):
+            for part in inputs:
+                assert [column.type for column in part.output] == [column.type for column in columns]
+        case Values(columns=columns, rows=rows):
+            assert all(len(row) == len(columns) for row in rows)
+    if isinstance(plan, Aggregate):
+        for aggregate in plan.aggregates:
+            assert aggregate.call.type == aggregate.column.type
+
+
+def _check_new_columns(plan: LogicalPlan, produced: dict[int, object]) -> None:
+    match plan:
+        case Scan() | Values():
+            new = [column.id for column in plan.output]
+        case Project(items=items):
+            new = _defined(items)
+        case Aggregate(keys=items, aggregates=aggregates):
+            new = _defined(items) + [item.column.id for item in aggregates]
+        case UnionAll(columns=columns):
+            new = [column.id for column in columns]
+        case _:
+            return
+    for id_ in new:
+        assert id_ not in produced, f"column #{id_} is produced twice"
+        produced[id_] = plan
+
+
+def _defined(items: tuple[Item, ...]) -> list[int]:
+    return [
+        item.column.id
+        for item in items
+        if not (isinstance(item.expression, ColumnRef) and item.expression.column.id == item.column.id)
+    ]
+
+
+def _check_final(expression: Expression) -> None:
+    assert not has_subquery(expression), "a subquery is left"
+    for part in walk(expression):
+        if isinstance(part, AggregateCall):
+            assert part.function != "avg", "avg is left"
+            assert not part.distinct, f"{part.function}(distinct) is left"
+            assert part.filter is None, f"{part.function} with FILTER is left"

@@ -1,0 +1,343 @@
+"""Join ordering: the cheapest tree over a region of joins, bushy trees included.
+
+A *relation* is a leaf of the region with the bit of its number; a set of relations is an int. Edges are
+
+    classes      expressions known to be equal (a = b and b = c make one class of three): any two members from two
+                 sides give a hash key, so the order is not bound to the equalities that the text happens to have
+    predicates   every other condition over two relations or more, applied at the first join that has all it reads
+    dependents   the right side of a LEFT, SINGLE, SEMI or ANTI join: it may join only alone, as the right side, and
+                 only to a set that has all relations its condition reads ("requires"). So semi joins sink to where
+                 they are cheapest (TPC-H Q18, Q20) and the preserved side stays the left one
+
+Connected pairs of sets are enumerated once each (DPccp, Moerkotte and Neumann, VLDB 2006). Beyond `PAIR_LIMIT` pairs
+the greedy operator ordering (GOO, Fegaras 1998) takes over: join the two trees with the smallest result, repeatedly.
+
+In the tree the right side is the build side of the hash join. Unconnected parts are connected by cross products between
+their smallest relations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from zerodb_compiler.plan.cardinality import joined_rows
+from zerodb_compiler.plan.costs import hash_join_cost, nested_loop_cost
+from zerodb_compiler.plan.logical import JoinKind, LogicalPlan
+from zerodb_compiler.sql.expressions import Expression
+
+PAIR_LIMIT = 1_200
+
+
+@dataclass(slots=True)
+class Member:
+    """An expression of a class and the relation it is from."""
+
+    relation: int
+    expression: Expression
+    distinct: float
+
+
+@dataclass(slots=True)
+class EqualityClass:
+    members: list[Member]
+    mask: int = 0
+
+
+@dataclass(slots=True)
+class Predicate:
+    """`selectivity` is what it keeps of the rows that conditions derived from it have left."""
+
+    expression: Expression
+    mask: int
+    selectivity: float
+
+
+@dataclass(slots=True)
+class Relation:
+    """A leaf. `rows` after its own filters, `base_rows` the most distinct keys it can have."""
+
+    plan: LogicalPlan
+    rows: float
+    base_rows: float
+    kind: JoinKind = JoinKind.INNER
+    requires: int = 0  # for dependents: the relations its condition reads on the left
+    condition: tuple[Expression, ...] = ()  # for dependents
+    selectivity: float = 1.0  # for dependents, of the whole condition against the cross product
+    share: float = 1.0  # for dependents: of left rows that have a match
+    has_keys: bool = True  # for dependents: whether the condition has an equality
+
+
+@dataclass(slots=True)
+class Tree:
+    """A subplan of the search: a relation, or a join with the build side right."""
+
+    mask: int
+    rows: float
+    cost: float
+    left: Tree | None = None
+    right: Tree | None = None
+    relation: int = -1
+    # class number -> the member with the fewest distinct values
+    distinct: dict[int, Member] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Region:
+    relations: list[Relation]
+    classes: list[EqualityClass]
+    predicates: list[Predicate]
+
+
+def order(region: Region) -> Tree:
+    """The cheapest tree found."""
+    count = len(region.relations)
+    search = _Search(region)
+    leaves = [search.leaf(i) for i in range(count)]
+    if count == 1:
+        return leaves[0]
+    neighbours = _neighbours(region, leaves)
+    pairs = _limited(neighbours, count)
+    if pairs is None:
+        return _greedy(search, leaves, neighbours)
+    best: dict[int, Tree] = {1 << i: leaf for i, leaf in enumerate(leaves)}
+    for first, second in pairs:
+        one, two = best.get(first), best.get(second)
+        if one is None or two is None:  # not buildable: a dependent among others
+            continue
+        found = search.join(one, two, best.get(first | second))
+        if found is not None:
+            best[first | second] = found
+    whole = best.get((1 << count) - 1)
+    return whole if whole is not None else _greedy(search, leaves, neighbours)
+
+
+class _Search:
+    __slots__ = ("_dependents", "_region", "_rows")
+
+    def __init__(self, region: Region) -> None:
+        self._region = region
+        self._rows: dict[int, float] = {}
+        self._dependents = 0
+        for i, relation in enumerate(region.relations):
+            if relation.kind is not JoinKind.INNER:
+                self._dependents |= 1 << i
+
+    def leaf(self, number: int) -> Tree:
+        relation = self._region.relations[number]
+        distinct: dict[int, Member] = {}
+        for i, equal in enumerate(self._region.classes):
+            for member in equal.members:
+                if member.relation == number and (i not in distinct or member.distinct < distinct[i].distinct):
+                    distinct[i] = member
+        return Tree(1 << number, relation.rows, 0.0, None, None, number, distinct)
+
+    def join(self, one: Tree, two: Tree, best: Tree | None) -> Tree | None:
+        """The better of `best` and the join of the two in its better direction; None if they may not be joined."""
+        dependents = self._dependents
+        for left, right in ((one, two), (two, one)):
+            if right.mask & dependents and right.left is None:
+                if left.mask & dependents and left.left is None:
+                    return best
+                return self._dependent(left, right, best)
+        mask = one.mask | two.mask
+        has_keys = bool(one.distinct.keys() & two.distinct.keys())
+        rows = self._rows.get(mask)
+        if rows is None:
+            rows = self._rows[mask] = self._inner_rows(one, two)
+        below = one.cost + two.cost
+        if best is not None and below >= best.cost:
+            return best
+        probe, build = (one, two) if one.rows >= two.rows else (two, one)
+        cost = hash_join_cost if has_keys else nested_loop_cost
+        total = below + cost(probe.rows, build.rows, rows)
+        if best is not None and total >= best.cost:
+            return best
+        return Tree(mask, rows, total, probe, build, -1, _merged(one.distinct, two.distinct))
+
+    def _dependent(self, left: Tree, right: Tree, best: Tree | None) -> Tree | None:
+        relation = self._region.relations[right.relation]
+        if relation.requires & ~left.mask:
+            return best
+        rows = joined_rows(relation.kind, left.rows, right.rows, relation.selectivity, relation.share)
+        mask = left.mask | right.mask
+        rows *= self._applied(left.mask, right.mask)
+        rows = self._rows.setdefault(mask, max(rows, 1e-3))
+        cost = hash_join_cost if relation.has_keys else nested_loop_cost
+        total = left.cost + cost(left.rows, right.rows, rows)
+        if best is not None and total >= best.cost:
+            return best
+        return Tree(mask, rows, total, left, right, -1, _merged(left.distinct, right.distinct))
+
+    def _inner_rows(self, one: Tree, two: Tree) -> float:
+        first, second = 1.0, 1.0
+        sources: tuple[set[int], set[int]] = (set(), set())
+        for i, member in one.distinct.items():
+            other = two.distinct.get(i)
+            if other is not None:
+                first *= max(1.0, member.distinct)
+                second *= max(1.0, other.distinct)
+                sources[0].add(member.relation)
+                sources[1].add(other.relation)
+        first, second = self._bounded(first, sources[0]), self._bounded(second, sources[1])
+        rows = one.rows * two.rows / max(first, second, 1.0)
+        return max(rows * self._applied(one.mask, two.mask), 1e-3)
+
+    def _bounded(self, distinct: float, sources: set[int]) -> float:
+        """Composite keys of one relation are at most as many as its rows."""
+        if len(sources) == 1:
+            (source,) = sources
+            return min(distinct, self._region.relations[source].base_rows)
+        return distinct
+
+    def _applied(self, one: int, two: int) -> float:
+        """Selectivity of the predicates that this join is the first to know everything for."""
+        selectivity = 1.0
+        whole = one | two
+        for predicate in self._region.predicates:
+            mask = predicate.mask
+            if mask & ~whole == 0 and mask & ~one and mask & ~two:
+                selectivity *= predicate.selectivity
+        return selectivity
+
+
+def _merged(one: dict[int, Member], two: dict[int, Member]) -> dict[int, Member]:
+    merged = dict(one)
+    for i, member in two.items():
+        other = merged.get(i)
+        if other is None or member.distinct < other.distinct:
+            merged[i] = member
+    return merged
+
+
+# --- the graph ------------------------------------------------------------------------------------------------------
+def _neighbours(region: Region, leaves: list[Tree]) -> list[int]:
+    """For each relation the set it has an edge with; unconnected parts are connected."""
+    count = len(region.relations)
+    found = [0] * count
+    masks = [equal.mask for equal in region.classes] + [predicate.mask for predicate in region.predicates]
+    masks += [relation.requires | 1 << i for i, relation in enumerate(region.relations) if relation.requires]
+    for mask in masks:
+        for i in range(count):
+            if mask >> i & 1:
+                found[i] |= mask & ~(1 << i)
+    parts = _components(found)
+    if len(parts) > 1:
+        least = [min(_bits(part), key=lambda i: leaves[i].rows) for part in parts]
+        for i in least:
+            for j in least:
+                if i != j:
+                    found[i] |= 1 << j
+    return found
+
+
+def _components(neighbours: list[int]) -> list[int]:
+    parts: list[int] = []
+    seen = 0
+    for start in range(len(neighbours)):
+        if seen >> start & 1:
+            continue
+        part, front = 0, 1 << start
+        while front:
+            part |= front
+            reached = 0
+            for i in _bits(front):
+                reached |= neighbours[i]
+            front = reached & ~part
+        seen |= part
+        parts.append(part)
+    return parts
+
+
+def _bits(mask: int) -> Iterator[int]:
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
+
+
+def _limited(neighbours: list[int], count: int) -> list[tuple[int, int]] | None:
+    """All pairs, or None if they are too many."""
+    pairs: list[tuple[int, int]] = []
+    for pair in connected_pairs(neighbours, count):
+        pairs.append(pair)
+        if len(pairs) > PAIR_LIMIT:
+            return None
+    # Smaller unions first, so that both halves are solved before they are joined.
+    pairs.sort(key=lambda pair: (pair[0] | pair[1]).bit_count())
+    return pairs
+
+
+def connected_pairs(neighbours: list[int], count: int) -> Iterator[tuple[int, int]]:
+    """Every pair of disjoint connected sets with an edge between them, once (DPccp)."""
+    for i in range(count - 1, -1, -1):
+        start = 1 << i
+        below = (start << 1) - 1
+        yield from _complements(neighbours, start)
+        for grown in _grown(neighbours, start, below):
+            yield from _complements(neighbours, grown)
+
+
+def _neighbourhood(neighbours: list[int], mask: int) -> int:
+    found = 0
+    for i in _bits(mask):
+        found |= neighbours[i]
+    return found & ~mask
+
+
+def _grown(neighbours: list[int], mask: int, excluded: int) -> Iterator[int]:
+    """Connected supersets of `mask` that avoid `excluded`."""
+    around = _neighbourhood(neighbours, mask) & ~excluded
+    if not around:
+        return
+    subset = around & -around
+    while subset:
+        yield mask | subset
+        subset = (subset - around) & around
+    excluded |= around
+    subset = around & -around
+    while subset:
+        yield from _grown(neighbours, mask | subset, excluded)
+        subset = (subset - around) & around
+
+
+def _complements(neighbours: list[int], mask: int) -> Iterator[tuple[int, int]]:
+    lowest = mask & -mask
+    excluded = ((lowest << 1) - 1) | mask
+    around = _neighbourhood(neighbours, mask) & ~excluded
+    for i in sorted(_bits(around), reverse=True):
+        start = 1 << i
+        yield mask, start
+        for grown in _grown(neighbours, start, excluded | (around & ((start << 1) - 1))):
+            yield mask, grown
+
+
+def _greedy(search: _Search, leaves: list[Tree], neighbours: list[int]) -> Tree:
+    """Join the two connected trees with the smallest result until one is left."""
+    trees = list(leaves)
+    reach = {tree.mask: neighbours[tree.relation] for tree in trees}
+    candidates: dict[tuple[int, int], Tree] = {}
+    while len(trees) > 1:
+        best: Tree | None = None
+        for connected in (True, False):
+            for i, one in enumerate(trees):
+                for two in trees[i + 1 :]:
+                    if connected and not reach[one.mask] & two.mask:
+                        continue
+                    key = (one.mask, two.mask)
+                    joined = candidates.get(key) or search.join(one, two, None)
+                    if joined is None:
+                        continue
+                    candidates[key] = joined
+                    if best is None or joined.rows < best.rows:
+                        best = joined
+            if best is not None:
+                break
+        assert best is not None
+        assert best.left is not None
+        assert best.right is not None
+        halves = (best.left.mask, best.right.mask)
+        reach[best.mask] = (reach[halves[0]] | reach[halves[1]]) & ~best.mask
+        trees = [tree for tree in trees if tree.mask not in halves]
+        trees.append(best)
+    return trees[0]

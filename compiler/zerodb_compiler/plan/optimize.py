@@ -1,0 +1,37 @@
+"""The optimiser: a tuple of pure functions, applied from first to last.
+
+Each rule takes a plan and a source of fresh column ids and gives an equivalent plan with the same output; the order is
+the only coupling between them. Unnesting comes first, so that every later rule sees joins instead of subqueries.
+"""
+
+from __future__ import annotations
+
+from zerodb_compiler.plan import check
+from zerodb_compiler.plan.logical import LogicalPlan
+from zerodb_compiler.plan.rules.aggregate_parts import split_aggregates
+from zerodb_compiler.plan.rules.order_joins import order_joins
+from zerodb_compiler.plan.rules.outer_joins import outer_to_inner
+from zerodb_compiler.plan.rules.prune_columns import prune_columns
+from zerodb_compiler.plan.rules.push_predicates import push_predicates
+from zerodb_compiler.plan.rules.simplify import simplify
+from zerodb_compiler.plan.transform import Fresh, Rule
+
+RULES: tuple[Rule, ...] = (
+    simplify,
+    split_aggregates,
+    outer_to_inner,
+    push_predicates,
+    order_joins,
+    prune_columns,
+)
+
+
+def optimize(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    """The plan rewritten by all rules. NotSupportedError (0A000) for subqueries that cannot be unnested."""
+    for rule in RULES:
+        plan = rule(plan, fresh)
+        if check.ENABLED:
+            check.check_plan(plan)
+    if check.ENABLED:
+        check.check_plan(plan, final=True)
+    return plan

@@ -1,0 +1,267 @@
+"""From the optimised logical plan to the physical one: which operator does what, in the order the rules have found.
+
+    scan       conjuncts over one table go into TableScan.predicates, cheapest and most selective first
+    join       with an equality: HashJoin, the right side is built on; without: NestedLoopJoin
+    build      unique if the build keys contain a primary key or all group keys of the build side: one match at most
+    sort       Sort below Limit is TopN
+    distinct   is an Aggregate without aggregates: HashAggregate
+
+A build side is wrapped in a Project of what is read above, so that nothing else is stored in the hash table. Semi and
+anti joins always build on the right side, also where the left one is much smaller; building on the preserved side
+needs a mark in the hash table's entries, which the operators do not have yet.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from zerodb_compiler.layout import Encoding
+from zerodb_compiler.plan import logical, physical
+from zerodb_compiler.plan.cardinality import Estimator, equality_sides
+from zerodb_compiler.plan.costs import rank
+from zerodb_compiler.plan.logical import JoinKind, LogicalPlan
+from zerodb_compiler.plan.physical import PhysicalPlan
+from zerodb_compiler.plan.transform import conjuncts, ids_of, ids_of_all, output_ids, passed
+from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expression
+from zerodb_compiler.sql.functions import COMPARISONS
+from zerodb_compiler.types import SqlType
+
+
+def plan_physical(plan: LogicalPlan, columns: Sequence[Column] | None = None) -> physical.Output:
+    """The physical plan of an optimised logical plan; rows leave as `columns` (matched by id), or as plan.output."""
+    by_id = {column.id: column for column in plan.output}
+    output = plan.output if columns is None else tuple(by_id[column.id] for column in columns)
+    planner = _Planner()
+    body = planner.plan(plan, {column.id for column in output})
+    return physical.Output(body, output, body.rows)
+
+
+class _Planner:
+    __slots__ = ("_estimator",)
+
+    def __init__(self) -> None:
+        self._estimator = Estimator()
+
+    def plan(self, plan: LogicalPlan, needed: set[int]) -> PhysicalPlan:
+        """`needed` are the columns read above."""
+        rows = self._estimator.rows(plan)
+        match plan:
+            case logical.Scan(table=table, columns=columns, row_id=row_id):
+                return physical.TableScan(table, columns, (), row_id, rows)
+            case logical.Values(columns=names, rows=values):
+                return physical.ValuesScan(names, values, rows)
+            case logical.Filter():
+                return self._filter(plan, needed)
+            case logical.Project(input=input_, items=items):
+                below = ids_of_all(item.expression for item in items)
+                return physical.Project(self.plan(input_, below), items, rows)
+            case logical.Join():
+                return self._join(plan, needed)
+            case logical.Aggregate(input=input_, keys=keys, aggregates=aggregates):
+                below = ids_of_all(item.expression for item in keys) | ids_of_all(item.call for item in aggregates)
+                return physical.HashAggregate(self.plan(input_, below), keys, aggregates, rows)
+            case logical.Sort(input=input_, keys=sort_keys):
+                below = needed | ids_of_all(key.expression for key in sort_keys)
+                return physical.Sort(self.plan(input_, below), sort_keys, rows)
+            case logical.Limit():
+                return self._limit(plan, needed)
+            case logical.UnionAll(columns=names, inputs=inputs):
+                parts = tuple([self.plan(part, {column.id for column in part.output}) for part in inputs])
+                return physical.UnionAll(names, parts, rows)
+
+    def _filter(self, plan: logical.Filter, needed: set[int]) -> PhysicalPlan:
+        rows = self._estimator.rows(plan)
+        predicates: list[Expression] = []
+        below: LogicalPlan = plan
+        while isinstance(below, logical.Filter):
+            predicates = conjuncts(below.predicate) + predicates
+            below = below.input
+        ordered = self._ordered(predicates, below)
+        if isinstance(below, logical.Scan):
+            return physical.TableScan(below.table, below.columns, ordered, below.row_id, rows)
+        return physical.Filter(self.plan(below, needed | ids_of_all(ordered)), ordered, rows)
+
+    def _ordered(self, predicates: list[Expression], below: LogicalPlan) -> tuple[Expression, ...]:
+        """Cheapest and most selective first; those that may raise errors stay behind the others, in order."""
+        if len(predicates) == 1:
+            return tuple(predicates)
+        fast = _dictionary_columns(below)
+
+        def key(entry: tuple[int, Expression]) -> tuple[bool, float, int]:
+            place, predicate = entry
+            if may_raise(predicate):
+                return True, 0.0, place
+            cost = rank(predicate, self._estimator.selectivity(predicate))
+            return False, cost / 8 if _is_code_test(predicate, fast) else cost, place
+
+        return tuple([predicate for _, predicate in sorted(enumerate(predicates), key=key)])
+
+    def _limit(self, plan: logical.Limit, needed: set[int]) -> PhysicalPlan:
+        rows = self._estimator.rows(plan)
+        input_, count, offset = plan.input, plan.count, plan.offset
+        projects: list[logical.Project] = []
+        while isinstance(input_, logical.Project):  # a Project between Limit and Sort does not change the rows
+            projects.append(input_)
+            input_ = input_.input
+        if not isinstance(input_, logical.Sort) or count is None:
+            return physical.Limit(self.plan(plan.input, needed), count, offset, rows)
+        below = needed
+        for project in projects:
+            below = ids_of_all(item.expression for item in project.items)
+        below = below | ids_of_all(key.expression for key in input_.keys)
+        top: PhysicalPlan = physical.TopN(self.plan(input_.input, below), input_.keys, count, offset, rows)
+        for project in reversed(projects):
+            top = physical.Project(top, project.items, rows)
+        return top
+
+    # --- joins ------------------------------------------------------------------------------------------------------
+    def _join(self, plan: logical.Join, needed: set[int]) -> PhysicalPlan:
+        rows = self._estimator.rows(plan)
+        right_ids = output_ids(plan.right)
+        keys: list[tuple[Expression, Expression]] = []
+        residual: list[Expression] = []
+        for part in conjuncts(plan.condition):
+            sides = equality_sides(part, right_ids)
+            if sides is None:
+                residual.append(part)
+            else:
+                keys.append(_equal_types(*sides))
+        above = needed | ids_of_all(residual)
+        probe = self.plan(plan.left, above | ids_of_all(key for key, _ in keys))
+        build = self.plan(plan.right, above | ids_of_all(key for _, key in keys))
+        if not keys:
+            build = _narrowed(build, plan.right, above)
+            return physical.NestedLoopJoin(plan.kind, build, probe, tuple(residual), rows)
+        build_keys = tuple([key for _, key in keys])
+        build = _narrowed(build, plan.right, above | ids_of_all(build_keys))
+        unique = is_unique(plan.right, build_keys)
+        probe_keys = tuple([key for key, _ in keys])
+        return physical.HashJoin(plan.kind, build, probe, build_keys, probe_keys, tuple(residual), unique, rows)
+
+
+def _equal_types(left: Expression, right: Expression) -> tuple[Expression, Expression]:
+    """The binder has made both sides of an equality the same type, except for the lengths of texts."""
+    if left.type == right.type or (left.type.is_text and right.type.is_text):
+        return left, right
+    assert left.type.is_number, left.type
+    assert right.type.is_number, right.type
+    return left, Cast(right, left.type)
+
+
+def _narrowed(build: PhysicalPlan, plan: LogicalPlan, needed: set[int]) -> PhysicalPlan:
+    """The build side without the columns that nothing above reads."""
+    kept = tuple([column for column in plan.output if column.id in needed])
+    if len(kept) == len(plan.output):
+        return build
+    return physical.Project(build, tuple([passed(column) for column in kept]), build.rows)
+
+
+def is_unique(plan: LogicalPlan, keys: Sequence[Expression]) -> bool:
+    """Whether no two rows of the plan have equal values of the keys."""
+    ids = {key.column.id for key in keys if isinstance(key, ColumnRef)}
+    return _unique(plan, ids)
+
+
+def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
+    match plan:
+        case logical.Scan(table=table, columns=columns, row_id=row_id):
+            if row_id is not None and row_id.id in ids:
+                return True
+            known = {item.ordinal for item in columns if item.column.id in ids}
+            return bool(table.primary_key) and known.issuperset(table.primary_key)
+        case logical.Values(rows=rows):
+            return len(rows) <= 1
+        case logical.Filter(input=input_) | logical.Sort(input=input_) | logical.Limit(input=input_):
+            return _unique(input_, ids)
+        case logical.Project(input=input_, items=items):
+            below = {
+                item.expression.column.id
+                for item in items
+                if item.column.id in ids and isinstance(item.expression, ColumnRef)
+            }
+            return _unique(input_, below)
+        case logical.Aggregate(keys=keys):
+            return ids.issuperset(item.column.id for item in keys)
+        case logical.Join(kind=JoinKind.SEMI | JoinKind.ANTI | JoinKind.ANTI_NULL_AWARE | JoinKind.SINGLE, left=left):
+            return _unique(left, ids)
+        case logical.Join(left=left, right=right, condition=condition):
+            right_ids = output_ids(right)
+            sides = [side for part in conjuncts(condition) if (side := equality_sides(part, right_ids)) is not None]
+            one_right = is_unique(right, [side[1] for side in sides])
+            if one_right and _unique(left, ids):
+                return True
+            one_left = plan.kind is JoinKind.INNER and is_unique(left, [side[0] for side in sides])
+            return one_left and _unique(right, ids)
+    return False
+
+
+# --- predicates -----------------------------------------------------------------------------------------------------
+_SAFE = COMPARISONS | {
+    "and",
+    "or",
+    "not",
+    "is_distinct",
+    "is_not_distinct",
+    "is_null",
+    "is_not_null",
+    "is_true",
+    "is_false",
+    "in",
+    "like",
+    "not_like",
+    "ilike",
+    "starts_with",
+    "contains",
+    "greatest",
+    "least",
+    "length",
+    "octet_length",
+    "lower",
+    "upper",
+    "strpos",
+    "date_sub",
+}
+
+
+def may_raise(expression: Expression) -> bool:
+    """Whether evaluating it for a row that another predicate would remove could raise an error."""
+    match expression:
+        case Call(function=function, arguments=arguments):
+            if function not in _SAFE and not function.startswith("extract_"):
+                return True
+            return any(map(may_raise, arguments))
+        case Cast(argument=argument, type=type_):
+            source = argument.type
+            if not (source.is_exact and type_.is_exact and _widens(source.bounds, source.scale, type_)):
+                return True
+            return may_raise(argument)
+        case ColumnRef():
+            return False
+    return bool(ids_of(expression))  # CASE: its branches may
+
+
+def _widens(bounds: tuple[int, int], scale: int, target: SqlType) -> bool:
+    if target.scale < scale:
+        return False
+    factor = 10 ** (target.scale - scale)
+    low, high = target.bounds
+    return bool(low <= bounds[0] * factor and bounds[1] * factor <= high)
+
+
+def _dictionary_columns(plan: LogicalPlan) -> frozenset[int]:
+    """Columns of a scan whose layout is dictionary codes: comparing them for equality is comparing small integers."""
+    if not isinstance(plan, logical.Scan):
+        return frozenset()
+    layout = plan.table.layout.columns
+    return frozenset(
+        item.column.id
+        for item in plan.columns
+        if item.ordinal < len(layout) and layout[item.ordinal].encoding is Encoding.DICTIONARY
+    )
+
+
+def _is_code_test(predicate: Expression, fast: frozenset[int]) -> bool:
+    match predicate:
+        case Call(function="eq" | "ne" | "in", arguments=(ColumnRef(column=column), *_)):
+            return column.id in fast
+    return False

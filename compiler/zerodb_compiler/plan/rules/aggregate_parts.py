@@ -1,0 +1,114 @@
+"""Aggregates in terms of plain ones: FILTER becomes CASE, avg becomes sum / count, equal aggregates are computed once.
+
+    sum(x) filter (where p)   ->  sum(case when p then x end)         count(*) filter (where p) -> count(case ...)
+    avg(x)                    ->  sum(x) / count(x) in a Project above, in the type of the avg
+    count(x), x never NULL    ->  count(*)
+
+so TPC-H Q1's three avg and four sums need five sums and one count. The division by zero of an empty group cannot be
+seen: its sum is NULL, and div is strict.
+"""
+
+from __future__ import annotations
+
+from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project
+from zerodb_compiler.plan.transform import Fresh, call, case, map_plan, passed, same_key
+from zerodb_compiler.sql.expressions import AggregateCall, Cast, Column, ColumnRef, Expression, Literal
+from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
+
+
+def split_aggregates(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    return map_plan(plan, lambda node: _aggregate(node, fresh) if isinstance(node, Aggregate) else node)
+
+
+def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
+    calls = _Calls(fresh, bool(plan.keys))
+    items: list[Item] = []
+    for item in plan.aggregates:
+        normal = _plain(item.call, bool(plan.keys))
+        if normal.function == "avg":
+            items.append(Item(item.column, _average(normal, item.column, calls)))
+            continue
+        column = calls.column(normal, item.column)
+        items.append(Item(item.column, ColumnRef(column)))
+    aggregates = tuple(calls.items)
+    if aggregates == plan.aggregates:
+        return plan
+    changed = Aggregate(plan.input, plan.keys, aggregates)
+    if all(isinstance(i.expression, ColumnRef) and i.expression.column.id == i.column.id for i in items):
+        return changed
+    return Project(changed, (*(passed(item.column) for item in plan.keys), *items))
+
+
+class _Calls:
+    """The aggregates of one node, each distinct one once."""
+
+    __slots__ = ("_found", "_fresh", "_grouped", "items")
+
+    def __init__(self, fresh: Fresh, grouped: bool) -> None:
+        self.items: list[AggregateItem] = []
+        self._found: dict[object, Column] = {}
+        self._fresh = fresh
+        self._grouped = grouped
+
+    def column(self, normal: AggregateCall, wanted: Column | None = None) -> Column:
+        key = (same_key(normal), normal.type)
+        found = self._found.get(key)
+        if found is None:
+            found = wanted
+            if found is None:
+                name = "count" if normal.function == "count_star" else normal.function
+                found = Column(self._fresh(), name, normal.type, normal.nullable)
+            self._found[key] = found
+            self.items.append(AggregateItem(found, normal))
+        return found
+
+
+def _plain(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
+    """Without FILTER, and count(x) as count(*) where that is the same."""
+    argument = aggregate.argument
+    if aggregate.filter is not None:
+        value: Expression = Literal(1, BOOLEAN) if argument is None else argument
+        argument = case(((aggregate.filter, value),), Literal(None, value.type), value.type)
+    function = aggregate.function
+    if function == "count_star" and argument is not None:
+        function = "count"
+    distinct = aggregate.distinct and function in ("count", "sum", "avg")
+    if function == "count" and argument is not None and not argument.nullable and not distinct:
+        function, argument = "count_star", None
+    nullable = function not in ("count", "count_star") and (not grouped or argument is None or argument.nullable)
+    same = argument is aggregate.argument and function == aggregate.function and aggregate.filter is None
+    if same and distinct == aggregate.distinct and nullable == aggregate.nullable:
+        return aggregate
+    return AggregateCall(function, argument, aggregate.type, nullable, distinct, None, aggregate.position)
+
+
+def _average(aggregate: AggregateCall, column: Column, calls: _Calls) -> Expression:
+    argument = aggregate.argument
+    assert argument is not None
+    total_type = sum_type(argument.type)
+    distinct, position = aggregate.distinct, aggregate.position
+    total = AggregateCall("sum", argument, total_type, aggregate.nullable, distinct, None, position)
+    if argument.nullable or distinct:
+        count = AggregateCall("count", argument, BIGINT, False, distinct, None, position)
+    else:
+        count = AggregateCall("count_star", None, BIGINT, False, False, None, position)
+    numerator: Expression = ColumnRef(calls.column(total))
+    denominator: Expression = ColumnRef(calls.column(count))
+    if column.type.is_float:
+        if numerator.type != column.type:
+            numerator = Cast(numerator, column.type, position)
+        denominator = Cast(denominator, column.type, position)
+    else:
+        if numerator.type.is_integer:
+            numerator = Cast(numerator, numeric(19, 0), position)
+        denominator = Cast(denominator, numeric(19, 0), position)
+    return call("div", numerator, denominator, type_=column.type, position=position)
+
+
+def sum_type(type_: SqlType) -> SqlType:
+    """The type of sum() over a type, as the binder gives it."""
+    if type_.is_float:
+        return type_ if type_.id is TypeId.REAL else DOUBLE
+    if type_.id in (TypeId.SMALLINT, TypeId.INTEGER):
+        return BIGINT
+    return numeric(MAX_PRECISION, type_.scale)

@@ -4,11 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from engine_programs import copy_program, single_program, sum_program
+from engine_programs import (
+    COUNT,
+    SUM,
+    SUM_BODY,
+    copy_program,
+    module,
+    pipeline,
+    program,
+    single_program,
+    sum_program,
+)
 from engine_tables import MemoryTable, snapshot
 
 from zerodb.engine import Engine, Tier
-from zerodb_compiler.codegen.program import ErrorSite, ZonePredicate
+from zerodb_compiler.codegen import abi
+from zerodb_compiler.codegen.program import ErrorSite, MorselSource, Program, ZonePredicate
 from zerodb_compiler.errors import DataError, InternalError, OperationalError
 
 
@@ -150,3 +161,69 @@ def test_one_morsel_with_more_output_than_the_memory_holds() -> None:
         execution = engine.execute(compiled, snapshot())
         np.testing.assert_array_equal(execution.arrow().column(0).to_numpy(), np.arange(1_000_000))
     engine.close()
+
+
+def counted(body: str, count: int, finish: str = "") -> Program:
+    """A program whose function "run" has `count` morsels."""
+    start = f"""
+      (func (export "start") (param $w i32) (param $m i32) (result i32)
+        (i32.store offset={COUNT} (call $query (local.get $w)) (i32.const {count})) (i32.const 0))"""
+    pipelines = (pipeline("start", MorselSource.SINGLE), pipeline("run", MorselSource.COUNTER))
+    if finish:
+        pipelines += (pipeline("end", MorselSource.SINGLE),)
+    return program(module(start + body + finish), pipelines)
+
+
+# Adds 1 to the worker's sum.
+COUNT_ONE = (
+    f"""(i64.store offset={SUM} (local.get $w) (i64.add (i64.load offset={SUM} (local.get $w)) (i64.const 1)))"""
+)
+EMIT = SUM_BODY[SUM_BODY.index('  (func (export "emit")') :].replace('"emit"', '"end"')
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_limit_ends_its_pipeline_early(engine: Engine, threads: int) -> None:
+    body = f"""
+      (func (export "run") (param $w i32) (param $m i32) (result i32) {COUNT_ONE}
+        (if (i32.ge_u (local.get $m) (i32.const 9)) (then (return (i32.const {abi.STATUS_DONE})))) (i32.const 0))"""
+    compiled = engine.compile(counted(body, 1_000_000, EMIT))
+    ((morsels,),) = engine.execute(compiled, snapshot(), threads=threads).rows()
+    assert 10 <= morsels <= 10 + threads
+
+
+def test_every_worker_block_is_reachable_from_the_first(engine: Engine) -> None:
+    body = f"""
+      (func (export "run") (param $w i32) (param $m i32) (result i32) {COUNT_ONE} (i32.const 0))"""
+    walk = f"""
+      (func (export "end") (param $w i32) (param $m i32) (result i32) (local $s i64) (local $v i32) (local $b i32)
+        (local.set $v (local.get $w))
+        (loop $again
+          (local.set $s (i64.add (local.get $s) (i64.load offset={SUM} (local.get $v))))
+          (br_if $again (local.tee $v (i32.load offset={abi.WORKER_NEXT} (local.get $v)))))
+        (local.set $b (call $block (local.get $w) (i32.const 0) (i32.const 1)))
+        (i64.store offset=64 (local.get $b) (local.get $s)) (i32.const 0))"""
+    compiled = engine.compile(counted(body, 5000, walk))
+    for threads in (1, 2):
+        assert engine.execute(compiled, snapshot(), threads=threads).rows() == [(5000,)]
+
+
+@pytest.mark.parametrize("kind", [abi.ALLOCATE_ARENA, abi.ALLOCATE_SCRATCH])
+def test_blocks_last_as_long_as_promised(engine: Engine, kind: int) -> None:
+    """Two blocks are asked for and written in each morsel; the first must be intact at its end."""
+    body = f"""
+      (func (export "run") (param $w i32) (param $m i32) (result i32) (local $a i32) (local $b i32)
+        (local.set $a (call $allocate (local.get $w) (i32.const 70000) (i32.const {kind})))
+        (memory.fill (local.get $a) (i32.const 1) (i32.const 70000))
+        (local.set $b (call $allocate (local.get $w) (i32.const 140000) (i32.const {kind})))
+        (memory.fill (local.get $b) (i32.const 2) (i32.const 140000))
+        (if (i32.ne (i32.load8_u offset=69999 (local.get $a)) (i32.const 1)) (then (unreachable)))
+        (if (i32.and (local.get $b) (i32.const 15)) (then (unreachable)))
+        (i32.const 0))"""
+    compiled = engine.compile(counted(body, 200))
+    used = []
+    for _ in range(4):
+        engine.execute(compiled, snapshot())
+        used.append(engine.memory.used)
+    assert used[1] == used[3], "every execution gives back what it took"
+    peak = engine.memory.peak
+    assert (peak > 200 * 210_000) is (kind == abi.ALLOCATE_ARENA)

@@ -47,7 +47,7 @@ from zerodb_compiler.codegen.program import MorselSource, Program
 from zerodb_compiler.errors import DatabaseError, InterfaceError, OperationalError, error_for
 
 # Frames that wait for their next execution, over all statements; a frame holds about 0.3 to 1 MiB a worker.
-MAX_IDLE_FRAMES = 64
+MAX_IDLE_FRAMES = 256
 
 
 class Execution:
@@ -134,12 +134,10 @@ class Engine:
         best = max(self._engines)
         if not self._load(compiled, best):
             quick = min(self._engines)
-            if quick is not best and not self._load(compiled, quick):
-                self._compile(compiled, quick)
-            if quick is best:
-                self._compile(compiled, best)
-            else:
+            if quick is not best and (self._load(compiled, quick) or self._compile_quickly(compiled, quick)):
                 self._optimize_later(compiled)
+            else:
+                self._compile(compiled, best)
         return compiled if key is None else self.cache.put(key, compiled)
 
     def _load(self, compiled: CompiledProgram, tier: Tier) -> bool:
@@ -161,6 +159,14 @@ class Engine:
         compiled.statistics.seconds[tier] = time.perf_counter() - began
         compiled.add_module(tier, module)
         self.cache.store(module, compiled.program.wasm, tier)
+
+    def _compile_quickly(self, compiled: CompiledProgram, tier: Tier) -> bool:
+        """Winch lacks an instruction now and then; then Cranelift's code has to be waited for."""
+        try:
+            self._compile(compiled, tier)
+        except DatabaseError:
+            return False
+        return True
 
     def _optimize_later(self, compiled: CompiledProgram) -> None:
         self._to_optimize.put(compiled)

@@ -14,9 +14,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from zerodb_compiler.plan.optimize import optimize
-from zerodb_compiler.plan.physical_plan import plan_physical
-
 from zerodb.engine.engine import Engine
 from zerodb.engine.program import CompiledProgram
 from zerodb.view import View
@@ -26,6 +23,8 @@ from zerodb_compiler.codegen.program import OutputColumn, Program
 from zerodb_compiler.layout import TableLayout
 from zerodb_compiler.plan import physical
 from zerodb_compiler.plan.logical import LogicalPlan, Values
+from zerodb_compiler.plan.optimize import optimize
+from zerodb_compiler.plan.physical_plan import plan_physical
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import bind_shape
 from zerodb_compiler.sql.expressions import Column, Literal, Parameter

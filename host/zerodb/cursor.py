@@ -7,7 +7,7 @@ Rows become Python objects batch by batch, when they are fetched; the Arrow ways
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 from zerodb.outcome import Outcome, Row
@@ -42,7 +42,7 @@ class Cursor:
         self._start(self.connection._run(sql, parameters))
         return self
 
-    def executemany(self, sql: str, parameters: Sequence[Parameters]) -> Self:
+    def executemany(self, sql: str, parameters: Iterable[Parameters]) -> Self:
         """Runs the statement once for every set of parameters, in one transaction; INSERTs go column by column."""
         self._check_open()
         self._start(self.connection._run_many(sql, parameters))

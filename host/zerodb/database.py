@@ -97,16 +97,16 @@ def acquire(name: str, *, read_only: bool, memory_limit: int | None, threads: in
         return database
     path = os.path.realpath(name)
     with _open_lock:
-        database = _open.get(path)  # type: ignore[assignment]
-        if database is None:
-            database = Database(
+        found = _open.get(path)
+        if found is None:
+            found = Database(
                 path, read_only=read_only, memory_limit=memory_limit, threads=threads, synchronous=synchronous
             )
-            _open[path] = database
-        elif database.read_only and not read_only:
+            _open[path] = found
+        elif found.read_only and not read_only:
             raise error_for("55006", f'"{name}" is open read-only in this process; close that connection first')
-        database.users += 1
-        return database
+        found.users += 1
+        return found
 
 
 def release(database: Database) -> None:

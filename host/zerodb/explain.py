@@ -10,11 +10,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zerodb_compiler.plan.format import format_logical, format_physical
-
 from zerodb.compilation import STAGES, CompiledQuery, Prepared
 from zerodb.values import Canonical
 from zerodb_compiler.errors import NotSupportedError
+from zerodb_compiler.plan.format import format_logical, format_physical
 from zerodb_compiler.sql import statements as st
 
 if TYPE_CHECKING:

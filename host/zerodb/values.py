@@ -69,13 +69,10 @@ def bind_parameters(declared: Sequence[UserParameter], given: Parameters | None)
         if missing:
             raise ProgrammingError(f"no value for parameter {', '.join(missing)}", sqlstate="08P01")
         return [given[str(parameter.name)] for parameter in declared]
-    if isinstance(given, (Mapping, str, bytes)) or not isinstance(given, (Sequence, type(None))):
-        if hasattr(given, "__iter__") and not isinstance(given, (Mapping, str, bytes)):
-            given = list(given)
-        else:
-            raise ProgrammingError("numbered parameters need a sequence of values", sqlstate="08P01")
+    if isinstance(given, (Mapping, str, bytes)) or not hasattr(given or (), "__iter__"):
+        raise ProgrammingError("numbered parameters need a sequence of values", sqlstate="08P01")
     count = max(int(parameter.name) for parameter in declared)
-    values: Sequence[Any] = given or ()
+    values = list(given or ())
     if len(values) != count:
         raise ProgrammingError(f"the statement needs {count} parameters, {len(values)} were given", sqlstate="08P01")
     return [values[int(parameter.name) - 1] for parameter in declared]

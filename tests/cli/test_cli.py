@@ -193,10 +193,8 @@ def test_explain(zerodb: Run) -> None:
 
 def test_shell_reads_from_a_pipe(zerodb: Run, tmp_path: Path) -> None:
     pq.write_table(pa.table({"k": [1, 2]}), tmp_path / "in.parquet")
-    text = (
-        SCRIPT
-        + "select name\nfrom t where id = 1;\n.tables\n.schema t\n.import u in.parquet\n.timing on\nselect 'a;b';\n.help\n"
-    )
+    text = SCRIPT + "select name\nfrom t where id = 1;\n.tables\n.schema t\n"
+    text += ".import u in.parquet\n.timing on\nselect 'a;b';\n.help\n"
     out = ok(zerodb("shell", "a.zdb", input=text))
     assert "pen" in out
     assert "3 rows" in out

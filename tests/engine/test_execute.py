@@ -222,7 +222,7 @@ def test_blocks_last_as_long_as_promised(engine: Engine, kind: int) -> None:
     compiled = engine.compile(counted(body, 200))
     used = []
     for _ in range(4):
-        engine.execute(compiled, snapshot())
+        engine.execute(compiled, snapshot(), threads=1)
         used.append(engine.memory.used)
     assert used[1] == used[3], "every execution gives back what it took"
     peak = engine.memory.peak

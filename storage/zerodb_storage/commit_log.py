@@ -7,13 +7,10 @@ logged as strings: the dictionary is rebuilt by replay. Each record names its pr
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from zerodb_storage import encoding, keys, records
-from zerodb_storage.values import Array, Values
+from zerodb_storage.values import Array, Form, Values
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -29,7 +26,7 @@ def pack(table_id: int, sequence: int, record: CommitRecord) -> tuple[bytes, byt
     content = {
         "previous": record.previous,
         "rows": [encoding.encode(values) for values in record.rows],
-        "deleted": np.ascontiguousarray(record.deleted, "<i8").tobytes(),
+        "deleted": encoding.encode(Values(Form.INT, record.deleted)),
     }
     return key, records.pack(key, content)
 
@@ -37,7 +34,8 @@ def pack(table_id: int, sequence: int, record: CommitRecord) -> tuple[bytes, byt
 def unpack(key: bytes, value: bytes) -> CommitRecord:
     content = records.unpack(key, value)
     try:
-        rows: Sequence[Values] = [encoding.decode(column) for column in content["rows"]]
+        rows = tuple(encoding.decode(column) for column in content["rows"])
+        deleted = encoding.decode(content["deleted"])
     except ValueError as error:
         raise records.damaged(key, str(error)) from error
-    return CommitRecord(content["previous"], tuple(rows), np.frombuffer(content["deleted"], "<i8"))
+    return CommitRecord(content["previous"], rows, deleted.data)

@@ -42,13 +42,15 @@ def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor |
     rewritten = [chunk for chunk, found in enumerate(segments) if 2 * _visible_rows(version, chunk, found) < CHUNK_ROWS]
     chunks = [*rewritten, *range(len(segments), version.chunk_count)]
     kept = [chunk for chunk in range(len(segments)) if chunk not in set(rewritten)]
-    columns = [_gathered(version, column, chunks) for column in range(len(version.columns))]
     schema, dictionaries = version.schema, dict(version.dictionaries)
-    if not kept:
-        schema, columns = choose_text_modes(schema, columns, dictionaries)
-    columns = sorted_by_key(version, schema, columns, dictionaries)
     result = Folded(version, dropped=[segments[chunk] for chunk in rewritten])
-    new = encode_segments(version.id, columns, segment_ids, result.values, executor)
+    new: list[Segment] = []
+    if chunks:
+        columns = [_gathered(version, column, chunks) for column in range(len(version.columns))]
+        if not kept:
+            schema, columns = choose_text_modes(schema, columns, dictionaries)
+        columns = sorted_by_key(schema, columns, dictionaries)
+        new = encode_segments(version.id, columns, segment_ids, result.values, executor)
     result.puts += [(keys.header(found.table_id, found.id), segment.header_value(found)) for found in new]
     masks: dict[int, Mask] = {}
     for position, chunk in enumerate(kept):
@@ -103,9 +105,7 @@ def choose_text_modes(
     return schema, chosen
 
 
-def sorted_by_key(
-    version: TableVersion, schema: Schema, columns: list[Values], dictionaries: dict[int, Dictionary]
-) -> list[Values]:
+def sorted_by_key(schema: Schema, columns: list[Values], dictionaries: dict[int, Dictionary]) -> list[Values]:
     order = ordering.sort_order(key_arrays(schema, columns, dictionaries)) if schema.primary_key else None
     return columns if order is None else [values.take(order) for values in columns]
 

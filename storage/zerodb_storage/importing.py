@@ -54,8 +54,9 @@ def import_batches(
     """Append all rows of `reader` to a table; returns how many.
 
     `create` makes the table if it does not exist, with `columns` or those of the reader's schema. Columns are matched
-    by position. `progress(rows, bytes)` is called after every commit with the rows so far and the reader's `position`. Errors:
-    42P01 no such table, 23502 NULL in a NOT NULL column, 23505 a primary key that exists already; batches before the error stay.
+    by position. `progress(rows, bytes)` is called after every commit with the rows so far and the reader's
+    `position`. Errors: 42P01 no such table, 23502 NULL in a NOT NULL column, 23505 a primary key that exists already;
+    batches before the error stay.
     """
     with database.begin() as transaction:
         if create and table not in transaction.tables:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import decimal
 import math
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -229,6 +230,73 @@ def test_a_mostly_deleted_segment_is_rewritten(path: str) -> None:
         with db.begin() as tx:
             tx.append("t", pairs(0, 1))
         assert db.check() == []
+
+
+def test_deletions_alone_are_folded_into_delete_vectors(path: str, rows_of: Rows) -> None:
+    rows = 500_000
+    with Database.open(path, synchronous="normal") as db:
+        create(db)
+        with db.begin() as tx:
+            tx.append("t", pairs(0, rows))
+        chunk_rows = table(db).chunk_rows.tolist()
+        gone = np.arange(0, rows, 3)
+        ids = np.concatenate([np.arange(n) + chunk * CHUNK_ROWS for chunk, n in enumerate(chunk_rows)])[gone]
+        with db.begin() as tx:
+            assert tx.delete("t", ids) == len(gone)
+        assert not list(db.reader.scan(b"L", b"M"))
+    with Database.open(path) as db:
+        assert [row[0] for row in rows_of(table(db))] == [n for n in range(rows) if n % 3]
+        with db.begin() as tx:
+            tx.delete("t", ids[:-1] + 1)
+            tx.delete("t", np.setdiff1d(np.arange(CHUNK_ROWS * len(chunk_rows) - CHUNK_ROWS + chunk_rows[-1]), ids))
+        assert table(db).row_count == 0
+        assert rows_of(table(db)) == []
+        with db.begin() as tx:
+            tx.append("t", pairs(0, 10))
+        assert db.check() == []
+
+
+def test_readers_in_other_threads_see_whole_transactions(path: str) -> None:
+    """Every transaction adds 10 rows of one value, or deletes the 10 of an older one: all counts are 10."""
+    problems: list[Any] = []
+    stop = threading.Event()
+    with Database.open(path, synchronous="normal") as db, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "FOLD_ROWS", 500)
+        create(db)
+
+        def read() -> None:
+            while not stop.is_set():
+                try:
+                    version = table(db)
+                    parts = []
+                    for chunk in range(version.chunk_count):
+                        seen = version.visibility(chunk)
+                        data = version.load(chunk, 0).data
+                        parts.append(data if seen is None else data[seen[1] != 0])
+                        assert len(version.load(chunk, 1).data) == int(version.chunk_rows[chunk]) + (
+                            version.layout.columns[1].encoding is Encoding.TEXT
+                        )
+                    counts = np.unique(np.concatenate([*parts, np.empty(0, np.int64)]), return_counts=True)[1]
+                    assert (counts == 10).all(), counts
+                except Exception as error:
+                    problems.append(error)
+                    return
+
+        readers = [threading.Thread(target=read) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        for n in range(300):
+            with db.begin() as tx:
+                tx.append("t", pa.table({"a": pa.array([n] * 10, pa.int32()), "s": [f"s{n % 4}"] * 10}))
+                if n % 3 == 2:
+                    version = tx.snapshot().tables["t"]
+                    for chunk in range(version.chunk_count):
+                        tx.delete("t", np.flatnonzero(version.load(chunk, 0).data == n - 2) + chunk * CHUNK_ROWS)
+        stop.set()
+        for reader in readers:
+            reader.join()
+        assert problems == []
+        assert table(db).row_count == 2000
 
 
 def test_text_that_repeats_becomes_a_dictionary_and_can_outgrow_it(path: str, rows_of: Rows) -> None:

@@ -1,0 +1,5 @@
+"""From a physical plan to a program: WebAssembly and what its host must know to run it."""
+
+from zerodb_compiler.codegen.generator import generate
+
+__all__ = ["generate"]

@@ -38,7 +38,8 @@ WORKER_OUTPUT_SPARE_BYTES = 40  # i32
 WORKER_MORSEL = 44  # i32: the morsel being run
 WORKER_ERROR_VALUE = 48  # i64: a value for the error message's {value}, where the error site says so
 WORKER_ERROR_TEXT = 56  # i32 address, i32 length: a text for the error message's {text}
-WORKER_FREE = 64  # first byte for the program's own fields
+WORKER_NEXT = 64  # i32: address of the next worker's block, 0 for the last
+WORKER_FREE = 72  # first byte for the program's own fields
 
 # --- allocate(worker: i32, bytes: i32, kind: i32) -> address: i32, 0 if the memory limit forbids it ----------------------
 # Blocks are 16-byte aligned and NOT zeroed. The host frees ARENA and SCRATCH blocks when the query ends (a new scratch

@@ -119,8 +119,7 @@ class Program:
     dictionaries: tuple[DictionarySlot, ...]
     dictionary_codes: tuple[DictionaryCode, ...]
     parameters: tuple[ParameterSlot, ...]
-    constants: bytes  # copied to constants_offset in the query block
-    constants_offset: int
+    constants: tuple[tuple[int, bytes], ...]  # (offset in the query block, bytes)
     errors: tuple[ErrorSite, ...]
     output: tuple[OutputColumn, ...]
     output_block_bytes: int  # size of a normal output block, for the spare ones

@@ -1,0 +1,258 @@
+"""Aggregate functions as accumulators: a few fields of state each, updated per row, merged between workers.
+
+State of all zeros means "no row yet", so a new group needs no more than zeroed memory. `update` and `merge` work on the
+state at an address; `SumState.local` is the form kept in locals or in 64 bits within one morsel where that is proven
+safe (see aggregate.py).
+
+Exact sums: if every argument is proven within +-2**24, a 64-bit sum overflows only after 2**39 rows, which no query
+reaches; else the sum is kept in 128 bits, and 128 bits overflow only where 2**63 rows of 64-bit values would.
+For arguments beyond 64 bits each addition is checked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, bounded, raise_if
+from zerodb_compiler.codegen.comparison import compare, to_text, to_wide
+from zerodb_compiler.codegen.context import Emitter
+from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, with_null
+from zerodb_compiler.codegen.tuples import read_value, width_of, write_value
+from zerodb_compiler.sql.expressions import AggregateCall
+from zerodb_compiler.types import SqlType, TypeId
+from zerodb_compiler.wasm.values import F64, I32, I64, load
+
+SAFE_SUM_BOUND = 1 << 24
+
+
+class Accumulator(Protocol):
+    size: int  # bytes of state, a multiple of 8
+
+    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+        """Takes one row in; `value` is the argument (None for count(*))."""
+        ...
+
+    def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        """Takes the state at `other` (same offset) in."""
+        ...
+
+    def result(self, e: Emitter, state: I32, offset: int) -> SqlValue: ...
+
+
+def _only_present(e: Emitter, value: SqlValue, update: Callable[[], None]) -> None:
+    with e.only_if(None if value.null is None else value.null.is_zero()):
+        update()
+
+
+class Count:
+    """count(*) and count(x)."""
+
+    size = 8
+
+    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+        amount: I64 = I64.const(1)
+        if value is not None and value.null is not None:
+            amount = value.null.is_zero().to_i64_u()
+        e.f.store("i64.store", state, load("i64.load", state, offset) + amount, offset)
+
+    def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        e.f.store("i64.store", state, load("i64.load", state, offset) + load("i64.load", other, offset), offset)
+
+    def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
+        del e
+        return Int(load("i64.load", state, offset), 0, (1 << 63) - 1)
+
+
+class _Nullable:
+    """What aggregates share that are NULL without a (non-NULL) row: a `seen` flag behind `value_bytes` of state."""
+
+    def __init__(self, value_bytes: int) -> None:
+        self.seen = -(-value_bytes // 4) * 4
+        self.size = -(-(self.seen + 4) // 8) * 8
+
+    def mark(self, e: Emitter, state: I32, offset: int) -> None:
+        e.f.store("i32.store", state, I32.const(1), offset + self.seen)
+
+    def is_seen(self, state: I32, offset: int) -> I32:
+        return load("i32.load", state, offset + self.seen)  # type: ignore[no-any-return]
+
+
+class IntSum(_Nullable):
+    """sum of values within +-SAFE_SUM_BOUND, in 64 bits."""
+
+    def __init__(self, type_: SqlType, position: int | None) -> None:
+        super().__init__(8)
+        self._type, self._position = type_, position
+
+    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+        assert isinstance(value, Int)
+
+        def add() -> None:
+            e.f.store("i64.store", state, load("i64.load", state, offset) + value.value, offset)
+            self.mark(e, state, offset)
+
+        _only_present(e, value, add)
+
+    def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        e.f.store("i64.store", state, load("i64.load", state, offset) + load("i64.load", other, offset), offset)
+        e.f.store("i32.store", state, self.is_seen(state, offset) | self.is_seen(other, offset), offset + self.seen)
+
+    def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
+        value = Int(load("i64.load", state, offset), -(1 << 63), (1 << 63) - 1, self.is_seen(state, offset).is_zero())
+        return bounded(e, value, self._type, self._position)
+
+
+class WideSum(_Nullable):
+    """sum in 128 bits; `checked` where 128 bits might overflow within a feasible number of rows."""
+
+    def __init__(self, type_: SqlType, checked: bool, position: int | None) -> None:
+        super().__init__(16)
+        self._type, self._checked, self._position = type_, checked, position
+
+    def add(self, e: Emitter, state: I32, offset: int, low: I64, high: I64) -> None:
+        f = e.f
+        old_high = f.let(load("i64.load", state, offset + 8), "high")
+        high = e.keep(high)
+        sum_low, sum_high = f.wide("i64.add128", load("i64.load", state, offset), old_high, low, high)
+        if self._checked:
+            overflow = ((old_high ^ sum_high) & (high ^ sum_high)) < 0
+            raise_if(e, overflow, None, ("22003", f"{self._type} out of range in sum"), self._position)
+        f.store("i64.store", state, sum_low, offset)
+        f.store("i64.store", state, sum_high, offset + 8)
+
+    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+        assert isinstance(value, Int | Wide)
+
+        def add() -> None:
+            wide = to_wide(with_null(e.keep_value(value), None))  # type: ignore[arg-type]
+            self.add(e, state, offset, wide.value, wide.upper)
+            self.mark(e, state, offset)
+
+        _only_present(e, value, add)
+
+    def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        self.add(e, state, offset, load("i64.load", other, offset), load("i64.load", other, offset + 8))
+        e.f.store("i32.store", state, self.is_seen(state, offset) | self.is_seen(other, offset), offset + self.seen)
+
+    def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
+        value = Wide(
+            load("i64.load", state, offset),
+            load("i64.load", state, offset + 8),
+            I128_LOW,
+            I128_HIGH,
+            self.is_seen(state, offset).is_zero(),
+        )
+        return bounded(e, value, self._type, self._position)
+
+
+class RealSum(_Nullable):
+    """sum of floats."""
+
+    def __init__(self, single: bool) -> None:
+        super().__init__(8)
+        self._single = single
+
+    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+        assert isinstance(value, Real)
+
+        def add() -> None:
+            e.f.store("f64.store", state, load("f64.load", state, offset) + value.value, offset)
+            self.mark(e, state, offset)
+
+        _only_present(e, value, add)
+
+    def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        e.f.store("f64.store", state, load("f64.load", state, offset) + load("f64.load", other, offset), offset)
+        e.f.store("i32.store", state, self.is_seen(state, offset) | self.is_seen(other, offset), offset + self.seen)
+
+    def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
+        del e
+        total: F64 = load("f64.load", state, offset)
+        if self._single:
+            total = total.to_f32().to_f64()
+        return Real(total, self._single, self.is_seen(state, offset).is_zero())
+
+
+class Chosen(_Nullable):
+    """min, max, any_value, bool_and, bool_or: the state is one of the values; `better(new, old)` decides."""
+
+    def __init__(self, function: str, sample: SqlValue) -> None:
+        # Codes of a dictionary have no order, so min and max compare strings; any_value keeps the code.
+        if isinstance(sample, Code) and function in ("min", "max"):
+            sample = Text(I32.const(0), I32.const(0))
+        self._sample = with_null(sample, None)
+        self._function = function
+        self._null_counts = function == "any_value" and sample.null is not None
+        super().__init__(width_of(self._sample))
+
+    def _better(self, e: Emitter, new: SqlValue, old: SqlValue) -> I32:
+        match self._function:
+            case "min" | "bool_and":
+                return compare(e, "lt", new, old)
+            case "max" | "bool_or":
+                return compare(e, "gt", new, old)
+            case _:
+                return I32.const(0)
+
+    def _take(self, e: Emitter, state: I32, offset: int, value: SqlValue, *, own_text: bool) -> None:
+        if isinstance(self._sample, Text):
+            value = to_text(e, value)
+        value = e.keep_value(value)
+        old = read_value(state, offset, self._sample, None)
+        seen = self.is_seen(state, offset)
+        if self._function == "any_value":
+            take = seen.is_zero()
+        else:
+            # Typed if: the old value means nothing before one was seen.
+            body = e.f.body
+            start = len(body)
+            better = self._better(e, value, old)
+            statements = bytes(body[start:])
+            del body[start:]
+            take_local = e.f.let(I32.const(1), "take")
+            with e.f.if_(seen):
+                e.f.emit(statements)
+                take_local.set(better)
+            take = take_local
+        with e.f.if_(take):
+            write_value(e, state, offset, value, own_text=own_text)
+            self.mark(e, state, offset)
+
+    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+        assert value is not None
+        if isinstance(value, Bool) and value.null is not None:
+            value = e.keep_value(value)
+        bare = with_null(value, None)
+        _only_present(e, value, lambda: self._take(e, state, offset, bare, own_text=True))
+
+    def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        with e.f.if_(self.is_seen(other, offset)):
+            # The other worker's arena lives as long as the query: its texts need no copy.
+            self._take(e, state, offset, read_value(other, offset, self._sample, None), own_text=False)
+
+    def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
+        del e
+        null = self.is_seen(state, offset).is_zero()
+        value = read_value(state, offset, self._sample, null)
+        if isinstance(value, Bool):
+            return Bool(value.value, null)
+        return value
+
+
+def accumulator(call: AggregateCall, sample: SqlValue | None) -> Accumulator:
+    """The accumulator of an aggregate whose argument looks like `sample`."""
+    match call.function:
+        case "count_star" | "count":
+            return Count()
+        case "sum":
+            if isinstance(sample, Real):
+                return RealSum(call.type.id is TypeId.REAL)
+            assert isinstance(sample, Int | Wide)
+            if max(abs(sample.low), abs(sample.high)) <= SAFE_SUM_BOUND:
+                return IntSum(call.type, call.position)
+            return WideSum(call.type, isinstance(sample, Wide), call.position)
+        case "min" | "max" | "any_value" | "bool_and" | "bool_or":
+            assert sample is not None
+            return Chosen(call.function, sample)
+    raise AssertionError(f"aggregate {call.function} reached code generation")

@@ -1,0 +1,227 @@
+"""What one query's code generation shares: the module, the query and worker blocks, errors, constants, pipelines.
+
+Operators never compute offsets by hand: they reserve fields (`query_field`, `worker_field`) and read them through the
+`Pipeline` they generate code in. A `Pipeline` is one exported function under construction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+from zerodb_compiler.codegen import abi, program
+from zerodb_compiler.codegen.sqlvalues import Bool, Code, Dictionary, Int, Real, SqlValue, Text, Wide
+from zerodb_compiler.kernels.compiler import kernel
+from zerodb_compiler.types import SqlType
+from zerodb_compiler.wasm.module import Function, FunctionRef, Module
+from zerodb_compiler.wasm.values import I32, Value, load
+
+# Longest encoded expression that may simply be repeated (a local.get, a constant) instead of being kept in a local.
+_REPEATABLE_BYTES = 3
+
+
+class BlockLayout:
+    """Hands out offsets in the query or worker block."""
+
+    def __init__(self, first: int) -> None:
+        self.size = first
+
+    def reserve(self, size: int, align: int = 8) -> int:
+        offset = -(-self.size // align) * align
+        self.size = offset + size
+        return offset
+
+
+class Context:
+    """The state of generating one program."""
+
+    def __init__(self) -> None:
+        self.module = Module()
+        self.module.import_memory("zerodb", "memory", 1, 65535)
+        self.allocate = self.module.import_function("zerodb", "allocate", [I32, I32, I32], [I32])
+        self.query = BlockLayout(abi.QUERY_FREE)
+        self.worker = BlockLayout(abi.WORKER_FREE)
+        self.errors: list[program.ErrorSite] = []
+        self.pipelines: list[program.Pipeline] = []
+        self.scans: list[program.Scan] = []
+        self.ordered = False
+        self.row_counters: dict[int, int] = {}  # pipeline number -> worker field
+        self._error_index: dict[program.ErrorSite, int] = {}
+        self._dictionaries: dict[tuple[int, int], Dictionary] = {}
+        self._codes: dict[tuple[Any, ...], program.DictionaryCode] = {}
+        self._parameters: dict[int, program.ParameterSlot] = {}
+        self._constants: dict[bytes, int] = {}
+        self.names = 0
+
+    def kernel(self, function: Any) -> FunctionRef:
+        """The kernel (zerodb_compiler.kernels) as a function of this module."""
+        return kernel(self.module, function)
+
+    def fresh(self, stem: str) -> str:
+        self.names += 1
+        return f"{stem}_{self.names}"
+
+    # --- errors -----------------------------------------------------------------------------------------------------------
+    def error_status(self, sqlstate: str, message: str, position: int | None) -> int:
+        """The status that generated code returns for this error."""
+        site = program.ErrorSite(sqlstate, message, position)
+        if site not in self._error_index:
+            self._error_index[site] = len(self.errors)
+            self.errors.append(site)
+        return self._error_index[site] + 1
+
+    # --- what the host fills in -----------------------------------------------------------------------------------------------
+    def parameter(self, index: int, type_: SqlType) -> int:
+        """Offset of the parameter's slot."""
+        if index not in self._parameters:
+            offset = self.query.reserve(abi.PARAMETER_BYTES)
+            self._parameters[index] = program.ParameterSlot(index, type_, offset)
+        slot = self._parameters[index]
+        assert slot.type == type_, f"parameter {index} is {slot.type} and {type_}"
+        return slot.offset
+
+    def dictionary(self, table_id: int, ordinal: int, size: int) -> Dictionary:
+        key = (table_id, ordinal)
+        if key not in self._dictionaries:
+            offset = self.query.reserve(abi.DICTIONARY_BYTES)
+            self._dictionaries[key] = Dictionary(table_id, ordinal, offset, size)
+        return self._dictionaries[key]
+
+    def dictionary_code(self, dictionary: Dictionary, constant: str | None, parameter: int | None) -> int:
+        """Offset of the i32 code that the host looks up for a text."""
+        key = (dictionary.table_id, dictionary.ordinal, constant, parameter)
+        if key not in self._codes:
+            self._codes[key] = program.DictionaryCode(
+                dictionary.table_id, dictionary.ordinal, self.query.reserve(4, 4), constant, parameter
+            )
+        return self._codes[key].offset
+
+    def constant(self, data: bytes) -> int:
+        """Offset of constant bytes in the query block (16-byte aligned)."""
+        if data not in self._constants:
+            self._constants[data] = self.query.reserve(len(data) + 16, 16)
+        return self._constants[data]
+
+    # --- the result -------------------------------------------------------------------------------------------------------------
+    def finish(self, output: tuple[program.OutputColumn, ...], output_block_bytes: int) -> program.Program:
+        query_bytes = self.query.reserve(0, 16)
+        worker_bytes = self.worker.reserve(0, 16)
+        return program.Program(
+            wasm=self.module.encode(),
+            query_bytes=query_bytes,
+            worker_bytes=worker_bytes,
+            pipelines=tuple(self.pipelines),
+            scans=tuple(self.scans),
+            dictionaries=tuple(
+                program.DictionarySlot(item.table_id, item.ordinal, item.slot) for item in self._dictionaries.values()
+            ),
+            dictionary_codes=tuple(self._codes.values()),
+            parameters=tuple(self._parameters.values()),
+            constants=tuple((offset, data) for data, offset in self._constants.items()),
+            errors=tuple(self.errors),
+            output=output,
+            output_block_bytes=output_block_bytes,
+            ordered=self.ordered,
+        )
+
+
+class Emitter:
+    """Generates code in one function with the (worker, morsel) signature or a helper that has a `worker` parameter."""
+
+    def __init__(self, context: Context, function: Function) -> None:
+        self.context = context
+        self.f = function
+        self.worker: I32 = function.parameters[0]
+        self.query: I32 = function.let(load("i32.load", self.worker, abi.WORKER_QUERY), "query")
+
+    # --- fields -------------------------------------------------------------------------------------------------------------
+    def query_i32(self, offset: int) -> I32:
+        return load("i32.load", self.query, offset)
+
+    def worker_i32(self, offset: int) -> I32:
+        return load("i32.load", self.worker, offset)
+
+    def set_query_i32(self, offset: int, value: I32) -> None:
+        self.f.store("i32.store", self.query, value, offset)
+
+    def set_worker_i32(self, offset: int, value: I32) -> None:
+        self.f.store("i32.store", self.worker, value, offset)
+
+    def constant_address(self, data: bytes) -> I32:
+        """Address of constant bytes, readable 16 bytes past their end."""
+        return self.query + self.context.constant(data)
+
+    # --- status -------------------------------------------------------------------------------------------------------------
+    def fail(self, status: int) -> None:
+        self.f.return_(I32.const(status))
+
+    def fail_if(self, condition: I32, status: int) -> None:
+        with self.f.if_(condition):
+            self.fail(status)
+
+    def error_if(self, condition: I32, sqlstate: str, message: str, position: int | None) -> None:
+        self.fail_if(condition, self.context.error_status(sqlstate, message, position))
+
+    def check_status(self, status: I32) -> None:
+        """Passes a callee's status on if it is not OK."""
+        kept = self.f.let(status, "status")
+        with self.f.if_(kept):
+            self.f.return_(kept)
+
+    def check_interrupt(self) -> None:
+        self.fail_if(self.query_i32(abi.QUERY_INTERRUPT), abi.STATUS_INTERRUPTED)
+
+    # --- values -------------------------------------------------------------------------------------------------------------
+    def keep(self, value: Value | None, name: str = "") -> Any:
+        """The value in a local, unless reading it again costs nothing."""
+        if value is None or value.constant is not None or len(value.code) <= _REPEATABLE_BYTES:
+            return value
+        return self.f.let(value, name)
+
+    def keep_value(self, value: SqlValue) -> SqlValue:
+        """A SQL value whose parts may be read any number of times."""
+        null = self.keep(value.null, "null")
+        match value:
+            case Int():
+                return replace(value, value=self.keep(value.value), null=null)
+            case Wide():
+                return replace(value, value=self.keep(value.value), upper=self.keep(value.upper), null=null)
+            case Real():
+                return replace(value, value=self.keep(value.value), null=null)
+            case Bool():
+                return replace(value, value=self.keep(value.value), null=null)
+            case Text():
+                return replace(value, address=self.keep(value.address), length=self.keep(value.length), null=null)
+            case Code():
+                return replace(value, code=self.keep(value.code), null=null)
+
+    @contextmanager
+    def only_if(self, condition: I32 | None) -> Iterator[None]:
+        """Runs the body under a condition, or always where there is none."""
+        if condition is None:
+            yield
+        else:
+            with self.f.if_(condition):
+                yield
+
+    def allocate(self, size: I32, kind: int, name: str = "block") -> Any:
+        """A block from the host, in a local; returns out-of-memory from the function if refused."""
+        address = self.f.let(
+            self.f.call(self.context.allocate, self.worker, size, I32.const(kind)), name
+        )
+        self.fail_if(address.is_zero(), abi.STATUS_OUT_OF_MEMORY)
+        return address
+
+
+Body = Callable[[Emitter], None]
+
+
+def define(context: Context, name: str, body: Body) -> str:
+    """An exported function (worker, morsel) -> status around `body`; its name."""
+    function = context.module.function(name, [("worker", I32), ("morsel", I32)], [I32], export=True)
+    body(Emitter(context, function))
+    function.return_(I32.const(abi.STATUS_OK))
+    return name
+

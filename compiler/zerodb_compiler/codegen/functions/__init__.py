@@ -1,0 +1,5 @@
+"""The scalar functions, one family a module; importing this package fills expressions.FUNCTIONS."""
+
+from zerodb_compiler.codegen.functions import numbers
+
+__all__ = ["numbers"]

@@ -1,0 +1,19 @@
+"""The entry of code generation."""
+
+from __future__ import annotations
+
+from zerodb_compiler.codegen.context import Context
+from zerodb_compiler.codegen.operators import produce
+from zerodb_compiler.codegen.operators.output import OutputSink
+from zerodb_compiler.codegen.pipeline import RowCounter
+from zerodb_compiler.codegen.program import Program
+from zerodb_compiler.plan.physical import Output
+
+
+def generate(plan: Output) -> Program:
+    """Compiles a physical plan. Deterministic: equal plans over equal layouts give equal bytes."""
+    context = Context()
+    sink = OutputSink(context, plan.columns, plan.rows)
+    produce(context, plan.input, RowCounter(sink), frozenset(column.id for column in plan.columns))
+    context.ordered = True
+    return context.finish(sink.schema(), sink.block_bytes)

@@ -1,0 +1,255 @@
+"""Table scan: the loop over the rows of a chunk, with block-wise filters in front.
+
+    for each block of 2,048 rows:          (only if SIMD tests or deleted rows exist)
+        selection = rows of the block that pass all SIMD tests
+        for row in selection: scalar conjuncts, then the consumers
+
+Zone predicates tell the host which chunks need no look at all. A conjunct over one dictionary column that SIMD cannot
+test (LIKE, IN on expressions, ...) is evaluated once per string of the dictionary before the pipeline starts; rows then
+look their code up in a byte map.
+"""
+
+from __future__ import annotations
+
+from zerodb_compiler.codegen import abi, program
+from zerodb_compiler.codegen.context import Context, Emitter
+from zerodb_compiler.codegen.expressions import condition
+from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, Source, open_pipeline
+from zerodb_compiler.codegen.simd_filter import GROUP_ROWS, POSITIONS, BlockFilter, ScanField, classify
+from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, fits_i64
+from zerodb_compiler.kernels import memory
+from zerodb_compiler.layout import CHUNK_ROWS, ColumnLayout, Encoding
+from zerodb_compiler.plan.physical import TableScan
+from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression, Literal, Parameter, columns_of, walk
+from zerodb_compiler.sql.functions import NULL_AWARE, SWAPPED
+from zerodb_compiler.types import TypeId
+from zerodb_compiler.wasm.values import I32, load, simd, splat
+
+BLOCK_ROWS = 2048
+_LOAD = {1: "i64.load8_s", 2: "i64.load16_s", 4: "i64.load32_s", 8: "i64.load"}
+_LOAD_CODE = {1: "i32.load8_u", 2: "i32.load16_u", 4: "i32.load"}
+_ZONE_OPERATORS = frozenset({"eq", "lt", "le", "gt", "ge"})
+
+
+def produce(context: Context, scan: TableScan, consumer: Consumer, needed: frozenset[int]) -> None:
+    _TableScan(context, scan, consumer, needed).generate()
+
+
+class _TableScan:
+    def __init__(self, context: Context, scan: TableScan, consumer: Consumer, needed: frozenset[int]) -> None:
+        self.context, self.scan, self.consumer = context, scan, consumer
+        read = needed | {column.id for predicate in scan.predicates for column in columns_of(predicate)}
+        self.columns = tuple(item for item in scan.columns if item.column.id in read)
+        self.layouts = {item.column.id: scan.table.layout.columns[item.ordinal] for item in self.columns}
+        self.maps: dict[Expression, int] = {}
+
+    def generate(self) -> None:
+        scan, table = self.scan, self.scan.table
+        slot = self.context.query.reserve(4, 4)
+        ordinals = tuple(item.ordinal for item in self.columns)
+        zone = _zone_predicates(scan, {item.column.id: item.ordinal for item in self.columns})
+        index = len(self.context.scans)
+        self.context.scans.append(program.Scan(table.id, table.name, ordinals, slot, zone))
+        self.slot = slot
+        source = Source(program.MorselSource.SCAN, f"scan {table.name}", scan=index)
+        open_pipeline(self.context, source, self.consumer, self._body)
+
+    # --- the function -------------------------------------------------------------------------------------------------------
+    def _body(self, p: PipelineEmitter) -> None:
+        f = p.f
+        entry_bytes = abi.CHUNK_HEADER + abi.CHUNK_COLUMN_BYTES * len(self.columns)
+        entry = f.let(p.query_i32(self.slot) + p.morsel * entry_bytes, "chunk")
+        rows = f.let(load("i32.load", entry, abi.CHUNK_ROWS_FIELD), "rows")
+        visibility = None
+        if self.scan.table.layout.has_deletes:
+            visibility = f.let(load("i32.load", entry, abi.CHUNK_VISIBILITY_FIELD), "visibility")
+        self.fields = {
+            item.column.id: self._field(p, entry, i, self.layouts[item.column.id], item.ordinal, item.column.name)
+            for i, item in enumerate(self.columns)
+        }
+        self.chunk = f.let(load("i32.load", entry, abi.CHUNK_INDEX_FIELD), "chunk_index")
+        tests, rest = classify(self.scan.predicates, self.fields)
+        scalar = [self._dictionary_map(p, predicate) or predicate for predicate in rest]
+        p.rows_bound = CHUNK_ROWS
+        self.consumer.begin(p)
+        with p.row_loop():
+            if tests or visibility is not None:
+                self._selected_rows(p, BlockFilter(tests, self.fields, visibility), rows, scalar)
+            else:
+                row = f.local(I32, "row")
+                with f.count_up(row, rows):
+                    self._row(p, row, scalar)
+        self.consumer.end(p)
+
+    def _field(
+        self, p: PipelineEmitter, entry: I32, place: int, layout: ColumnLayout, ordinal: int, name: str
+    ) -> ScanField:
+        offset = abi.CHUNK_HEADER + place * abi.CHUNK_COLUMN_BYTES
+        data = p.f.let(load("i32.load", entry, offset), name)
+        validity = p.f.let(load("i32.load", entry, offset + 4), f"{name}_validity") if layout.has_nulls else None
+        type_ = self.scan.table.columns[ordinal].type
+        sample: SqlValue
+        match layout.encoding:
+            case Encoding.DICTIONARY:
+                dictionary = self.context.dictionary(self.scan.table.id, ordinal, layout.high + 1)
+                sample = Code(I32.const(0), dictionary)
+            case Encoding.TEXT:
+                sample = Text(I32.const(0), I32.const(0))
+            case Encoding.FLOAT:
+                sample = Real(load("f64.load", data), type_.id is TypeId.REAL)
+            case Encoding.INT if type_.id is TypeId.BOOLEAN:
+                sample = Bool(I32.const(0))
+            case Encoding.INT:
+                value = load("i64.load", data)
+                fits = layout.width <= 8 and fits_i64(layout.low, layout.high)
+                sample = (
+                    Int(value, layout.low, layout.high) if fits else Wide(value, value, layout.low, layout.high)
+                )
+        return ScanField(layout, data, validity, sample)
+
+    def _selected_rows(
+        self, p: PipelineEmitter, block_filter: BlockFilter, rows: I32, scalar: list[Expression | _MapTest]
+    ) -> None:
+        f = p.f
+        block_filter.prepare(p)
+        table = f.let(p.constant_address(POSITIONS), "positions")
+        # A store of 8 positions may run past the selected ones.
+        selection = f.let(p.worker + p.context.worker.reserve((BLOCK_ROWS + GROUP_ROWS) * 2, 16), "selection")
+        block = f.local(I32, "block")
+        with f.count_up(block, rows, BLOCK_ROWS):
+            f.comment("block filter: 16 rows a turn")
+            p.check_interrupt()
+            last = f.let(block + BLOCK_ROWS, "block_end")
+            with f.if_(last > rows):
+                last.set(rows)
+            end = f.let(selection, "selection_end")
+            group = f.let(block, "group")
+            with f.count_up(group, last, GROUP_ROWS):
+                bits = block_filter.group(p, group)
+                with f.if_(group + GROUP_ROWS > rows):
+                    bits.set(bits & ((I32.const(1) << (rows - group)) - 1))  # type: ignore[attr-defined]
+                with f.if_(bits):
+                    low = f.let(bits & 255, "low")
+                    for byte, base in ((low, group), (f.let(bits.shift_right_u(8), "high"), group + 8)):
+                        positions = load("v128.load", table + (byte << 4))
+                        f.store("v128.store", end, simd("i16x8.add", positions, splat("i16x8.splat", base)))
+                        end.set(end + byte.population_count() * 2)
+            f.comment("rows selected in this block")
+            place = f.let(selection, "place")
+            with f.count_up(place, end, 2):
+                row = f.let(load("i32.load16_u", place), "row")
+                self._row(p, row, scalar)
+
+    def _row(self, p: PipelineEmitter, row: I32, scalar: list[Expression | _MapTest]) -> None:
+        env = {id_: self._value(p, item, row) for id_, item in self.fields.items()}
+        if self.scan.row_id is not None:
+            row_id = (self.chunk.to_i64_u() << 16) | row.to_i64_u()
+            env[self.scan.row_id.id] = Int(row_id, 0, (1 << 47) - 1)
+        self._filtered(p, scalar, env)
+
+    def _filtered(self, p: PipelineEmitter, scalar: list[Expression | _MapTest], env: dict[int, SqlValue]) -> None:
+        if not scalar:
+            self.consumer.row(p, env)
+            return
+        first, *rest = scalar
+        passes = first.test(p, env) if isinstance(first, _MapTest) else condition(p, first, env)
+        with p.f.if_(passes):
+            self._filtered(p, rest, env)
+
+    def _value(self, p: PipelineEmitter, item: ScanField, row: I32) -> SqlValue:
+        null = None if item.validity is None else load("i32.load8_u", item.validity + row).is_zero()
+        layout = item.layout
+        address = item.data + row * layout.width
+        match item.sample:
+            case Int(low=low, high=high):
+                return Int(load(_LOAD[layout.width], address), low, high, null)
+            case Wide(low=low, high=high):
+                return Wide(load("i64.load", address), load("i64.load", address, 8), low, high, null)
+            case Real(single=single):
+                value = load("f32.load", address).to_f64() if single else load("f64.load", address)
+                return Real(value, single, null)
+            case Bool():
+                value = load("i32.load8_u", address)
+                return Bool(value if null is None else value & null.is_zero(), null)
+            case Code(dictionary=dictionary):
+                return Code(load(_LOAD_CODE[layout.width], address), dictionary, null)
+            case Text():
+                start = load("i32.load", address)
+                return Text(start, load("i32.load", address, 4) - start, null)
+
+    # --- dictionary maps ------------------------------------------------------------------------------------------------------
+    def _dictionary_map(self, p: PipelineEmitter, predicate: Expression) -> _MapTest | None:
+        columns = columns_of(predicate)
+        if len(columns) != 1:
+            return None
+        (column,) = columns
+        item = self.fields[column.id]
+        if not isinstance(item.sample, Code) or not _worth_a_map(predicate):
+            return None
+        field = self.context.query.reserve(4, 4)
+        dictionary = item.sample.dictionary
+
+        def fill(e: Emitter) -> None:
+            f = e.f
+            f.comment(f"evaluate a predicate for every string of {column.name}'s dictionary")
+            size = f.let(e.query_i32(dictionary.slot + abi.DICTIONARY_SIZE), "size")
+            map_ = f.let(f.call(e.context.kernel(memory.arena_allocate), e.worker, size + 16), "map")
+            e.fail_if(map_.is_zero(), abi.STATUS_OUT_OF_MEMORY)
+            code = f.local(I32, "code")
+            with f.count_up(code, size):
+                passes = condition(e, predicate, {column.id: Code(code, dictionary)})
+                f.store("i32.store8", map_ + code, passes)
+            e.set_query_i32(field, map_)
+
+        p.start_actions.append(fill)
+        return _MapTest(column.id, p.f.let(p.query_i32(field), "map"))
+
+
+class _MapTest:
+    """A scalar conjunct that is a look-up of a dictionary code in a byte map."""
+
+    def __init__(self, column: int, map_: I32) -> None:
+        self._column, self._map = column, map_
+
+    def test(self, p: PipelineEmitter, env: dict[int, SqlValue]) -> I32:
+        value = env[self._column]
+        assert isinstance(value, Code)
+        passes: I32 = load("i32.load8_u", self._map + value.code)
+        return passes if value.null is None else passes & value.null.is_zero()
+
+
+def _worth_a_map(predicate: Expression) -> bool:
+    """Strict in its column (a NULL gives no TRUE), and more than a comparison of codes."""
+    calls = [node for node in walk(predicate) if isinstance(node, Call)]
+    if any(call.function in NULL_AWARE - {"and", "or"} for call in calls):
+        return False
+    match predicate:
+        case Call(function="eq" | "ne", arguments=(ColumnRef(), Literal() | Parameter())):
+            return False
+        case Call(function="or" | "and" | "not"):
+            # NOT and OR of strict parts may be TRUE only with a value there; CASE and the like are excluded above.
+            return not any(not isinstance(node, Call | ColumnRef | Literal | Parameter) for node in walk(predicate))
+        case Call():
+            return not any(not isinstance(node, Call | ColumnRef | Literal | Parameter) for node in walk(predicate))
+    return False
+
+
+def _zone_predicates(scan: TableScan, ordinals: dict[int, int]) -> tuple[program.ZonePredicate, ...]:
+    """The conjuncts that zone maps can decide: a discrete or float column against a constant."""
+    found = []
+    for predicate in scan.predicates:
+        match predicate:
+            case Call(function="is_null" | "is_not_null" as name, arguments=(ColumnRef(column),)):
+                if column.id in ordinals:
+                    found.append(program.ZonePredicate(ordinals[column.id], name))
+            case Call(function=name, arguments=(left, right)) if name in _ZONE_OPERATORS:
+                if not isinstance(left, ColumnRef):
+                    left, right, name = right, left, SWAPPED[name]
+                if not isinstance(left, ColumnRef) or left.column.id not in ordinals or left.column.type.is_text:
+                    continue
+                ordinal = ordinals[left.column.id]
+                if isinstance(right, Literal) and isinstance(right.value, int | float):
+                    found.append(program.ZonePredicate(ordinal, name, constant=right.value))
+                elif isinstance(right, Parameter):
+                    found.append(program.ZonePredicate(ordinal, name, parameter=right.index))
+    return tuple(found)

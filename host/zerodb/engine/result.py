@@ -56,6 +56,8 @@ _CASTS = {
 }
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1)
+_MICROSECOND = timedelta(microseconds=1)
+_FEW = 8
 _EXACT = Context(prec=76)
 _HUGEINT_ARROW_LIMIT_HIGH = 10**38 >> 64
 
@@ -131,27 +133,44 @@ def _texts(column: ColumnValues, rows: int) -> list[Any]:
     return [heap[start:end].decode() for start, end in itertools.pairwise(offsets)]
 
 
-def _dates(column: ColumnValues, rows: int) -> list[Any]:
-    from_ordinal = date.fromordinal
-    validity = column.validity
-    days = memoryview(column.data).cast("i").tolist()
-    if validity is not None:  # what lies under a NULL need not be a date
-        days = [day if valid else 0 for day, valid in zip(days, validity, strict=True)]
-    try:
-        return [from_ordinal(_EPOCH_ORDINAL + day) for day in days]
-    except (ValueError, OverflowError):
-        raise DataError("a date is outside the years 1 to 9999 of Python's dates", sqlstate="22008") from None
+def _moments(
+    kind: str, unit: str, least: int, greatest: int, one: Callable[[int], Any]
+) -> Callable[[ColumnValues, int], list[Any]]:
+    """Decodes dates or timestamps: few by `one`, many by numpy, which makes Python's objects without a Python step."""
+
+    def decode(column: ColumnValues, rows: int) -> list[Any]:
+        if rows <= _FEW:
+            few = memoryview(column.data).cast("i" if unit == "D" else "q").tolist()
+            if column.validity is not None:  # what lies under a NULL need not be a date
+                few = [tick if valid else 0 for tick, valid in zip(few, column.validity, strict=True)]
+            if all(least <= tick <= greatest for tick in few):
+                return [one(tick) for tick in few]
+        ticks = np.frombuffer(column.data, dtype=kind)
+        if column.validity is not None:
+            ticks = np.where(np.frombuffer(column.validity, dtype=np.uint8) != 0, ticks, 0)
+        if int(ticks.min()) < least or int(ticks.max()) > greatest:
+            what = "date" if unit == "D" else "timestamp"
+            raise DataError(f"a {what} is outside the years 1 to 9999 of Python's {what}s", sqlstate="22008")
+        values: list[Any] = ticks.astype(f"M8[{unit}]").tolist()
+        return values
+
+    return decode
 
 
-def _timestamps(column: ColumnValues, rows: int) -> list[Any]:
-    validity = column.validity
-    ticks = memoryview(column.data).cast("q").tolist()
-    if validity is not None:
-        ticks = [tick if valid else 0 for tick, valid in zip(ticks, validity, strict=True)]
-    try:
-        return [_EPOCH + timedelta(microseconds=tick) for tick in ticks]
-    except OverflowError:
-        raise DataError("a timestamp is outside the years 1 to 9999 of Python's datetimes", sqlstate="22008") from None
+_dates = _moments(
+    "<i4",
+    "D",
+    date.min.toordinal() - _EPOCH_ORDINAL,
+    date.max.toordinal() - _EPOCH_ORDINAL,
+    lambda tick: date.fromordinal(_EPOCH_ORDINAL + tick),
+)
+_timestamps = _moments(
+    "<i8",
+    "us",
+    (datetime.min - _EPOCH) // _MICROSECOND,
+    (datetime.max - _EPOCH) // _MICROSECOND,
+    lambda tick: _EPOCH + timedelta(0, 0, tick),
+)
 
 
 def _decoder(type_: SqlType) -> Callable[[ColumnValues, int], list[Any]]:

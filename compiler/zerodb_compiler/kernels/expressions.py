@@ -167,7 +167,8 @@ class ExpressionTranslator:
 
     def _pair(self, left: ast.expr, right: ast.expr, want: str | None) -> tuple[Typed, Typed]:
         """Two operands of one kind; both stay literals if both are and nothing is wanted."""
-        first, second = self._expression(left, want), self._expression(right, want)
+        first = self._expression(left, want)
+        second = self._expression(right, want if first.results == ("literal",) else first.results[0])
         if first.results == second.results == ("literal",):
             return first, second
         kind = second.kind if first.results == ("literal",) else first.kind

@@ -162,9 +162,11 @@ class Translator(ExpressionTranslator):
         self.out += (*first.code, b"\x21" + unsigned(index))
         limit = self._new_local("end", first.kind)
         self.out += (*end.code, b"\x21" + unsigned(limit))
-        self.names[f"range {limit}"] = (limit, first.kind)
+        # Names that no source can have; the target itself may be "_".
+        self.names[f"index {limit}"], self.names[f"limit {limit}"] = (index, first.kind), (limit, first.kind)
         below: ast.cmpop = ast.Lt() if stride > 0 else ast.Gt()
-        test = ast.Compare(ast.Name(target.id, ast.Load()), [below], [ast.Name(f"range {limit}", ast.Load())])
+        bounds = [ast.Name(f"{what} {limit}", ast.Load()) for what in ("index", "limit")]
+        test = ast.Compare(bounds[0], [below], [bounds[1]])
         move = self._constant(stride, first.kind).code
         get, put = b"\x20" + unsigned(index), b"\x21" + unsigned(index)
         self._loop(test, body, (get, *move, OPCODES[f"{first.kind}.add"], put))

@@ -1,8 +1,8 @@
 """The module cache: compiled programs in memory, machine code in the database.
 
-In memory: least recently used, by the caller's key (plan shape + table layouts). On disk: serialized artifacts, in the
-bytes store that the storage offers, by a hash of the WASM and of everything that machine code depends on, so that a
-second process skips compilation.
+In memory: least recently used, by the caller's key (plan shape + table layouts). On disk: serialized artifacts of the
+optimised code, in the bytes store that the storage offers, by a hash of the WASM and of everything that machine code
+depends on, so that a second process skips compilation. (Winch compiles in less time than an artifact takes to fetch.)
 
 Machine code from a database file must not be trusted merely because it is there: an artifact carries a keyed hash
 (BLAKE2b) whose key is a secret of this user on this machine, outside any database. What does not verify is compiled

@@ -134,7 +134,7 @@ class Engine:
         best = max(self._engines)
         if not self._load(compiled, best):
             quick = min(self._engines)
-            if quick is not best and (self._load(compiled, quick) or self._compile_quickly(compiled, quick)):
+            if quick is not best and self._compile_quickly(compiled, quick):
                 self._optimize_later(compiled)
             else:
                 self._compile(compiled, best)
@@ -158,7 +158,8 @@ class Engine:
             raise error_for("XX000", f"generated code does not compile ({tier.name.lower()}): {error}") from None
         compiled.statistics.seconds[tier] = time.perf_counter() - began
         compiled.add_module(tier, module)
-        self.cache.store(module, compiled.program.wasm, tier)
+        if tier is max(self._engines):  # the quick code takes less time to make than to fetch
+            self.cache.store(module, compiled.program.wasm, tier)
 
     def _compile_quickly(self, compiled: CompiledProgram, tier: Tier) -> bool:
         """Winch lacks an instruction now and then; then Cranelift's code has to be waited for."""

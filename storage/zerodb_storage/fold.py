@@ -23,6 +23,7 @@ from zerodb_storage.segment import EncodedColumn, Segment
 from zerodb_storage.table import Mask, TableVersion
 from zerodb_storage.values import Array, Values, concatenate
 
+SMALL_SEGMENT_BYTES = 8 << 20
 SEGMENT_TEXT_BYTES_MAX = 1 << 28
 
 
@@ -39,7 +40,7 @@ class Folded:
 
 def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor | None = None) -> Folded:
     segments = version.segment_set.segments
-    rewritten = [chunk for chunk, found in enumerate(segments) if 2 * _visible_rows(version, chunk, found) < CHUNK_ROWS]
+    rewritten = [chunk for chunk, found in enumerate(segments) if _is_sparse(version, chunk, found)]
     chunks = [*rewritten, *range(len(segments), version.chunk_count)]
     kept = [chunk for chunk in range(len(segments)) if chunk not in set(rewritten)]
     schema, dictionaries = version.schema, dict(version.dictionaries)
@@ -70,8 +71,10 @@ def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor |
     return result
 
 
-def _visible_rows(version: TableVersion, chunk: int, found: Segment) -> int:
-    return found.rows - (version.masks[chunk].deleted if chunk in version.masks else 0)
+def _is_sparse(version: TableVersion, chunk: int, found: Segment) -> bool:
+    """Mostly deleted, or small in rows and bytes (few but long rows make a full segment, too)."""
+    visible = found.rows - (version.masks[chunk].deleted if chunk in version.masks else 0)
+    return 2 * visible < (CHUNK_ROWS if found.byte_count < SMALL_SEGMENT_BYTES else found.rows)
 
 
 def _gathered(version: TableVersion, column: int, chunks: Sequence[int]) -> Values:

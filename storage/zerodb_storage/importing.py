@@ -136,19 +136,20 @@ class _Import:
                 rows = pa.array(order)
                 sources = list(encoders.map(lambda array: array.take(rows), sources))
         version, sources = _text_coded(version, sources, encoders)
-        spans = [(next(self._database.segment_ids), begin) for begin in range(0, batch.num_rows, CHUNK_ROWS)]
+        step = _segment_rows(batch)
+        spans = [(next(self._database.segment_ids), begin) for begin in range(0, batch.num_rows, step)]
         jobs = [(found, begin, column) for found, begin in spans for column in range(len(sources))]
 
         def run(job: tuple[int, int, int]) -> EncodedColumn:
             found, begin, column = job
-            values = _canonical(version, sources[column], column, begin)
+            values = _canonical(version, sources[column], column, begin, step)
             return segment.encode_column(version.id, found, column, values)
 
         encoded = list(encoders.map(run, jobs))
         new = []
         for number, (found, begin) in enumerate(spans):
             part = encoded[number * len(sources) : (number + 1) * len(sources)]
-            new.append(segment.assemble(version.id, found, min(CHUNK_ROWS, batch.num_rows - begin), part))
+            new.append(segment.assemble(version.id, found, min(step, batch.num_rows - begin), part))
             folded.values += [(keys.column(version.id, found, c), each.value) for c, each in enumerate(part)]
             folded.puts.append((keys.header(version.id, found), segment.header_value(new[-1])))
         together = version.segment_set.with_segments([*version.segment_set.segments, *new])
@@ -159,12 +160,12 @@ class _Import:
 Source: TypeAlias = pa.Array | Values  # a text column with a dictionary is CODES for the whole batch already
 
 
-def _canonical(version: TableVersion, source: Source, column: int, begin: int) -> Values:
+def _canonical(version: TableVersion, source: Source, column: int, begin: int, count: int) -> Values:
     """One segment's values of a column."""
     if isinstance(source, Values):
-        return source.slice(begin, min(begin + CHUNK_ROWS, len(source)))
+        return source.slice(begin, min(begin + count, len(source)))
     declared = version.columns[column]
-    values = arrow.from_arrow(source.slice(begin, CHUNK_ROWS), declared.type, declared.name)
+    values = arrow.from_arrow(source.slice(begin, count), declared.type, declared.name)
     if declared.not_null and values.validity is not None:
         raise unique.null_violation(version, column)
     return values
@@ -201,6 +202,12 @@ def _text_coded(
         elif schema.text_modes[column] is TextMode.DICTIONARY:
             schema = schema.with_mode(column, TextMode.RETIRED)
     return replace(version, schema=schema, dictionaries=MappingProxyType(dictionaries)), coded
+
+
+def _segment_rows(batch: pa.Table) -> int:
+    """Rows per segment: fewer than 65,536 where rows are so long that a segment would crowd linear memory."""
+    row_bytes: int = max(1, batch.nbytes // max(1, batch.num_rows))
+    return max(1, min(CHUNK_ROWS, fold.SEGMENT_TEXT_BYTES_MAX // row_bytes))
 
 
 def _may_repeat(array: pa.Array, declared: Column) -> bool:

@@ -18,7 +18,19 @@ import pytest
 from zerodb_compiler import types
 from zerodb_compiler.errors import DatabaseError
 from zerodb_compiler.layout import CHUNK_ROWS, Encoding
-from zerodb_storage import Column, CsvOptions, Database, TableVersion, import_batches, importing, open_file, schema_of
+from zerodb_storage import (
+    Column,
+    CsvOptions,
+    Database,
+    TableVersion,
+    database,
+    delta,
+    fold,
+    import_batches,
+    importing,
+    open_file,
+    schema_of,
+)
 
 Rows = Callable[[TableVersion], list[tuple[Any, ...]]]
 
@@ -101,6 +113,22 @@ def test_batches_around_the_segment_and_batch_limits(
     import_batches(memory, "t", table.to_reader(max_chunksize=10_000), create=True)
     assert memory.snapshot().sequence - before == 1 + -(-rows // (2 * CHUNK_ROWS))
     assert rows_of(memory.snapshot().tables["t"]) == [(n, f"s{n % 100}") for n in range(rows)]
+
+
+def test_long_rows_make_short_segments(monkeypatch: pytest.MonkeyPatch, memory: Database, rows_of: Rows) -> None:
+    monkeypatch.setattr(fold, "SEGMENT_TEXT_BYTES_MAX", 10_000)
+    monkeypatch.setattr(delta, "CHUNK_TEXT_BYTES_MAX", 10_000)
+    monkeypatch.setattr(database, "FOLD_ROWS", 150)
+    texts = [f"{n:0500}" for n in range(100)]
+    table = pa.table({"s": texts})
+    import_batches(memory, "t", table.to_reader(), create=True)
+    assert max(memory.snapshot().tables["t"].chunk_rows) <= 20
+    for _ in range(2):
+        with memory.begin() as tx:
+            for begin in range(0, 100, 10):
+                tx.append("t", table.slice(begin, 10))
+        assert max(memory.snapshot().tables["t"].chunk_rows) <= 30
+    assert sorted(row[0] for row in rows_of(memory.snapshot().tables["t"])) == sorted(texts * 3)
 
 
 def test_sorted_by_primary_key_whatever_the_order_in_the_file(memory: Database, rows_of: Rows) -> None:

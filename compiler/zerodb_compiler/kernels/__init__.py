@@ -36,4 +36,11 @@ function over linear memory. Conventions:
                     scale_up(a, digits) -> int128, overflow    scale_down(a, digits) -> int128 (half away from zero)
                     divide_unsigned(a, b) -> quotient, remainder            fits_precision(a, digits) -> bool
                     absolute(a) -> int128, overflow    to_f64(a)    from_f64(x) -> int128    digits_of(a) -> i32
+    formatting      format_i64(worker, x)  format_decimal(worker, int128, scale)  format_f64  format_f32 (worker, x f64)
+                    format_date(worker, days)  format_timestamp(worker, t)  format_bool(worker, b) -> text
+    parsing         parse_integer(text) -> int128, status       parse_decimal(text, scale) -> int128, status
+                    parse_f64(text)  parse_f32(text) -> f64, status         f64_to_real(x) -> f64, status
+                    parse_date(text) -> days, status    parse_timestamp(text) -> t, status
+                    parse_bool(text) -> bool, status
+    powers          power_128(k) -> int128 (leading bits of 10**k)
 """

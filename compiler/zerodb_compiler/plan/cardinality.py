@@ -169,6 +169,8 @@ class Estimator:
             case Call(function="extract_year", arguments=(ColumnRef(column=column),)):
                 known = self.columns.get(column.id, _UNKNOWN)
                 return ColumnEstimate(min(known.distinct, _years(column, known)))
+        if expression.type.is_text:
+            return _UNKNOWN
         distinct = 1.0
         aggregate = False
         for id_ in ids_of(expression):
@@ -289,29 +291,33 @@ class Estimator:
         left, right = self.rows(plan.left), self.rows(plan.right)
         parts = conjuncts(plan.condition)
         right_ids = frozenset(column.id for column in plan.right.output)
-        selectivity = self.key_selectivity(parts, right_ids, (base_rows(plan.left), base_rows(plan.right)))
+        selectivity = self.key_selectivity(
+            parts, right_ids, (left, right), (base_rows(plan.left), base_rows(plan.right))
+        )
         return joined_rows(plan.kind, left, right, selectivity, self.match_share(parts, plan.right, right))
 
     def key_selectivity(
         self,
         parts: Sequence[Expression],
         right_ids: frozenset[int],
+        rows: tuple[float, float],
         bounds: tuple[float, float],
     ) -> float:
         """The share of the cross product that the conjuncts keep; `bounds` limits the distinct keys of each side."""
-        first, second, others = 1.0, 1.0, 1.0
-        pairs = 0
+        lefts: list[float] = []
+        rights: list[float] = []
+        others = 1.0
         for part in parts:
             sides = equality_sides(part, right_ids)
             if sides is None:
                 others *= self.selectivity(part)
                 continue
-            pairs += 1
-            first *= self.expression(sides[0], bounds[0]).distinct
-            second *= self.expression(sides[1], bounds[1]).distinct
-        if pairs == 0:
+            lefts.append(self.expression(sides[0], rows[0]).distinct)
+            rights.append(self.expression(sides[1], rows[1]).distinct)
+        if not lefts:
             return others
-        return others / max(min(first, bounds[0]), min(second, bounds[1]), 1.0)
+        first, second = combined_distinct(lefts, rows[0], bounds[0]), combined_distinct(rights, rows[1], bounds[1])
+        return others / max(first, second, 1.0)
 
     def match_share(self, parts: Sequence[Expression], right: LogicalPlan, right_rows: float) -> float:
         """The share of left rows that have a match (for SEMI and ANTI)."""
@@ -325,6 +331,14 @@ class Estimator:
             inner = min(self.expression(sides[1], right_rows).distinct, right_rows)
             share = min(share, inner / max(outer, 1.0))
         return min(share, 0.9 if parts else 1.0)
+
+
+def combined_distinct(distinct: Sequence[float], rows: float, bound: float) -> float:
+    """Distinct combinations of several join keys of one side of `rows` rows. One key keeps its unfiltered count (the
+    other side's foreign keys refer to all of them); a product of several would exceed the rows there are."""
+    if len(distinct) == 1:
+        return min(distinct[0], bound)
+    return min(math.prod(distinct), bound, max(rows, *distinct))
 
 
 def joined_rows(kind: JoinKind, left: float, right: float, selectivity: float, share: float) -> float:

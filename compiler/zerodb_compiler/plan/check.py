@@ -11,6 +11,7 @@ import os
 
 from zerodb_compiler.plan.logical import (
     Aggregate,
+    AggregateItem,
     Filter,
     Item,
     Join,
@@ -74,7 +75,7 @@ def _check_new_columns(plan: LogicalPlan, produced: dict[int, object]) -> None:
         case Project(items=items):
             new = _defined(items)
         case Aggregate(keys=items, aggregates=aggregates):
-            new = _defined(items) + [item.column.id for item in aggregates]
+            new = _defined(items) + [item.column.id for item in aggregates if not _carries(item)]
         case UnionAll(columns=columns):
             new = [column.id for column in columns]
         case _:
@@ -90,6 +91,12 @@ def _defined(items: tuple[Item, ...]) -> list[int]:
         for item in items
         if not (isinstance(item.expression, ColumnRef) and item.expression.column.id == item.column.id)
     ]
+
+
+def _carries(item: AggregateItem) -> bool:
+    """any_value(x) as x: a group key that became a dependent one keeps its id."""
+    call = item.call
+    return call.function == "any_value" and call.argument == ColumnRef(item.column)
 
 
 def _check_final(expression: Expression) -> None:

@@ -18,10 +18,11 @@ their smallest relations.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from zerodb_compiler.plan.cardinality import joined_rows
+from zerodb_compiler.plan.cardinality import combined_distinct, joined_rows
 from zerodb_compiler.plan.costs import hash_join_cost, nested_loop_cost
 from zerodb_compiler.plan.logical import JoinKind, LogicalPlan
 from zerodb_compiler.sql.expressions import Expression
@@ -170,25 +171,25 @@ class _Search:
         return Tree(mask, rows, total, left, right, -1, _merged(left.distinct, right.distinct))
 
     def _inner_rows(self, one: Tree, two: Tree) -> float:
-        first, second = 1.0, 1.0
+        first: list[float] = []
+        second: list[float] = []
         sources: tuple[set[int], set[int]] = (set(), set())
         for i, member in one.distinct.items():
             other = two.distinct.get(i)
             if other is not None:
-                first *= max(1.0, member.distinct)
-                second *= max(1.0, other.distinct)
+                first.append(member.distinct)
+                second.append(other.distinct)
                 sources[0].add(member.relation)
                 sources[1].add(other.relation)
-        first, second = self._bounded(first, sources[0]), self._bounded(second, sources[1])
-        rows = one.rows * two.rows / max(first, second, 1.0)
+        rows = one.rows * two.rows
+        if first:
+            left = combined_distinct(first, one.rows, self._bound(sources[0]))
+            rows /= max(left, combined_distinct(second, two.rows, self._bound(sources[1])), 1.0)
         return max(rows * self._applied(one.mask, two.mask), 1e-3)
 
-    def _bounded(self, distinct: float, sources: set[int]) -> float:
+    def _bound(self, sources: set[int]) -> float:
         """Composite keys of one relation are at most as many as its rows."""
-        if len(sources) == 1:
-            (source,) = sources
-            return min(distinct, self._region.relations[source].base_rows)
-        return distinct
+        return min(self._region.relations[source].base_rows for source in sources) if len(sources) == 1 else math.inf
 
     def _applied(self, one: int, two: int) -> float:
         """Selectivity of the predicates that this join is the first to know everything for."""

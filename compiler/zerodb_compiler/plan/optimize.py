@@ -9,20 +9,29 @@ from __future__ import annotations
 from zerodb_compiler.plan import check
 from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.plan.rules.aggregate_parts import split_aggregates
+from zerodb_compiler.plan.rules.distinct_aggregates import split_distinct
+from zerodb_compiler.plan.rules.group_keys import reduce_group_keys
+from zerodb_compiler.plan.rules.nullability import tighten_nullability
 from zerodb_compiler.plan.rules.order_joins import order_joins
 from zerodb_compiler.plan.rules.outer_joins import outer_to_inner
 from zerodb_compiler.plan.rules.prune_columns import prune_columns
 from zerodb_compiler.plan.rules.push_predicates import push_predicates
 from zerodb_compiler.plan.rules.simplify import simplify
+from zerodb_compiler.plan.rules.unnest import unnest
 from zerodb_compiler.plan.transform import Fresh, Rule
 
 RULES: tuple[Rule, ...] = (
     simplify,
-    split_aggregates,
+    unnest,
     outer_to_inner,
+    tighten_nullability,
+    split_aggregates,
+    split_distinct,
     push_predicates,
+    reduce_group_keys,
     order_joins,
     prune_columns,
+    tighten_nullability,
 )
 
 

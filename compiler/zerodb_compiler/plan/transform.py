@@ -57,16 +57,15 @@ _NEVER_NULL = frozenset(
 # --- building -------------------------------------------------------------------------------------------------------
 def call(function: str, *arguments: Expression, type_: SqlType = BOOLEAN, position: int | None = None) -> Call:
     """A Call whose nullability follows from its arguments."""
-    nullable = _call_nullable(function, arguments)
+    nullable = call_nullable(function, [argument.nullable for argument in arguments])
     return Call(function, arguments, type_, nullable, position)
 
 
-def _call_nullable(function: str, arguments: Sequence[Expression]) -> bool:
+def call_nullable(function: str, arguments: Sequence[bool]) -> bool:
+    """Whether a call can be NULL, given whether each argument can."""
     if function in _NEVER_NULL:
         return False
-    if function in ("greatest", "least"):
-        return all(argument.nullable for argument in arguments)
-    return any(argument.nullable for argument in arguments)
+    return all(arguments) if function in ("greatest", "least") else any(arguments)
 
 
 def conjunction(parts: Sequence[Expression]) -> Expression | None:
@@ -259,7 +258,8 @@ def rebuild(expression: Expression, change: Change) -> Expression:
             changed = tuple([change(argument) for argument in arguments])
             if all(map(_is, changed, arguments)):
                 return expression
-            return Call(function, changed, type_, _call_nullable(function, changed), position)
+            nullable = call_nullable(function, [argument.nullable for argument in changed])
+            return Call(function, changed, type_, nullable, position)
         case Cast(argument=argument, type=type_, position=position):
             inner = change(argument)
             return expression if inner is argument else Cast(inner, type_, position)

@@ -2,7 +2,7 @@
 
 A region is a maximal tree of joins and filters: both sides of inner joins, the preserved side of the others, whose
 right sides are leaves of their own ("dependents"). Leaves are ordered first. In the new tree every join has the
-equalities and predicates it is the first to be able to evaluate; the right side of an inner join is the one to build on.
+equalities and predicates it is the first to be able to evaluate; the right side of an inner join is to be built on.
 """
 
 from __future__ import annotations
@@ -130,7 +130,9 @@ class _Builder:
         relation.has_keys = any(side is not None for side in sides)
         lefts = self._mask(side[0] for side in sides if side is not None)
         bound = base_rows(self._leaves[lefts.bit_length() - 1]) if lefts.bit_count() == 1 else float("inf")
-        relation.selectivity = self._estimator.key_selectivity(condition, right_ids, (bound, base_rows(leaf)))
+        relation.selectivity = self._estimator.key_selectivity(
+            condition, right_ids, (bound, rows), (bound, base_rows(leaf))
+        )
         relation.share = self._estimator.match_share(condition, leaf, rows)
         return relation
 

@@ -1,0 +1,54 @@
+"""A second copy of a plan in the same query: every column it defines gets a fresh id, since ids are unique."""
+
+from __future__ import annotations
+
+from zerodb_compiler.plan.logical import (
+    Aggregate,
+    AggregateItem,
+    Item,
+    LogicalPlan,
+    Project,
+    Scan,
+    ScanColumn,
+    UnionAll,
+    Values,
+)
+from zerodb_compiler.plan.transform import Fresh, inputs_of, map_expressions, substitute, with_inputs
+from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression
+
+
+def copied(plan: LogicalPlan, fresh: Fresh) -> tuple[LogicalPlan, dict[int, Column]]:
+    """The copy, and for every column id of the original the column of the copy. The plan has no subqueries."""
+    columns: dict[int, Column] = {}
+    return _copy(plan, columns, fresh), columns
+
+
+def _copy(plan: LogicalPlan, columns: dict[int, Column], fresh: Fresh) -> LogicalPlan:
+    parts = [_copy(part, columns, fresh) for part in inputs_of(plan)]
+
+    def renamed(expression: Expression) -> Expression:
+        return substitute(expression, {id_: ColumnRef(column) for id_, column in columns.items()})
+
+    def new(column: Column) -> Column:
+        if column.id not in columns:
+            columns[column.id] = Column(fresh(), column.name, column.type, column.nullable)
+        return columns[column.id]
+
+    plan = map_expressions(with_inputs(plan, parts), renamed)
+    match plan:
+        case Scan(table=table, columns=scanned, row_id=row_id):
+            new_row = None if row_id is None else new(row_id)
+            return Scan(table, tuple(ScanColumn(new(item.column), item.ordinal) for item in scanned), new_row)
+        case Values(columns=names, rows=rows):
+            return Values(tuple(map(new, names)), rows)
+        case Project(input=input_, items=items):
+            return Project(input_, tuple(Item(new(item.column), item.expression) for item in items))
+        case Aggregate(input=input_, keys=keys, aggregates=aggregates):
+            return Aggregate(
+                input_,
+                tuple(Item(new(item.column), item.expression) for item in keys),
+                tuple(AggregateItem(new(item.column), item.call) for item in aggregates),
+            )
+        case UnionAll(columns=names, inputs=inputs):
+            return UnionAll(tuple(map(new, names)), inputs)
+    return plan

@@ -1,0 +1,365 @@
+"""Subqueries become joins.
+
+    where exists (q)          SEMI join on q's correlated predicates; NOT EXISTS: ANTI
+    where x in (q)            SEMI join on x = q.column; NOT IN: ANTI if no NULL is possible, else ANTI_NULL_AWARE
+    (q) as a value            one row for sure (an aggregate): cross join; correlated aggregate: LEFT join with q
+                              grouped by the correlation; otherwise SINGLE join, which raises 21000 at the second match
+    exists, in as a value     LEFT join with the distinct keys of q and a mark: `mark is not null`
+
+Predicates that refer to outer columns are pulled out of q by rules/decorrelate.py. The added columns flow on above the
+join; only the root and the inputs of UNION are cut back to what they had.
+"""
+
+from __future__ import annotations
+
+from zerodb_compiler.plan.copying import copied
+from zerodb_compiler.plan.logical import (
+    Aggregate,
+    AggregateItem,
+    Filter,
+    Item,
+    Join,
+    JoinKind,
+    Limit,
+    LogicalPlan,
+    Project,
+    Scan,
+    Sort,
+    UnionAll,
+    Values,
+)
+from zerodb_compiler.plan.rules.decorrelate import Pulled, equality, pull, unsupported
+from zerodb_compiler.plan.rules.outer_joins import becomes_null
+from zerodb_compiler.plan.transform import (
+    TRUE,
+    Fresh,
+    call,
+    case,
+    conjunction,
+    conjuncts,
+    expressions_of,
+    filtered,
+    free_ids,
+    has_subquery,
+    ids_of,
+    inputs_of,
+    map_expressions,
+    output_ids,
+    passed,
+    rebuild,
+    substitute,
+    with_inputs,
+)
+from zerodb_compiler.sql.expressions import (
+    AggregateCall,
+    Column,
+    ColumnRef,
+    Exists,
+    Expression,
+    InSubquery,
+    Literal,
+    ScalarSubquery,
+)
+from zerodb_compiler.types import BIGINT, BOOLEAN
+
+
+def unnest(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    """NotSupportedError (0A000) for what cannot be unnested."""
+    return _restored(_visit(plan, fresh), plan)
+
+
+def _restored(changed: LogicalPlan, plan: LogicalPlan) -> LogicalPlan:
+    """The changed plan with the output of the old one."""
+    if changed is plan or [c.id for c in changed.output] == [c.id for c in plan.output]:
+        return changed
+    return Project(changed, tuple(passed(column) for column in plan.output))
+
+
+def _visit(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    """The plan without subqueries; its output may have more columns than before."""
+    if isinstance(plan, Scan):
+        return plan
+    if isinstance(plan, UnionAll):
+        return with_inputs(plan, [_restored(_visit(part, fresh), part) for part in plan.inputs])
+    if not any(map(has_subquery, expressions_of(plan))):
+        parts = inputs_of(plan)
+        return with_inputs(plan, [_visit(part, fresh) for part in parts]) if parts else plan
+    match plan:
+        case Filter(input=input_, predicate=predicate):
+            return _filtered(_visit(input_, fresh), conjuncts(predicate), fresh)
+        case Project() | Aggregate() | Sort():
+            return _values_of(plan, _visit(plan.input, fresh), fresh)
+        case Join():
+            return _join(plan, fresh)
+        case Values(columns=columns, rows=rows):
+            selects = [
+                Project(
+                    Values((), ((),)), tuple(Item(Column(fresh(), c.name, c.type, v.nullable), v) for c, v in pairs)
+                )
+                for pairs in (list(zip(columns, row, strict=True)) for row in rows)
+            ]
+            return _visit(UnionAll(columns, tuple(selects)), fresh)
+    raise unsupported("a LIMIT that it computes")
+
+
+def _filtered(input_: LogicalPlan, parts: list[Expression], fresh: Fresh) -> LogicalPlan:
+    """The input under the conjuncts; EXISTS and IN among them become semi joins."""
+    plain = [part for part in parts if not has_subquery(part)]
+    plan = filtered(input_, plain)
+    for part in parts:
+        match part:
+            case Exists(plan=subquery, negated=negated):
+                plan = _exists(plan, _visit(subquery, fresh), negated, fresh)
+            case InSubquery(operand=operand) if not has_subquery(operand):
+                plan = _membership(plan, part, fresh)
+    others = [
+        part
+        for part in parts
+        if has_subquery(part)
+        and not isinstance(part, Exists)
+        and not (isinstance(part, InSubquery) and not has_subquery(part.operand))
+    ]
+    if not others:
+        return plan
+    replacer = _Replacer(plan, fresh)
+    replaced = [replacer.value(part) for part in others]
+    return filtered(replacer.plan, replaced)
+
+
+def _values_of(plan: Project | Aggregate | Sort, input_: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    replacer = _Replacer(input_, fresh)
+    changed = map_expressions(plan, replacer.value)
+    return with_inputs(changed, [replacer.plan])
+
+
+def _join(plan: Join, fresh: Fresh) -> LogicalPlan:
+    """Subqueries in ON: above an inner join, below an outer join where they concern its right side only."""
+    left, right = _visit(plan.left, fresh), _visit(plan.right, fresh)
+    parts = conjuncts(plan.condition)
+    plain = [part for part in parts if not has_subquery(part)]
+    others = [part for part in parts if has_subquery(part)]
+    if plan.kind is JoinKind.INNER:
+        return _filtered(Join(JoinKind.INNER, left, right, conjunction(plain)), others, fresh)
+    if any(ids_of(part) & output_ids(plan.left) for part in others):
+        raise unsupported("an outer join's condition around it")
+    return Join(plan.kind, left, _filtered(right, others, fresh), conjunction(plain))
+
+
+# --- EXISTS and IN as conditions --------------------------------------------------------------------------------------
+def _exists(plan: LogicalPlan, subquery: LogicalPlan, negated: bool, fresh: Fresh) -> LogicalPlan:
+    subquery = _bare(subquery)
+    if isinstance(subquery, Aggregate) and not subquery.keys:  # one row, always
+        return filtered(plan, [Literal(0, BOOLEAN)]) if negated else plan
+    pulled = pull(subquery, fresh)
+    if pulled.defaults is not None:
+        raise unsupported("an aggregate without GROUP BY under EXISTS")
+    right = pulled.plan
+    if not pulled.predicates:
+        right = Limit(right, Literal(1, BIGINT), None)
+    return Join(JoinKind.ANTI if negated else JoinKind.SEMI, plan, right, conjunction(pulled.predicates))
+
+
+def _bare(plan: LogicalPlan) -> LogicalPlan:
+    """What decides whether a subquery has a row: without select list, order, and a LIMIT above zero."""
+    while True:
+        match plan:
+            case Project(input=input_) | Sort(input=input_):
+                plan = input_
+            case Limit(input=input_, count=Literal(value=int(value)), offset=None) if value > 0:
+                plan = input_
+            case Aggregate(input=input_, keys=keys) if keys and not plan.aggregates:
+                plan = input_
+            case _:
+                return plan
+
+
+def _membership(plan: LogicalPlan, part: InSubquery, fresh: Fresh) -> LogicalPlan:
+    pulled = pull(_visit(part.plan, fresh), fresh)
+    if pulled.defaults is not None:
+        pulled = _complete(pulled)
+    column = next(column for column in pulled.plan.output if column.id == part.column.id)
+    equal = call("eq", part.operand, ColumnRef(column))
+    if not part.negated:
+        return Join(JoinKind.SEMI, plan, pulled.plan, conjunction([equal, *pulled.predicates]))
+    if not equal.nullable:
+        return Join(JoinKind.ANTI, plan, pulled.plan, conjunction([equal, *pulled.predicates]))
+    if not pulled.predicates:
+        return Join(JoinKind.ANTI_NULL_AWARE, plan, pulled.plan, equal)
+    # Correlated: a NULL counts as a match for the outer rows whose subquery has it.
+    unknown = [call("is_null", side) for side in equal.arguments if side.nullable]
+    match_ = call("or", equal, *unknown)
+    return Join(JoinKind.ANTI, plan, pulled.plan, conjunction([match_, *pulled.predicates]))
+
+
+def _complete(pulled: Pulled) -> Pulled:
+    """x in (select aggregate ...): for a missing group its value is NULL, which matches as little as no row."""
+    assert pulled.defaults is not None
+    if any(not isinstance(value, Literal) or value.value is not None for value in pulled.defaults.values()):
+        raise unsupported("count() compared by IN")
+    return Pulled(pulled.plan, pulled.predicates)
+
+
+# --- subqueries as values ---------------------------------------------------------------------------------------------
+class _Replacer:
+    """Replaces subqueries in expressions by columns of joins that it adds to `plan`."""
+
+    __slots__ = ("_fresh", "plan")
+
+    def __init__(self, plan: LogicalPlan, fresh: Fresh) -> None:
+        self.plan = plan
+        self._fresh = fresh
+
+    def value(self, expression: Expression) -> Expression:
+        match expression:
+            case ScalarSubquery(plan=plan, column=column):
+                return self._scalar(_visit(plan, self._fresh), column)
+            case Exists(plan=plan, negated=negated):
+                return _negated(self._exists(_bare(_visit(plan, self._fresh))), negated)
+            case InSubquery():
+                return _negated(self._membership(expression), expression.negated)
+        return rebuild(expression, self.value) if has_subquery(expression) else expression
+
+    def _scalar(self, subquery: LogicalPlan, column: Column) -> Expression:
+        if not free_ids(subquery):
+            if _one_row(subquery):
+                self.plan = Join(JoinKind.INNER, self.plan, subquery, None)
+                return ColumnRef(column)
+            right, mapping = self._nullable(subquery, {column.id})
+            self.plan = Join(JoinKind.SINGLE, self.plan, right, None)
+            return mapping[column.id]
+        value: Expression = ColumnRef(column)
+        below = subquery
+        while isinstance(below, Project):  # the select list is computed above the join: it may read outer columns
+            value = substitute(value, {item.column.id: item.expression for item in below.items})
+            below = below.input
+        if isinstance(below, Values) and below.rows == ((),):
+            return value
+        pulled = pull(below, self._fresh)
+        own = ids_of(value) & output_ids(pulled.plan)
+        if pulled.defaults is not None:
+            return self._grouped(pulled, value, own)
+        return self._single(pulled, value, own)
+
+    def _grouped(self, pulled: Pulled, value: Expression, own: frozenset[int]) -> Expression:
+        """A correlated aggregate: at most one row for each outer row, and defaults where there is none."""
+        assert pulled.defaults is not None
+        right, mapping = self._nullable(pulled.plan, own | _read(pulled))
+        condition = conjunction([substitute(part, mapping) for part in pulled.predicates])
+        self.plan = Join(JoinKind.LEFT, self.plan, right, condition)
+        values: dict[int, Expression] = dict(mapping)
+        for id_, default in pulled.defaults.items():
+            if id_ in mapping and isinstance(default, Literal) and default.value is not None:
+                found = mapping[id_]
+                values[id_] = case(((call("is_null", found), default),), found, found.type)
+        return substitute(value, values)
+
+    def _single(self, pulled: Pulled, value: Expression, own: frozenset[int]) -> Expression:
+        """Any other correlated subquery: NULL where there is no row, error 21000 where there are two."""
+        plan, wanted = pulled.plan, own | _read(pulled)
+        marked = not becomes_null(value, own)
+        mark = Column(self._fresh(), "mark", BOOLEAN, False)
+        if marked:
+            plan = Project(plan, (*(passed(column) for column in plan.output), Item(mark, TRUE)))
+            wanted |= {mark.id}
+        right, mapping = self._nullable(plan, wanted)
+        condition = conjunction([substitute(part, mapping) for part in pulled.predicates])
+        self.plan = Join(JoinKind.SINGLE, self.plan, right, condition)
+        value = substitute(value, mapping)
+        if not marked:
+            return value
+        present = call("is_not_null", mapping[mark.id])
+        return case(((present, value),), Literal(None, value.type), value.type)
+
+    def _exists(self, subquery: LogicalPlan) -> Expression:
+        if isinstance(subquery, Aggregate) and not subquery.keys:
+            return TRUE
+        pulled = pull(subquery, self._fresh)
+        if not pulled.predicates:
+            first = Limit(pulled.plan, Literal(1, BIGINT), None)
+            count = self._count("count_star", None)
+            self.plan = Join(JoinKind.INNER, self.plan, Aggregate(first, (), (count,)), None)
+            return call("gt", ColumnRef(count.column), Literal(0, BIGINT))
+        return self._mark(pulled, [])
+
+    def _mark(self, pulled: Pulled, more: list[tuple[Expression, Expression]]) -> Expression:
+        """LEFT join with the distinct keys; `more` are further (inner, outer) equalities. TRUE for a match."""
+        known = output_ids(pulled.plan)
+        pairs = list(more)
+        for predicate in pulled.predicates:
+            sides = equality(predicate, known)
+            if sides is None:
+                raise unsupported("a correlation that is not an equality, used as a value")
+            pairs.append(sides)
+        keys = [Item(Column(self._fresh(), "key", inner.type, inner.nullable), inner) for inner, _ in pairs]
+        mark = Column(self._fresh(), "mark", BOOLEAN, False)
+        distinct = Aggregate(pulled.plan, tuple(keys), ())
+        marked = Project(distinct, (*(passed(item.column) for item in keys), Item(mark, TRUE)))
+        right, mapping = self._nullable(marked, output_ids(marked))
+        equalities = [call("eq", outer, mapping[item.column.id]) for (_, outer), item in zip(pairs, keys, strict=True)]
+        self.plan = Join(JoinKind.LEFT, self.plan, right, conjunction(equalities))
+        return call("is_not_null", mapping[mark.id])
+
+    def _membership(self, part: InSubquery) -> Expression:
+        """x in (q): true for a match; else NULL if x is NULL or q has a NULL, unless q is empty; else false."""
+        operand = self.value(part.operand)
+        pulled = pull(_visit(part.plan, self._fresh), self._fresh)
+        if pulled.defaults is not None:
+            raise unsupported("an aggregate compared by IN, used as a value")
+        column = next(column for column in pulled.plan.output if column.id == part.column.id)
+        if not operand.nullable and not column.nullable:
+            return self._mark(pulled, [(ColumnRef(column), operand)])
+        if pulled.predicates:
+            raise unsupported("IN over values that may be NULL, used as a value")
+        matched = self._mark(pulled, [(ColumnRef(column), operand)])
+        copy = copied(pulled.plan, self._fresh)
+        rows, values = self._count("count_star", None), self._count("count", ColumnRef(copy[1][column.id]))
+        self.plan = Join(JoinKind.INNER, self.plan, Aggregate(copy[0], (), (rows, values)), None)
+        total, present = ColumnRef(rows.column), ColumnRef(values.column)
+        unknown = call("or", call("is_null", operand), call("lt", present, total))
+        branches = (
+            (matched, TRUE),
+            (call("eq", total, Literal(0, BIGINT)), Literal(0, BOOLEAN)),
+            (unknown, Literal(None, BOOLEAN)),
+        )
+        return case(branches, Literal(0, BOOLEAN), BOOLEAN)
+
+    def _count(self, function: str, argument: Expression | None) -> AggregateItem:
+        aggregate = AggregateCall(function, argument, BIGINT, False)
+        return AggregateItem(Column(self._fresh(), "count", BIGINT, False), aggregate)
+
+    def _nullable(self, plan: LogicalPlan, wanted: set[int] | frozenset[int]) -> tuple[Project, dict[int, ColumnRef]]:
+        """The wanted columns under new names that may be NULL, as the right side of a LEFT or SINGLE join needs."""
+        items = []
+        mapping: dict[int, ColumnRef] = {}
+        for column in plan.output:
+            if column.id in wanted:
+                new = Column(self._fresh(), column.name, column.type, True)
+                items.append(Item(new, ColumnRef(column)))
+                mapping[column.id] = ColumnRef(new)
+        return Project(plan, tuple(items)), mapping
+
+
+def _negated(value: Expression, negated: bool) -> Expression:
+    return call("not", value) if negated else value
+
+
+def _read(pulled: Pulled) -> frozenset[int]:
+    """The columns of the plan that its pulled predicates read."""
+    known = output_ids(pulled.plan)
+    return frozenset(id_ for part in pulled.predicates for id_ in ids_of(part) if id_ in known)
+
+
+def _one_row(plan: LogicalPlan) -> bool:
+    """Whether the plan always gives exactly one row."""
+    match plan:
+        case Project(input=input_) | Sort(input=input_):
+            return _one_row(input_)
+        case Aggregate(keys=keys):
+            return not keys
+        case Values(rows=rows):
+            return len(rows) == 1
+        case Join(kind=JoinKind.INNER, left=left, right=right, condition=None):
+            return _one_row(left) and _one_row(right)
+        case Join(kind=JoinKind.SINGLE, left=left):
+            return _one_row(left)
+    return False

@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +36,7 @@ from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.sql.values import to_canonical
 
 if TYPE_CHECKING:
-    from zerodb.compilation import Prepared
+    from zerodb.compilation import Ready
     from zerodb.connection import Connection
     from zerodb.view import View
 
@@ -60,8 +59,9 @@ class Artifact:
     signed_bytes: int
 
 
-def component(prepared: Prepared, lifted: Sequence[Canonical], view: View) -> bytes:
+def component(ready: Ready, view: View) -> bytes:
     """The file for a compiled query."""
+    prepared = ready.prepared
     if not isinstance(prepared.statement, st.Query) or prepared.query is None:
         raise error_for("0A000", "only a query can be compiled to a file")
     if any(dependency.table_id < 0 for dependency in prepared.dependencies):
@@ -69,9 +69,9 @@ def component(prepared: Prepared, lifted: Sequence[Canonical], view: View) -> by
     query = prepared.query
     about = {
         "format": FORMAT_VERSION,
-        "sql": prepared.text,
+        "sql": ready.text,
         "user": prepared.user,
-        "lifted": list(lifted),
+        "lifted": list(ready.lifted),
         "output": query.output,
         "tables": {dependency.name: _table(view, dependency.name) for dependency in prepared.dependencies},
         "program": replace(query.program, wasm=b""),

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 
 from zerodb.engine.engine import Engine
 from zerodb.engine.program import CompiledProgram
+from zerodb.values import Canonical
 from zerodb.view import View
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen import generate
@@ -115,6 +116,16 @@ class Prepared:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class Ready:
+    """A prepared statement for one text of its shape: `lifted` are that text's own literals, for the slots after the
+    user's parameters."""
+
+    text: str
+    prepared: Prepared
+    lifted: Sequence[Canonical]
+
+
 def prepare(text: str, parsed: ParsedStatement, shape: Shape, view: View, engine: Engine, stages: Stages) -> Prepared:
     """Bind and compile one parsed statement, the only one of `text`."""
     with stages.timed("bind"):
@@ -171,8 +182,10 @@ def _compile(
         program = generate(plan)
     with stages.timed("compile"):
         code = engine.compile(program)
+    # What the program knows of NULLs is true of the present layout only; users see what the schema says.
     output = tuple(
-        OutputColumn(name, column.type, column.nullable) for name, column in zip(names, program.output, strict=True)
+        OutputColumn(name, made.type, column.nullable)
+        for name, made, column in zip(names, program.output, columns, strict=True)
     )
     return CompiledQuery(bound, logical, plan, program, code, output)
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Self
 from zerodb import database as databases
 from zerodb import errors as _errors
 from zerodb import execution, importing, many
-from zerodb.compilation import place_in
+from zerodb.compilation import Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
@@ -85,24 +85,29 @@ class Connection:
         """Compiles a statement now, for executing it many times."""
         self._check_open()
         with self._lock:
-            return PreparedStatement(self, sql, self._database.prepare(sql, self._view()))
+            return PreparedStatement(self, self._database.prepare(sql, self._view()))
 
     def _run(self, sql: str, parameters: Parameters | None) -> Outcome:
         self._check_open()
         with self._lock:
-            prepared, lifted = self._database.prepare(sql, self._view())
-            try:
-                return execution.run(self, prepared, bind_parameters(prepared.user, parameters), lifted)
-            except Error as error:
-                if error.position is not None and sql != prepared.text:
-                    error.position = place_in(sql, error.position, prepared)
-                raise
+            view = self._view()
+            ready = self._database.prepare(sql, view)
+            return self._run_ready(ready, view, parameters)
 
     def _run_many(self, sql: str, parameters: Iterable[Parameters]) -> Outcome:
         self._check_open()
         with self._lock:
-            prepared, lifted = self._database.prepare(sql, self._view())
-            return many.run_many(self, prepared, parameters, lifted)
+            return many.run_many(self, self._database.prepare(sql, self._view()), parameters)
+
+    def _run_ready(self, ready: Ready, view: View, parameters: Parameters | None) -> Outcome:
+        """Runs a statement that fits `view`; the places in its errors are places in its own text."""
+        prepared = ready.prepared
+        try:
+            return execution.run(self, ready, view, bind_parameters(prepared.user, parameters))
+        except Error as error:
+            if error.position is not None and ready.text != prepared.text:
+                error.position = place_in(ready.text, error.position, prepared)
+            raise
 
     def _view(self) -> View:
         return View(self._session.snapshot(), self._registered)

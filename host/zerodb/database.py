@@ -11,10 +11,9 @@ from __future__ import annotations
 import os
 import threading
 
-from zerodb.compilation import Prepared, Stages, prepare
+from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
 from zerodb.engine.engine import Engine
-from zerodb.values import Canonical
 from zerodb.view import View
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import statements as st
@@ -45,19 +44,19 @@ class Database:
         self._compiling = threading.RLock()
         self._statements: ShapeCache[Prepared] = ShapeCache(STATEMENTS_MAX)
 
-    def prepare(self, text: str, view: View) -> tuple[Prepared, list[Canonical]]:
-        """The compiled statement for a text of one statement, and the values of its lifted literals."""
+    def prepare(self, text: str, view: View) -> Ready:
+        """The compiled statement for a text of one statement, fit for the tables of `view`."""
         shape = shape_of(text)
         with self._compiling:
             hit = self._statements.lookup_shape(shape)
             if hit is not None and hit.entry.fits(view):
-                return hit.entry, hit.values
+                return Ready(text, hit.entry, hit.values)
             prepared = self._compile(text, shape, view)
             if prepared.query is not None or not isinstance(prepared.statement, st.CreateTable | st.DropTable):
                 self._statements.insert(prepared.bound, prepared)
             values = prepared.bound.values(shape)
             assert values is not None
-            return prepared, values
+            return Ready(text, prepared, values)
 
     def _compile(self, text: str, shape: Shape, view: View) -> Prepared:
         """All stages, without looking into the cache."""
@@ -65,6 +64,11 @@ class Database:
         with stages.timed("parse"):
             parsed = single(parse(text))
         return prepare(text, parsed, shape, view, self.engine, stages)
+
+    def forget_statements(self) -> None:
+        """Empties the cache of compiled statements: the next one of any text is compiled from scratch."""
+        with self._compiling:
+            self._statements.clear()
 
     def close(self) -> None:
         """Ends what runs. Connections call `release`."""

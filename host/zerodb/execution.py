@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 import numpy as np
 import pyarrow as pa
 
-from zerodb.compilation import CompiledQuery, Prepared
+from zerodb.compilation import CompiledQuery, Prepared, Ready
 from zerodb.explain import explain
 from zerodb.options import set_option, show_option
 from zerodb.outcome import Outcome, QueryBatches, text_table
@@ -30,33 +30,37 @@ if TYPE_CHECKING:
     from zerodb.view import View
 
 
-def run(connection: Connection, prepared: Prepared, user: Sequence[Any], lifted: Sequence[Canonical]) -> Outcome:
-    """Executes the statement with the user's Python values and the text's own literals."""
-    values = canonical_parameters(prepared, user, lifted)
+def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -> Outcome:
+    """Executes the statement with the user's Python values. Queries run over `view`, which the statement fits; whatever
+    writes looks again, at what its write transaction sees."""
+    prepared = ready.prepared
+    assert prepared.fits(view)
+    values = canonical_parameters(ready, user)
     statement = prepared.statement
     match statement:
         case st.Query():
             assert prepared.query is not None
-            return query_outcome(prepared.query, execute(connection, prepared.query, connection._view(), values))
+            return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
         case st.Insert() | st.Update() | st.Delete():
-            return _change(connection, prepared, user, values)
+            return _change(connection, ready, user)
         case st.CreateTable():
-            return _create_table(connection, prepared, statement, values)
+            return _create_table(connection, ready, user)
         case st.DropTable(names=names, if_exists=if_exists):
             with connection._session.writing() as write:
                 for name in names:
                     write.drop_table(name, if_exists)
             return Outcome("DROP TABLE")
         case st.Explain():
-            return text_table("EXPLAIN", ["plan"], ([line] for line in explain(connection, prepared, values)))
+            return text_table("EXPLAIN", ["plan"], ([line] for line in explain(connection, prepared, view, values)))
         case _:
             return _control(connection, statement)
 
 
-def canonical_parameters(prepared: Prepared, user: Sequence[Any], lifted: Sequence[Canonical]) -> list[Canonical]:
-    """The value of every parameter slot: first the user's, then the lifted literals."""
-    values = [to_canonical(declared.type, value) for declared, value in zip(prepared.user, user, strict=True)]
-    values += lifted
+def canonical_parameters(ready: Ready, user: Sequence[Any]) -> list[Canonical]:
+    """The value of every parameter slot: first the user's, then the text's own literals."""
+    declared = ready.prepared.user
+    values = [to_canonical(parameter.type, value) for parameter, value in zip(declared, user, strict=True)]
+    values += ready.lifted
     return values
 
 
@@ -75,12 +79,10 @@ def query_outcome(query: CompiledQuery, execution: Execution, tag: str = "SELECT
 # --- changes ----------------------------------------------------------------------------------------------------------
 
 
-def _change(connection: Connection, prepared: Prepared, user: Sequence[Any], values: list[Canonical]) -> Outcome:
+def _change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Outcome:
     with connection._session.writing() as write:
         view = connection._view()
-        if not prepared.fits(view):  # another connection committed between looking the statement up and this write
-            prepared, lifted = connection._database.prepare(prepared.text, view)
-            values = canonical_parameters(prepared, user, lifted or values[len(prepared.user) :])
+        prepared, values = _for_writing(connection, ready, view, user)
         statement = prepared.statement
         table = base_table(statement)
         match statement:
@@ -103,6 +105,16 @@ def _change(connection: Connection, prepared: Prepared, user: Sequence[Any], val
                 return Outcome("UPDATE", rows.num_rows)
             case _:
                 raise AssertionError(statement)
+
+
+def _for_writing(
+    connection: Connection, ready: Ready, view: View, user: Sequence[Any]
+) -> tuple[Prepared, list[Canonical]]:
+    """The statement compiled for what the write transaction sees, should another connection have committed since it
+    was looked up."""
+    if not ready.prepared.fits(view):
+        ready = connection._database.prepare(ready.text, view)
+    return ready.prepared, canonical_parameters(ready, user)
 
 
 def base_table(statement: st.Statement) -> str:
@@ -149,11 +161,12 @@ def _constant(expression: object, values: Sequence[Canonical]) -> Canonical:
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def _create_table(
-    connection: Connection, prepared: Prepared, statement: st.CreateTable, values: Sequence[Canonical]
-) -> Outcome:
+def _create_table(connection: Connection, ready: Ready, user: Sequence[Any]) -> Outcome:
     with connection._session.writing() as write:
         view = connection._view()
+        prepared, values = _for_writing(connection, ready, view, user)
+        statement = prepared.statement
+        assert isinstance(statement, st.CreateTable)
         if statement.name in view.tables and statement.if_not_exists:
             return Outcome("CREATE TABLE")
         columns = [Column(c.name, c.type, c.not_null, c.default) for c in statement.columns]

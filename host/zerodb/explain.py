@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from zerodb.compilation import STAGES, CompiledQuery, Prepared
+from zerodb.compilation import STAGES, CompiledQuery, Prepared, Ready
 from zerodb.values import Canonical
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.plan.format import format_logical, format_physical
@@ -19,24 +19,24 @@ from zerodb_compiler.sql import statements as st
 if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.engine.scheduler import PipelineStatistics
+    from zerodb.view import View
 
 
-def explain(connection: Connection, prepared: Prepared, values: Sequence[Canonical]) -> Iterator[str]:
+def explain(connection: Connection, prepared: Prepared, view: View, values: Sequence[Canonical]) -> Iterator[str]:
     """The lines for an EXPLAIN statement; `values` are those of all parameter slots."""
     assert isinstance(prepared.statement, st.Explain)
-    yield from _lines(connection, prepared, values if prepared.statement.analyze else None)
+    yield from _lines(connection, prepared, view, values if prepared.statement.analyze else None)
 
 
-def explain_text(
-    connection: Connection, prepared: Prepared, user: Sequence[Any] | None, lifted: Sequence[Canonical]
-) -> Iterator[str]:
+def explain_text(connection: Connection, ready: Ready, view: View, user: Sequence[Any] | None) -> Iterator[str]:
     """The lines for any prepared statement; ANALYZE if `user` values are given."""
     from zerodb.execution import canonical_parameters
 
-    yield from _lines(connection, prepared, None if user is None else canonical_parameters(prepared, user, lifted))
+    values = None if user is None else canonical_parameters(ready, user)
+    yield from _lines(connection, ready.prepared, view, values)
 
 
-def _lines(connection: Connection, prepared: Prepared, values: Sequence[Canonical] | None) -> Iterator[str]:
+def _lines(connection: Connection, prepared: Prepared, view: View, values: Sequence[Canonical] | None) -> Iterator[str]:
     query = prepared.query
     if query is None:
         yield f"{type(prepared.explained).__name__}: runs no query"
@@ -54,7 +54,7 @@ def _lines(connection: Connection, prepared: Prepared, values: Sequence[Canonica
         from zerodb.execution import execute
 
         began = time.perf_counter()
-        execution = execute(connection, query, connection._view(), values)
+        execution = execute(connection, query, view, values)
         seconds = time.perf_counter() - began
         statistics, rows = execution.statistics, execution.row_count
     yield from _pipelines(query, statistics)

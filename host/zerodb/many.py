@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from zerodb import execution
-from zerodb.compilation import Prepared
+from zerodb.compilation import Prepared, Ready
 from zerodb.outcome import Outcome
-from zerodb.values import Canonical, Parameters, bind_parameters, canonical_array, python_array
+from zerodb.values import Parameters, bind_parameters, canonical_array, python_array
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Values
 from zerodb_compiler.sql import statements as st
@@ -25,16 +25,15 @@ if TYPE_CHECKING:
     from zerodb.connection import Connection
 
 
-def run_many(
-    connection: Connection, prepared: Prepared, parameters: Iterable[Parameters], lifted: Sequence[Canonical]
-) -> Outcome:
+def run_many(connection: Connection, ready: Ready, parameters: Iterable[Parameters]) -> Outcome:
+    prepared = ready.prepared
     statement = prepared.statement
     if isinstance(statement, st.Query):
         raise ProgrammingError("executemany() is for statements that change rows", sqlstate="42601")
     rows = list(parameters)
     if isinstance(statement, st.Insert) and prepared.query is None and len(_source(statement).rows) == 1:
-        return _insert(connection, prepared, statement, rows, lifted)
-    return _one_by_one(connection, prepared, rows, lifted)
+        return _insert(connection, ready, statement, rows)
+    return _one_by_one(connection, ready, rows)
 
 
 def _source(statement: st.Insert) -> Values:
@@ -42,15 +41,10 @@ def _source(statement: st.Insert) -> Values:
     return statement.source
 
 
-def _insert(
-    connection: Connection,
-    prepared: Prepared,
-    statement: st.Insert,
-    rows: list[Parameters],
-    lifted: Sequence[Canonical],
-) -> Outcome:
+def _insert(connection: Connection, ready: Ready, statement: st.Insert, rows: list[Parameters]) -> Outcome:
     if not rows:
         return Outcome("INSERT", 0)
+    prepared, lifted = ready.prepared, ready.lifted
     given = _columns(prepared, rows)
     source = _source(statement)
     arrays = []
@@ -96,17 +90,15 @@ def _columns(prepared: Prepared, rows: list[Parameters]) -> list[Sequence[Any]]:
     return [columns[int(parameter.name) - 1] for parameter in prepared.user]
 
 
-def _one_by_one(
-    connection: Connection, prepared: Prepared, rows: list[Parameters], lifted: Sequence[Canonical]
-) -> Outcome:
+def _one_by_one(connection: Connection, ready: Ready, rows: list[Parameters]) -> Outcome:
     """In autocommit as one transaction; inside a transaction under one savepoint."""
     session = connection._session
     if session.in_transaction:
         with session.writing():
-            return _loop(connection, prepared, rows, lifted)
+            return _loop(connection, ready, rows)
     session.begin()
     try:
-        outcome = _loop(connection, prepared, rows, lifted)
+        outcome = _loop(connection, ready, rows)
     except BaseException:
         session.rollback()
         raise
@@ -114,14 +106,14 @@ def _one_by_one(
     return outcome
 
 
-def _loop(connection: Connection, prepared: Prepared, rows: list[Parameters], lifted: Sequence[Canonical]) -> Outcome:
+def _loop(connection: Connection, ready: Ready, rows: list[Parameters]) -> Outcome:
     count = 0
     tag = "UPDATE"
     for row in rows:
         view = connection._view()
-        if not prepared.fits(view):
-            prepared, lifted = connection._database.prepare(prepared.text, view)
-        outcome = execution.run(connection, prepared, bind_parameters(prepared.user, row), lifted)
+        if not ready.prepared.fits(view):
+            ready = connection._database.prepare(ready.text, view)
+        outcome = connection._run_ready(ready, view, row)
         tag = outcome.tag
         count += max(outcome.row_count, 0)
     return Outcome(tag, count)

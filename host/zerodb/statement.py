@@ -4,25 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zerodb import execution
-from zerodb.compilation import Prepared
+from zerodb.compilation import Prepared, Ready
 from zerodb.cursor import Cursor
-from zerodb.values import Canonical, Parameters, bind_parameters
+from zerodb.values import Parameters, bind_parameters
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.sql.parameters import UserParameter
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
+    from zerodb.view import View
     from zerodb_compiler.codegen.program import OutputColumn
 
 
 class PreparedStatement:
     """Made by `Connection.prepare`. When a table's schema or layout changes, the next execution compiles it anew."""
 
-    def __init__(self, connection: Connection, sql: str, prepared: tuple[Prepared, list[Canonical]]) -> None:
+    def __init__(self, connection: Connection, ready: Ready) -> None:
         self.connection = connection
-        self.sql = sql
-        self._prepared, self._lifted = prepared
+        self.sql = ready.text
+        self._ready = ready
+
+    @property
+    def _prepared(self) -> Prepared:
+        return self._ready.prepared
 
     @property
     def parameters(self) -> tuple[UserParameter, ...]:
@@ -42,16 +46,16 @@ class PreparedStatement:
         connection._check_open()
         cursor = Cursor(connection)
         with connection._lock:
-            self._refresh()
-            prepared = self._prepared
-            user = bind_parameters(prepared.user, parameters)
-            cursor._start(execution.run(connection, prepared, user, self._lifted))
+            view = self._refresh()
+            cursor._start(connection._run_ready(self._ready, view, parameters))
         return cursor
 
-    def _refresh(self) -> None:
+    def _refresh(self) -> View:
+        """What the connection sees now, and the statement compiled for it."""
         view = self.connection._view()
         if not self._prepared.fits(view):
-            self._prepared, self._lifted = self.connection._database.prepare(self.sql, view)
+            self._ready = self.connection._database.prepare(self.sql, view)
+        return view
 
     @property
     def wasm(self) -> bytes:
@@ -59,8 +63,8 @@ class PreparedStatement:
         from zerodb.artifact import component
 
         with self.connection._lock:
-            self._refresh()
-            return component(self._prepared, self._lifted, self.connection._view())
+            view = self._refresh()
+            return component(self._ready, view)
 
     @property
     def module(self) -> bytes:
@@ -71,6 +75,11 @@ class PreparedStatement:
     def stages(self) -> dict[str, float]:
         """Seconds that each stage of its compilation took."""
         return dict(self._prepared.stages.seconds)
+
+    def wait_optimized(self, timeout: float | None = None) -> bool:
+        """Waits until the optimised machine code is ready; False if it was given up or the timeout (s) is over."""
+        query = self._prepared.query
+        return query is not None and query.code.wait_optimized(timeout)
 
     def wat(self) -> str:
         """The generated core module in the readable text format."""
@@ -83,9 +92,9 @@ class PreparedStatement:
         from zerodb.explain import explain_text
 
         with self.connection._lock:
-            self._refresh()
+            view = self._refresh()
             user = bind_parameters(self._prepared.user, parameters) if analyze else None
-            return "\n".join(explain_text(self.connection, self._prepared, user, self._lifted))
+            return "\n".join(explain_text(self.connection, self._ready, view, user))
 
     def _query(self) -> bytes:
         query = self._prepared.query

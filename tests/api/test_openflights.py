@@ -63,8 +63,9 @@ def test_import_reads_what_duckdb_reads(both: tuple[zerodb.Connection, duckdb.Du
     for table, names in (("airports", AIRPORTS), ("routes", ROUTES)):
         file = FOLDER / f"{table}.dat"
         read = theirs.execute(
-            "select * from read_csv(?, header = false, names = ?, nullstr = ['\\N', ''], escape = '\\', quote = '\"')",
-            [str(file), names],
+            "select * from read_csv(?, header = false, names = ?, nullstr = ['\\N', ''], all_varchar = true, "
+            "escape = '\\', quote = '\"', delim = ',', auto_detect = false, columns = ?)".replace("names = ?, ", ""),
+            [str(file), {name: "varchar" for name in names}],
         ).fetchall()
         found = ours.execute(f"select * from {table}").fetchall()
         assert len(found) == len(read)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import wasmtime
+import wasmtime.component
 
 import zerodb
 from zerodb import artifact

@@ -48,7 +48,10 @@ def test_round_trip(db: zerodb.Connection, type_: str, values: list[Any]) -> Non
     assert table.column(0).to_pylist() == values * 2
     db.register("again", table)
     assert db.execute("select count(*) from again where v is null").fetchone() == (2 * values.count(None),)
-    assert sorted(map(repr, db.execute("select v from again").fetchall())) == sorted(map(repr, expected * 2))
+    again = db.execute("select v from again").fetchall()
+    if type_ == "hugeint":  # Arrow has no 128-bit integers: they are decimals there
+        again = [(None if value is None else int(value),) for (value,) in again]
+    assert sorted(map(repr, again)) == sorted(map(repr, expected * 2))
 
 
 def test_not_a_number(db: zerodb.Connection) -> None:
@@ -172,7 +175,7 @@ def test_registered_tables_are_read_only(db: zerodb.Connection) -> None:
 VALUES = st.lists(
     st.tuples(
         st.none() | st.integers(-(2**63), 2**63 - 1),
-        st.none() | st.decimals(-(10**13), 10**13, places=2),
+        st.none() | st.decimals(-(10**12), 10**12, places=2),
         st.none() | st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), max_size=20),
         st.none() | st.dates(),
     ),

@@ -1,8 +1,9 @@
 """Commit records: what one transaction did to one table, as one sealed value.
 
-Inserted rows come first, then deletions; row ids are stable between folds and rows are only appended, so replaying
-the records of a table in order of their sequence numbers gives exactly the version that was committed. Strings are
-logged as strings: the dictionary is rebuilt by replay. Each record names its predecessor, so a missing one is noticed.
+Inserted rows come first, then deletions. Deleted rows are named by ids that count the delta's rows from its beginning
+(`TableVersion.stable_ids`), and rows are only appended, so replaying the records of a table in order of their sequence
+numbers gives exactly the rows that were committed. Strings are logged as strings: the dictionary is rebuilt by replay.
+Each record names its predecessor, so a missing one is noticed.
 """
 
 from __future__ import annotations

@@ -134,7 +134,7 @@ class _Import:
             order = unique.checked_order(version, whole)
             if order is not None:
                 rows = pa.array(order)
-                sources = list(encoders.map(lambda array: array.take(rows), sources))
+                sources = list(encoders.map(lambda array: _taken(array, rows), sources))
         version, sources = _text_coded(version, sources, encoders)
         step = _segment_rows(batch)
         spans = [(next(self._database.segment_ids), begin) for begin in range(0, batch.num_rows, step)]
@@ -155,6 +155,13 @@ class _Import:
         together = version.segment_set.with_segments([*version.segment_set.segments, *new])
         folded.version = replace(version, segment_set=together)
         return folded
+
+
+def _taken(array: pa.Array, rows: pa.Array) -> pa.Array:
+    """The rows of those numbers; Arrow has no `take` for string views."""
+    if pa.types.is_string_view(array.type):
+        array = array.cast(pa.large_string())
+    return array.take(rows)
 
 
 Source: TypeAlias = pa.Array | Values  # a text column with a dictionary is CODES for the whole batch already

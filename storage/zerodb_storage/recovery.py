@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from zerodb_compiler.errors import InternalError
@@ -15,9 +15,11 @@ from zerodb_storage.segment import SegmentSet, from_header
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import Mask, TableHandle, TableVersion, make_mask
 from zerodb_storage.transaction import coded
+from zerodb_storage.values import Values, concatenate
 
 FORMAT_NAME = "zerodb"
 FORMAT_VERSION = 1
+_HELD_RECORDS = 4_096
 
 
 @dataclass(slots=True)
@@ -140,6 +142,9 @@ def _recover_dictionaries(store: Reader, table_id: int, state: TableState) -> di
 
 
 def _replay(store: Reader, version: TableVersion, state: TableState) -> TableVersion:
+    """Apply the commit records since the last fold; insertions are held and appended together where no deletion
+    between them needs their row ids."""
+    held: list[tuple[Values, ...]] = []
     for key, value in store.scan(*keys.table_range(b"L", version.id)):
         record = commit_log.unpack(key, value)
         if record.previous != state.last_logged:
@@ -147,12 +152,20 @@ def _replay(store: Reader, version: TableVersion, state: TableState) -> TableVer
         if record.rows:
             if len(record.rows) != len(version.columns):
                 raise records.damaged(key, "wrong number of columns")
-            version, stored = coded(version, record.rows)
-            version = version.appended(stored)
+            held.append(record.rows)
             state.logged_rows += len(record.rows[0])
-        if len(record.deleted):
-            version, _ = version.with_deleted(record.deleted)
+        if len(record.deleted) or len(held) >= _HELD_RECORDS:
+            version = _with_held(version, held)
+            held = []
+            version, _ = version.with_deleted(version.row_ids_of(record.deleted))
             state.logged_rows += len(record.deleted)
         state.logged_records += 1
         state.last_logged = keys.segment_of(key)
-    return replace(version)
+    return _with_held(version, held)
+
+
+def _with_held(version: TableVersion, held: list[tuple[Values, ...]]) -> TableVersion:
+    if not held:
+        return version
+    version, stored = coded(version, [concatenate(parts) for parts in zip(*held, strict=True)])
+    return version.appended(stored)

@@ -254,6 +254,35 @@ class TableVersion:
             visible = np.concatenate((visible, np.ones(rows - len(visible), np.uint8)))
         return (mask.serial, rows), visible
 
+    def stable_ids(self, row_ids: Array) -> Array:
+        """Row ids for the log: rows of the delta by their ordinal in it, since replay may cut its chunks elsewhere (a
+        dictionary retired in the meantime, rows of several transactions appended at once)."""
+        base = len(self.segment_set.segments) * CHUNK_ROWS
+        fresh = row_ids >= base
+        if not fresh.any():
+            return row_ids
+        chunks, rows = np.divmod(row_ids[fresh] - base, CHUNK_ROWS)
+        stable = row_ids.copy()
+        stable[fresh] = base + self._delta_starts[chunks] + rows
+        return stable
+
+    def row_ids_of(self, stable: Array) -> Array:
+        """Inverse of `stable_ids`."""
+        base = len(self.segment_set.segments) * CHUNK_ROWS
+        fresh = stable >= base
+        if not fresh.any():
+            return stable
+        ordinals = stable[fresh] - base
+        chunks = np.searchsorted(self._delta_starts, ordinals, "right") - 1
+        row_ids = stable.copy()
+        row_ids[fresh] = base + chunks * CHUNK_ROWS + ordinals - self._delta_starts[chunks]
+        return row_ids
+
+    @cached_property
+    def _delta_starts(self) -> Array:
+        """Ordinal of the first row of each chunk of the delta."""
+        return np.cumsum([0, *(chunk.rows for chunk in self.delta_chunks)], dtype=np.int64)[:-1]
+
     # The changes below return new versions; only the writer calls them.
 
     def appended(self, batch: Sequence[Values]) -> TableVersion:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Changes:
-    """What was done to one table, for the commit record: batches of rows (text as TEXT) and row ids."""
+    """What was done to one table, for the commit record: batches of rows (text as TEXT) and stable row ids."""
 
     batches: list[list[Values]] = field(default_factory=list)
     deleted: list[Array] = field(default_factory=list)
@@ -142,7 +142,9 @@ class WriteTransaction:
         version, count = self.table(table).with_deleted(row_ids)
         if count:
             self.tables[table] = version
-            self.changes.setdefault(version.id, Changes()).deleted.append(np.array(row_ids, np.int64))
+            self.changes.setdefault(version.id, Changes()).deleted.append(
+                version.stable_ids(np.array(row_ids, np.int64))
+            )
         return count
 
     def savepoint(self) -> Savepoint:

@@ -19,7 +19,7 @@ from zerodb_compiler import types
 from zerodb_compiler.errors import DatabaseError, Error
 from zerodb_compiler.layout import CHUNK_ROWS, Encoding
 from zerodb_compiler.types import SqlType
-from zerodb_storage import Column, Database, TableVersion, WriteTransaction, database
+from zerodb_storage import Column, Database, TableVersion, WriteTransaction, database, delta, dictionary
 from zerodb_storage.arrow import arrow_type
 
 Rows = Callable[[TableVersion], list[tuple[Any, ...]]]
@@ -253,6 +253,36 @@ def test_deletions_alone_are_folded_into_delete_vectors(path: str, rows_of: Rows
         assert rows_of(table(db)) == []
         with db.begin() as tx:
             tx.append("t", pairs(0, 10))
+        assert db.check() == []
+
+
+@pytest.mark.parametrize("cause", ["retired dictionary", "long strings"])
+def test_deletions_are_replayed_where_chunks_are_cut_differently(
+    cause: str, path: str, rows_of: Rows, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Database.open(path, synchronous="normal") as db:
+        create(db)
+        if cause == "retired dictionary":
+            monkeypatch.setattr(dictionary, "SIZE_MAX", 50)
+            with db.begin() as tx:
+                tx.append("t", pa.table({"a": pa.array(range(140_000), pa.int32()), "s": ["x"] * 140_000}))
+        else:
+            monkeypatch.setattr(delta, "CHUNK_TEXT_BYTES_MAX", 300)
+        for n in range(10):
+            with db.begin() as tx:
+                tx.append("t", pairs(n * 10, n * 10 + 10))
+        version = table(db)
+        assert len(version.delta_chunks) > 1
+        gone = visible_ids(version)[-95:-5:7]
+        with db.begin() as tx:
+            tx.delete("t", gone)
+        with db.begin() as tx:
+            tx.append("t", pairs(500, 510))
+            tx.delete("t", visible_ids(tx.snapshot().tables["t"])[-3:-1])
+        expected = rows_of(table(db))
+    with Database.open(path) as db:
+        assert rows_of(table(db)) == expected
+        assert len(table(db).delta_chunks) == 1 or cause == "long strings"
         assert db.check() == []
 
 

@@ -121,9 +121,7 @@ def multiply(
     return bounded(e, Wide(value, upper, low, high, null), type_, position)
 
 
-def rescale_up(
-    e: Emitter, a: Int | Wide, digits: int, type_: SqlType, position: int | None
-) -> SqlValue:
+def rescale_up(e: Emitter, a: Int | Wide, digits: int, type_: SqlType, position: int | None) -> SqlValue:
     """The value times 10**digits."""
     return multiply(e, a, exact_constant(10**digits), a.null, type_, position)
 
@@ -159,7 +157,11 @@ def divide_truncating(
         return bounded(e, Int(a.value.divide_s(b.value), low, high, null), type_, position)
     wide_a, wide_b = to_wide(a), to_wide(b)
     value, upper = e.f.run(
-        e.context.kernel(int128.divide_truncating), e.keep(wide_a.value), wide_a.upper, e.keep(wide_b.value), wide_b.upper
+        e.context.kernel(int128.divide_truncating),
+        e.keep(wide_a.value),
+        wide_a.upper,
+        e.keep(wide_b.value),
+        wide_b.upper,
     )
     return bounded(e, Wide(value, upper, max(low, I128_LOW), min(high, I128_HIGH), null), type_, position)
 
@@ -202,9 +204,7 @@ def divide_rounding(
     return bounded(e, Wide(value, upper, low, high, null), type_, position)
 
 
-def rescale_down(
-    e: Emitter, a: Int | Wide, digits: int, mode: str, type_: SqlType, position: int | None
-) -> SqlValue:
+def rescale_down(e: Emitter, a: Int | Wide, digits: int, mode: str, type_: SqlType, position: int | None) -> SqlValue:
     """The value divided by 10**digits: mode half (away from zero), trunc, floor or ceil."""
     factor = 10**digits
     if mode == "half":
@@ -275,9 +275,7 @@ def _all_finite(values: tuple[F64, ...]) -> I32:
     return condition
 
 
-def float_operation(
-    e: Emitter, op: str, a: Real, b: Real, null: I32 | None, position: int | None
-) -> SqlValue:
+def float_operation(e: Emitter, op: str, a: Real, b: Real, null: I32 | None, position: int | None) -> SqlValue:
     x, y = e.keep(a.value), e.keep(b.value)
     single = a.single and b.single
     match op:

@@ -43,9 +43,7 @@ def _scale(type_: SqlType) -> int:
     return type_.scale if type_.id is TypeId.NUMERIC else 0
 
 
-def _from_exact(
-    e: Emitter, value: Int | Wide, source: SqlType, target: SqlType, position: int | None
-) -> SqlValue:
+def _from_exact(e: Emitter, value: Int | Wide, source: SqlType, target: SqlType, position: int | None) -> SqlValue:
     if target.is_float:
         return _to_real(e, value, source, target)
     if target.id is TypeId.BOOLEAN:

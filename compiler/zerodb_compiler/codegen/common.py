@@ -5,28 +5,24 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import lru_cache
 
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import Environment, evaluate
 from zerodb_compiler.codegen.sqlvalues import SqlValue
-from zerodb_compiler.sql.expressions import Call, Case, Cast, Column, ColumnRef, Expression, children, columns_of
+from zerodb_compiler.sql.expressions import (
+    Call,
+    Case,
+    Cast,
+    Column,
+    ColumnRef,
+    Expression,
+    children,
+    columns_of,
+    without_positions,
+)
 
 # Ids of the columns that stand for shared subexpressions; the planner's ids are positive.
 _FIRST_ID = -1
-
-
-@lru_cache(maxsize=4096)
-def without_positions(expression: Expression) -> Expression:
-    """The expression without places in the text, so that equal ones compare equal."""
-    match expression:
-        case Call():
-            arguments = tuple(without_positions(argument) for argument in expression.arguments)
-            return replace(expression, arguments=arguments, position=None)
-        case Cast():
-            return replace(expression, argument=without_positions(expression.argument), position=None)
-        case _:
-            return expression
 
 
 def _count(expression: Expression, counts: Counter[Expression]) -> None:

@@ -78,11 +78,11 @@ def _compare_real(e: Emitter, op: str, a: F64, b: F64) -> I32:
     a, b = e.keep(a), e.keep(b)
     match op:
         case "eq":
-            return (a == b) | ((a != a) & (b != b))  # noqa: PLR0124 - the test for NaN
+            return (a == b) | ((a != a) & (b != b))
         case "ne":
             return _compare_real(e, "eq", a, b).is_zero()
         case "lt":
-            return (a < b) | ((a == a) & (b != b))  # noqa: PLR0124
+            return (a < b) | ((a == a) & (b != b))
         case "gt":
             return _compare_real(e, "lt", b, a)
         case "le":
@@ -112,7 +112,7 @@ def compare(e: Emitter, op: str, a: SqlValue, b: SqlValue) -> I32:
     match a, b:
         case Int(), Int():
             return _compare_int(op, a.value, b.value)
-        case (Int() | Wide()), (Int() | Wide()):
+        case ((Int() | Wide()), (Int() | Wide())):
             return _compare_wide(e, op, to_wide(a), to_wide(b))
         case Real(), Real():
             return _compare_real(e, op, a.value, b.value)
@@ -120,7 +120,7 @@ def compare(e: Emitter, op: str, a: SqlValue, b: SqlValue) -> I32:
             return _compare_bool(op, a.value, b.value)
         case Code(), Code() if a.dictionary == b.dictionary and op in ("eq", "ne"):
             return a.code == b.code if op == "eq" else a.code != b.code
-        case (Text() | Code()), (Text() | Code()):
+        case ((Text() | Code()), (Text() | Code())):
             return _compare_text(e, op, to_text(e, a), to_text(e, b))
     raise AssertionError(f"cannot compare {type(a).__name__} and {type(b).__name__}")
 
@@ -152,7 +152,7 @@ def _key_bits(e: Emitter, value: SqlValue) -> tuple[I64, ...]:
         case Real():
             number = e.keep(value.value)
             nonzero = select(number == F64.const(0.0), F64.const(0.0), number)
-            return (select(number != number, I64.const(_NAN), nonzero.as_i64()),)  # noqa: PLR0124
+            return (select(number != number, I64.const(_NAN), nonzero.as_i64()),)
         case Text():
             return (e.f.call(e.context.kernel(hashing.hash_text), value.address, value.length),)
 

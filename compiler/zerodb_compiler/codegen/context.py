@@ -135,6 +135,9 @@ class Emitter:
         self.f = function
         self.worker: I32 = function.parameters[0]
         self.query: I32 = function.let(load("i32.load", self.worker, abi.WORKER_QUERY), "query")
+        # In a pipeline: what its start function has to do. None where nothing can run beforehand.
+        self.start_actions: list[Callable[[Emitter], None]] | None = None
+        self.maps: dict[Any, Any] = {}  # dictionary maps of this pipeline, by condition
 
     # --- fields -------------------------------------------------------------------------------------------------------------
     def query_i32(self, offset: int) -> I32:
@@ -208,9 +211,7 @@ class Emitter:
 
     def allocate(self, size: I32, kind: int, name: str = "block") -> Any:
         """A block from the host, in a local; returns out-of-memory from the function if refused."""
-        address = self.f.let(
-            self.f.call(self.context.allocate, self.worker, size, I32.const(kind)), name
-        )
+        address = self.f.let(self.f.call(self.context.allocate, self.worker, size, I32.const(kind)), name)
         self.fail_if(address.is_zero(), abi.STATUS_OUT_OF_MEMORY)
         return address
 
@@ -224,4 +225,3 @@ def define(context: Context, name: str, body: Body) -> str:
     body(Emitter(context, function))
     function.return_(I32.const(abi.STATUS_OK))
     return name
-

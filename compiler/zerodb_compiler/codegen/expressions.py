@@ -9,14 +9,14 @@ Functions are found in `FUNCTIONS` by their name in sql/functions.py; each famil
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from collections.abc import Iterator
 
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.arithmetic import bounded, exact_constant
 from zerodb_compiler.codegen.comparison import compare, equal_or_both_null, to_text, to_wide
 from zerodb_compiler.codegen.context import Emitter
+from zerodb_compiler.codegen.dictionary_map import define_map, mappable
 from zerodb_compiler.codegen.sqlvalues import (
     Bool,
     Code,
@@ -30,7 +30,17 @@ from zerodb_compiler.codegen.sqlvalues import (
     with_null,
 )
 from zerodb_compiler.errors import NotSupportedError
-from zerodb_compiler.sql.expressions import Call, Case, Cast, ColumnRef, Expression, Literal, Parameter
+from zerodb_compiler.sql.expressions import (
+    Call,
+    Case,
+    Cast,
+    ColumnRef,
+    Expression,
+    Literal,
+    Parameter,
+    walk,
+    without_positions,
+)
 from zerodb_compiler.sql.functions import COMPARISONS, SWAPPED
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_compiler.wasm.values import F64, I32, I64, Value, load, select
@@ -124,7 +134,9 @@ def parameter(e: Emitter, expression: Parameter) -> SqlValue:
         low, high = type_.bounds
         if fits_i64(low, high):
             return Int(load("i64.load", e.query, place), low, high, null)
-        return Wide(load("i64.load", e.query, place), load("i64.load", e.query, offset + abi.PARAMETER_HIGH), low, high, null)
+        return Wide(
+            load("i64.load", e.query, place), load("i64.load", e.query, offset + abi.PARAMETER_HIGH), low, high, null
+        )
     return Text(load("i32.load", e.query, place), load("i32.load", e.query, place + 4), null)
 
 
@@ -240,7 +252,7 @@ def _captured_result(e: Emitter, result: Expression, env: Environment) -> tuple[
 def _unify_captured(e: Emitter, values: list[SqlValue]) -> tuple[list[SqlValue], list[bytes]]:
     """merge_results with the statements of each value kept apart."""
     kinds = {type(value) for value in values}
-    if kinds <= {Text, Code} and Text in kinds or len({v.dictionary for v in values if isinstance(v, Code)}) > 1:
+    if (kinds <= {Text, Code} and Text in kinds) or len({v.dictionary for v in values if isinstance(v, Code)}) > 1:
         pairs = [_captured(e, lambda value=value: to_text(e, value)) for value in values]  # type: ignore[misc]
         return [value for value, _ in pairs], [statements for _, statements in pairs]
     return merge_results(e, values), [b""] * len(values)
@@ -248,6 +260,10 @@ def _unify_captured(e: Emitter, values: list[SqlValue]) -> tuple[list[SqlValue],
 
 # --- calls -------------------------------------------------------------------------------------------------------------------
 def _call(e: Emitter, call: Call, env: Environment) -> SqlValue:
+    if call.type.id is TypeId.BOOLEAN and e.start_actions is not None:
+        mapped = _mapped(e, call, env)
+        if mapped is not None:
+            return mapped
     match call.function:
         case "and" | "or":
             return _and_or(e, call, env)
@@ -288,6 +304,25 @@ def _call(e: Emitter, call: Call, env: Environment) -> SqlValue:
     arguments = tuple(e.keep_value(evaluate(e, argument, env)) for argument in call.arguments)
     null = e.keep(either_null(*(argument.null for argument in arguments)))
     return generator(e, call, arguments, null)
+
+
+def _mapped(e: Emitter, call: Call, env: Environment) -> SqlValue | None:
+    """A condition on one dictionary column, by look-up in a map (see dictionary_map.py)."""
+    column = mappable(call)
+    if column is None or not isinstance(value := env[column.id], Code):
+        return None
+    assert e.start_actions is not None
+    key = (without_positions(call), value.dictionary)
+    known = e.maps.get(key)
+    if known is None:
+        known = define_map(e.context, call, column, value.dictionary)
+        e.start_actions.append(known.fill)
+        e.maps[key] = known
+    found: I32 = load("i32.load8_u", e.query_i32(known.field) + value.code)
+    if not any(isinstance(node, Parameter) and node.nullable for node in walk(call)):
+        return normalised(e, found, value.null)
+    found = e.keep(found)
+    return normalised(e, found & 1, either_null(found >> 1, value.null))
 
 
 def _and_or(e: Emitter, call: Call, env: Environment) -> SqlValue:

@@ -312,7 +312,7 @@ class HashGroups:
         f = e.f
         place = f.let(table.slots + index * 8, "free")
         with f.block() as found, f.loop() as again:
-            found.break_if((load("i64.load", place) == 0))
+            found.break_if(load("i64.load", place) == 0)
             index.set((index + 1) & table.mask)
             place.set(table.slots + index * 8)
             again.continue_()

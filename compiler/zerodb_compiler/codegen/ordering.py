@@ -70,9 +70,7 @@ def _order_nulls(e: Emitter, left: SqlValue, right: SqlValue, key: SortKey) -> N
 
 def define_sort(context: Context, before: FunctionRef) -> FunctionRef:
     """sort(worker, pointers, count) -> status: sorts an array of tuple addresses in place."""
-    f = context.module.function(
-        context.fresh("sort"), [("worker", I32), ("pointers", I32), ("count", I32)], [I32]
-    )
+    f = context.module.function(context.fresh("sort"), [("worker", I32), ("pointers", I32), ("count", I32)], [I32])
     e = Emitter(context, f)
     worker, pointers, count = f.parameters
     end = f.let(pointers + count * 4, "end")
@@ -189,5 +187,3 @@ class OrderedRows:
 
         source = Source(MorselSource.COUNTER, "sorted rows", count_offset=self._morsels)
         open_pipeline(self._context, source, consumer, body)
-
-

@@ -34,7 +34,7 @@ class PipelineEmitter(Emitter):
         super().__init__(context, function)
         self.morsel: I32 = function.parameters[1]
         self.rows_bound: int | None = None
-        self.start_actions: list[Callable[[Emitter], None]] = []
+        self.start_actions = []
         self.status = function.local(I32, "status")
         self.done: Label | None = None
 
@@ -78,7 +78,9 @@ class Source:
     parallel: bool = True
 
 
-def open_pipeline(context: Context, source: Source, consumer: Consumer, body: Callable[[PipelineEmitter], None]) -> None:
+def open_pipeline(
+    context: Context, source: Source, consumer: Consumer, body: Callable[[PipelineEmitter], None]
+) -> None:
     """Generates a pipeline function: `body` emits the source's loops, calling the consumer's hooks."""
     name = context.fresh("pipeline")
     function = context.module.function(name, [("worker", I32), ("morsel", I32)], [I32], export=True)

@@ -87,7 +87,9 @@ def _is_constant(expression: Expression) -> bool:
     if not expression.type.is_discrete:
         return False
     if isinstance(expression, Literal):
-        return expression.value is None or (isinstance(expression.value, int) and fits_i64(expression.value, expression.value))
+        return expression.value is None or (
+            isinstance(expression.value, int) and fits_i64(expression.value, expression.value)
+        )
     return fits_i64(*expression.type.bounds)
 
 

@@ -13,7 +13,8 @@ The functions a `Call` may name are listed in sql/functions.py.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from zerodb_compiler.types import BOOLEAN, SqlType
@@ -189,3 +190,16 @@ def walk(expression: Expression) -> Iterator[Expression]:
 def columns_of(expression: Expression) -> frozenset[Column]:
     """The columns an expression reads (not those inside subqueries)."""
     return frozenset(node.column for node in walk(expression) if isinstance(node, ColumnRef))
+
+
+@lru_cache(maxsize=4096)
+def without_positions(expression: Expression) -> Expression:
+    """The expression without places in the text, so that equal ones compare equal."""
+    match expression:
+        case Call():
+            arguments = tuple(without_positions(argument) for argument in expression.arguments)
+            return replace(expression, arguments=arguments, position=None)
+        case Cast():
+            return replace(expression, argument=without_positions(expression.argument), position=None)
+        case _:
+            return expression

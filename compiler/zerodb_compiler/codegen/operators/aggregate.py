@@ -34,7 +34,9 @@ class _Sink:
     def describe(self) -> list[str]:
         names = ", ".join(item.call.function for item in self.items)
         form = "group" if self.groups is None else self.groups.form
-        return [f"{form} by {', '.join(key.column.name for key in self._plan.keys) or 'nothing'}: {names or 'distinct'}"]
+        return [
+            f"{form} by {', '.join(key.column.name for key in self._plan.keys) or 'nothing'}: {names or 'distinct'}"
+        ]
 
     def begin(self, p: PipelineEmitter) -> None:
         self._table = HashGroups.open_table(p, self._hash_fields)
@@ -72,5 +74,3 @@ def produce(context: Context, plan: HashAggregate, consumer: Consumer, needed: f
     assert sink.groups is not None
     set_finish(context, sink.groups.define_finish())
     sink.groups.produce(consumer)
-
-

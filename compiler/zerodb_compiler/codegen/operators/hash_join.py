@@ -139,7 +139,12 @@ class _Build:
         f.memory_fill(directory, 0, slots * 4)
         mask = f.let(slots - 1, "mask")
         self._link(e, directory, mask, dense, least)
-        for offset, value in ((table.directory, directory), (table.mask, mask), (table.dense, dense), (table.count, total)):
+        for offset, value in (
+            (table.directory, directory),
+            (table.mask, mask),
+            (table.dense, dense),
+            (table.count, total),
+        ):
             e.set_query_i32(offset, value)
         f.store("i64.store", e.query, least, table.least)
         f.store("i64.store", e.query, range_, table.range)

@@ -111,5 +111,3 @@ def produce(context: Context, plan: NestedLoopJoin, consumer: Consumer, needed: 
     probe = _Probe(context, plan, build, consumer)
     set_finish(context, define(context, context.fresh("collect_build"), probe.finish_build))
     produce_plan(context, plan.probe, probe, read - frozenset(payload))
-
-

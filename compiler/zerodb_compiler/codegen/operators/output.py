@@ -77,9 +77,7 @@ class OutputSink:
     # --- new blocks -----------------------------------------------------------------------------------------------------------
     def _define_new_block(self, context: Context) -> Function:
         """new_block(worker, heap_bytes) -> block address or 0: appends a block whose heaps have that room each."""
-        f = context.module.function(
-            context.fresh("output_block"), [("worker", I32), ("heap_bytes", I32)], [I32]
-        )
+        f = context.module.function(context.fresh("output_block"), [("worker", I32), ("heap_bytes", I32)], [I32])
         worker, heap_bytes = f.parameters
         size = f.let(heap_bytes * len(self._texts) + (self._fixed_bytes + 16), "size")
         block = f.let(load("i32.load", worker, abi.WORKER_OUTPUT_SPARE), "block")
@@ -225,5 +223,3 @@ class OutputSink:
             start = load("i32.load", self._block, record + abi.OUTPUT_COLUMN_HEAP)
             f.memory_copy(start + used, value.address, length)
         f.store("i32.store", place, used + length, self._data[i] + 4)
-
-

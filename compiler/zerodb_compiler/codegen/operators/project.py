@@ -133,7 +133,9 @@ def output_of(plan: physical.PhysicalPlan) -> tuple[Column, ...]:
     match plan:
         case physical.TableScan(columns=columns, row_id=row_id):
             return tuple(item.column for item in columns) + (() if row_id is None else (row_id,))
-        case physical.ValuesScan(columns=columns) | physical.UnionAll(columns=columns) | physical.Output(columns=columns):
+        case (
+            physical.ValuesScan(columns=columns) | physical.UnionAll(columns=columns) | physical.Output(columns=columns)
+        ):
             return columns
         case physical.Project(items=items):
             return tuple(item.column for item in items)

@@ -4,24 +4,21 @@
         selection = rows of the block that pass all SIMD tests
         for row in selection: scalar conjuncts, then the consumers
 
-Zone predicates tell the host which chunks need no look at all. A conjunct over one dictionary column that SIMD cannot
-test (LIKE, IN on expressions, ...) is evaluated once per string of the dictionary before the pipeline starts; rows then
-look their code up in a byte map.
+Zone predicates tell the host which chunks need no look at all.
 """
 
 from __future__ import annotations
 
 from zerodb_compiler.codegen import abi, program
-from zerodb_compiler.codegen.context import Context, Emitter
+from zerodb_compiler.codegen.context import Context
 from zerodb_compiler.codegen.expressions import condition
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, Source, open_pipeline
 from zerodb_compiler.codegen.simd_filter import GROUP_ROWS, POSITIONS, BlockFilter, ScanField, classify
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, fits_i64
-from zerodb_compiler.kernels import memory
 from zerodb_compiler.layout import CHUNK_ROWS, ColumnLayout, Encoding
 from zerodb_compiler.plan.physical import TableScan
-from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression, Literal, Parameter, columns_of, walk
-from zerodb_compiler.sql.functions import NULL_AWARE, SWAPPED
+from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression, Literal, Parameter, columns_of
+from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.types import TypeId
 from zerodb_compiler.wasm.values import I32, load, simd, splat
 
@@ -41,7 +38,6 @@ class _TableScan:
         read = needed | {column.id for predicate in scan.predicates for column in columns_of(predicate)}
         self.columns = tuple(item for item in scan.columns if item.column.id in read)
         self.layouts = {item.column.id: scan.table.layout.columns[item.ordinal] for item in self.columns}
-        self.maps: dict[Expression, int] = {}
 
     def generate(self) -> None:
         scan, table = self.scan, self.scan.table
@@ -69,16 +65,15 @@ class _TableScan:
         }
         self.chunk = f.let(load("i32.load", entry, abi.CHUNK_INDEX_FIELD), "chunk_index")
         tests, rest = classify(self.scan.predicates, self.fields)
-        scalar = [self._dictionary_map(p, predicate) or predicate for predicate in rest]
         p.rows_bound = CHUNK_ROWS
         self.consumer.begin(p)
         with p.row_loop():
             if tests or visibility is not None:
-                self._selected_rows(p, BlockFilter(tests, self.fields, visibility), rows, scalar)
+                self._selected_rows(p, BlockFilter(tests, self.fields, visibility), rows, rest)
             else:
                 row = f.local(I32, "row")
                 with f.count_up(row, rows):
-                    self._row(p, row, scalar)
+                    self._row(p, row, rest)
         self.consumer.end(p)
 
     def _field(
@@ -102,13 +97,11 @@ class _TableScan:
             case Encoding.INT:
                 value = load("i64.load", data)
                 fits = layout.width <= 8 and fits_i64(layout.low, layout.high)
-                sample = (
-                    Int(value, layout.low, layout.high) if fits else Wide(value, value, layout.low, layout.high)
-                )
+                sample = Int(value, layout.low, layout.high) if fits else Wide(value, value, layout.low, layout.high)
         return ScanField(layout, data, validity, sample)
 
     def _selected_rows(
-        self, p: PipelineEmitter, block_filter: BlockFilter, rows: I32, scalar: list[Expression | _MapTest]
+        self, p: PipelineEmitter, block_filter: BlockFilter, rows: I32, scalar: list[Expression]
     ) -> None:
         f = p.f
         block_filter.prepare(p)
@@ -140,20 +133,19 @@ class _TableScan:
                 row = f.let(load("i32.load16_u", place), "row")
                 self._row(p, row, scalar)
 
-    def _row(self, p: PipelineEmitter, row: I32, scalar: list[Expression | _MapTest]) -> None:
+    def _row(self, p: PipelineEmitter, row: I32, scalar: list[Expression]) -> None:
         env = {id_: self._value(p, item, row) for id_, item in self.fields.items()}
         if self.scan.row_id is not None:
             row_id = (self.chunk.to_i64_u() << 16) | row.to_i64_u()
             env[self.scan.row_id.id] = Int(row_id, 0, (1 << 47) - 1)
         self._filtered(p, scalar, env)
 
-    def _filtered(self, p: PipelineEmitter, scalar: list[Expression | _MapTest], env: dict[int, SqlValue]) -> None:
+    def _filtered(self, p: PipelineEmitter, scalar: list[Expression], env: dict[int, SqlValue]) -> None:
         if not scalar:
             self.consumer.row(p, env)
             return
         first, *rest = scalar
-        passes = first.test(p, env) if isinstance(first, _MapTest) else condition(p, first, env)
-        with p.f.if_(passes):
+        with p.f.if_(condition(p, first, env)):
             self._filtered(p, rest, env)
 
     def _value(self, p: PipelineEmitter, item: ScanField, row: I32) -> SqlValue:
@@ -176,62 +168,6 @@ class _TableScan:
             case Text():
                 start = load("i32.load", address)
                 return Text(start, load("i32.load", address, 4) - start, null)
-
-    # --- dictionary maps ------------------------------------------------------------------------------------------------------
-    def _dictionary_map(self, p: PipelineEmitter, predicate: Expression) -> _MapTest | None:
-        columns = columns_of(predicate)
-        if len(columns) != 1:
-            return None
-        (column,) = columns
-        item = self.fields[column.id]
-        if not isinstance(item.sample, Code) or not _worth_a_map(predicate):
-            return None
-        field = self.context.query.reserve(4, 4)
-        dictionary = item.sample.dictionary
-
-        def fill(e: Emitter) -> None:
-            f = e.f
-            f.comment(f"evaluate a predicate for every string of {column.name}'s dictionary")
-            size = f.let(e.query_i32(dictionary.slot + abi.DICTIONARY_SIZE), "size")
-            map_ = f.let(f.call(e.context.kernel(memory.arena_allocate), e.worker, size + 16), "map")
-            e.fail_if(map_.is_zero(), abi.STATUS_OUT_OF_MEMORY)
-            code = f.local(I32, "code")
-            with f.count_up(code, size):
-                passes = condition(e, predicate, {column.id: Code(code, dictionary)})
-                f.store("i32.store8", map_ + code, passes)
-            e.set_query_i32(field, map_)
-
-        p.start_actions.append(fill)
-        return _MapTest(column.id, p.f.let(p.query_i32(field), "map"))
-
-
-class _MapTest:
-    """A scalar conjunct that is a look-up of a dictionary code in a byte map."""
-
-    def __init__(self, column: int, map_: I32) -> None:
-        self._column, self._map = column, map_
-
-    def test(self, p: PipelineEmitter, env: dict[int, SqlValue]) -> I32:
-        value = env[self._column]
-        assert isinstance(value, Code)
-        passes: I32 = load("i32.load8_u", self._map + value.code)
-        return passes if value.null is None else passes & value.null.is_zero()
-
-
-def _worth_a_map(predicate: Expression) -> bool:
-    """Strict in its column (a NULL gives no TRUE), and more than a comparison of codes."""
-    calls = [node for node in walk(predicate) if isinstance(node, Call)]
-    if any(call.function in NULL_AWARE - {"and", "or"} for call in calls):
-        return False
-    match predicate:
-        case Call(function="eq" | "ne", arguments=(ColumnRef(), Literal() | Parameter())):
-            return False
-        case Call(function="or" | "and" | "not"):
-            # NOT and OR of strict parts may be TRUE only with a value there; CASE and the like are excluded above.
-            return not any(not isinstance(node, Call | ColumnRef | Literal | Parameter) for node in walk(predicate))
-        case Call():
-            return not any(not isinstance(node, Call | ColumnRef | Literal | Parameter) for node in walk(predicate))
-    return False
 
 
 def _zone_predicates(scan: TableScan, ordinals: dict[int, int]) -> tuple[program.ZonePredicate, ...]:

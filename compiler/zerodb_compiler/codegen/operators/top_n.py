@@ -76,9 +76,7 @@ class _Sink:
 
     def _define_offer(self) -> FunctionRef:
         """offer(worker, wanted) -> status: takes the candidate into the heap if it belongs there."""
-        f = self._context.module.function(
-            self._context.fresh("offer"), [("worker", I32), ("wanted", I32)], [I32]
-        )
+        f = self._context.module.function(self._context.fresh("offer"), [("worker", I32), ("wanted", I32)], [I32])
         e = Emitter(self._context, f)
         worker, wanted = f.parameters
         candidate = f.let(e.worker_i32(self.field + CANDIDATE), "candidate")
@@ -177,5 +175,3 @@ def produce(context: Context, plan: TopN, consumer: Consumer, needed: frozenset[
     sort, rows = define_sort(context, sink.before), OrderedRows(context)
     set_finish(context, define(context, context.fresh("sort_top"), lambda e: sink.finish(e, sort, rows)))
     rows.produce(sink.layout, content.ids, consumer)
-
-

@@ -44,7 +44,9 @@ def _several(context: Context, plan: ValuesScan, consumer: Consumer, needed: fro
         buffer.begin(p)
         with p.row_loop():
             for row in plan.values:
-                buffer.row(p, {c.id: canonical(p, evaluate(p, row[i], {}), c) for i, c in zip(places, columns, strict=True)})
+                buffer.row(
+                    p, {c.id: canonical(p, evaluate(p, row[i], {}), c) for i, c in zip(places, columns, strict=True)}
+                )
             if not plan.values:
                 with p.f.if_(I32.const(0)):
                     buffer.row(p, {column.id: canonical(p, null_of(column.type), column) for column in columns})
@@ -52,5 +54,3 @@ def _several(context: Context, plan: ValuesScan, consumer: Consumer, needed: fro
 
     open_pipeline(context, Source(MorselSource.SINGLE, f"{len(plan.values)} rows", parallel=False), buffer, fill)
     buffer.produce(consumer)
-
-

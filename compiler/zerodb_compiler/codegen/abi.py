@@ -11,19 +11,19 @@ All fields are little endian, at the byte offsets below.
 
 from __future__ import annotations
 
-# --- status: what an exported function returns -------------------------------------------------------------------------
+# --- status: what an exported function returns ----------------------------------------
 STATUS_OK = 0
 STATUS_DONE = -1  # this pipeline needs no further morsel (LIMIT reached)
 STATUS_OUT_OF_MEMORY = -2  # allocate() returned 0: SQLSTATE 53200
 STATUS_INTERRUPTED = -3  # the interrupt flag was seen set: SQLSTATE 57014
 # A status above 0 is 1 + an index into Program.errors.
 
-# --- query block header ------------------------------------------------------------------------------------------------
+# --- query block header ----------------------------------------
 QUERY_INTERRUPT = 0  # i32: not 0 asks the code to stop with STATUS_INTERRUPTED at its next check
 QUERY_WORKERS = 4  # i32: number of worker blocks
 QUERY_FREE = 16  # first byte for the program's own fields (parameters, scan slots, tables)
 
-# --- worker block header -----------------------------------------------------------------------------------------------
+# --- worker block header ----------------------------------------
 WORKER_QUERY = 0  # i32: address of the query block
 WORKER_INDEX = 4  # i32
 WORKER_ARENA_NEXT = 8  # i32: bump allocator for memory that lives until the query ends
@@ -41,14 +41,14 @@ WORKER_ERROR_TEXT = 56  # i32 address, i32 length: a text for the error message'
 WORKER_NEXT = 64  # i32: address of the next worker's block, 0 for the last
 WORKER_FREE = 72  # first byte for the program's own fields
 
-# --- allocate(worker: i32, bytes: i32, kind: i32) -> address: i32, 0 if the memory limit forbids it ----------------------
+# --- allocate(worker: i32, bytes: i32, kind: i32) -> address: i32, 0 if the memory limit forbids it ---
 # Blocks are 16-byte aligned and NOT zeroed. The host frees ARENA and SCRATCH blocks when the query ends (a new scratch
 # block replaces the worker's old one), OUTPUT blocks once it has copied them out.
 ALLOCATE_ARENA = 0
 ALLOCATE_SCRATCH = 1
 ALLOCATE_OUTPUT = 2
 
-# --- scan descriptors: Scan.slot in the query block holds the address of an array with one entry a morsel ----------------
+# --- scan descriptors: Scan.slot in the query block holds the address of an array with one entry a morsel ---
 # entry: CHUNK_HEADER bytes, then per scanned column (in Scan.ordinals order): i32 data address, i32 validity address.
 # The validity address is given for columns whose layout has_nulls, the visibility address if the table has_deletes
 # (the page of ones where the chunk has none); otherwise they are 0 and must not be read.
@@ -58,18 +58,18 @@ CHUNK_VISIBILITY_FIELD = 8  # i32
 CHUNK_HEADER = 16
 CHUNK_COLUMN_BYTES = 8
 
-# --- parameters: PARAMETER_BYTES each in the query block -------------------------------------------------------------------
+# --- parameters: PARAMETER_BYTES each in the query block ----------------------------------------
 PARAMETER_IS_NULL = 0  # i32
 PARAMETER_VALUE = 8  # i64 (low 64 bits of the canonical integer) | f64 | i32 address and i32 length of text
 PARAMETER_HIGH = 16  # i64: high 64 bits of the canonical integer (sign extension for small values)
 PARAMETER_BYTES = 24
 
-# --- dictionary slots: DICTIONARY_BYTES each in the query block ------------------------------------------------------------
+# --- dictionary slots: DICTIONARY_BYTES each in the query block ----------------------------------------
 DICTIONARY_ADDRESS = 0  # i32: the size + 1 absolute addresses
 DICTIONARY_SIZE = 4  # i32
 DICTIONARY_BYTES = 8
 
-# --- output blocks -------------------------------------------------------------------------------------------------------
+# --- output blocks ----------------------------------------
 # header, then one OUTPUT_COLUMN_BYTES record per output column, then the arrays.
 OUTPUT_ROWS = 0  # i32
 OUTPUT_MORSEL = 4  # i32: the morsel the rows are from; the host orders blocks by (morsel, place in the list)

@@ -75,7 +75,7 @@ class _Nullable:
         e.f.store("i32.store", state, I32.const(1), offset + self.seen)
 
     def is_seen(self, state: I32, offset: int) -> I32:
-        return load("i32.load", state, offset + self.seen)  # type: ignore[no-any-return]
+        return load("i32.load", state, offset + self.seen)
 
 
 class IntSum(_Nullable):

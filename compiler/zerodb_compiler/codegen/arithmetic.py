@@ -246,11 +246,11 @@ def absolute(e: Emitter, a: Int | Wide, null: I32 | None, type_: SqlType, positi
     return bounded(e, result, type_, position)
 
 
-# --- floating point -----------------------------------------------------------------------------------------------------
+# --- floating point ----------------------------------------
 def to_f64(e: Emitter, a: Int | Wide) -> F64:
     if isinstance(a, Int):
         return a.value.to_f64()
-    return e.f.call(e.context.kernel(int128.to_f64), a.value, a.upper)  # type: ignore[no-any-return]
+    return e.f.call(e.context.kernel(int128.to_f64), a.value, a.upper)
 
 
 def rounded(value: F64, single: bool) -> F64:

@@ -63,7 +63,7 @@ class Context:
         self.names += 1
         return f"{stem}_{self.names}"
 
-    # --- errors -----------------------------------------------------------------------------------------------------------
+    # --- errors ----------------------------------------
     def error_status(self, sqlstate: str, message: str, position: int | None) -> int:
         """The status that generated code returns for this error."""
         site = program.ErrorSite(sqlstate, message, position)
@@ -72,7 +72,7 @@ class Context:
             self.errors.append(site)
         return self._error_index[site] + 1
 
-    # --- what the host fills in -----------------------------------------------------------------------------------------------
+    # --- what the host fills in ----------------------------------------
     def parameter(self, index: int, type_: SqlType) -> int:
         """Offset of the parameter's slot."""
         if index not in self._parameters:
@@ -104,7 +104,7 @@ class Context:
             self._constants[data] = self.query.reserve(len(data) + 16, 16)
         return self._constants[data]
 
-    # --- the result -------------------------------------------------------------------------------------------------------------
+    # --- the result ----------------------------------------
     def finish(self, output: tuple[program.OutputColumn, ...], output_block_bytes: int) -> program.Program:
         query_bytes = self.query.reserve(0, 16)
         worker_bytes = self.worker.reserve(0, 16)
@@ -139,7 +139,7 @@ class Emitter:
         self.start_actions: list[Callable[[Emitter], None]] | None = None
         self.maps: dict[Any, Any] = {}  # dictionary maps of this pipeline, by condition
 
-    # --- fields -------------------------------------------------------------------------------------------------------------
+    # --- fields ----------------------------------------
     def query_i32(self, offset: int) -> I32:
         return load("i32.load", self.query, offset)
 
@@ -156,7 +156,7 @@ class Emitter:
         """Address of constant bytes, readable 16 bytes past their end."""
         return self.query + self.context.constant(data)
 
-    # --- status -------------------------------------------------------------------------------------------------------------
+    # --- status ----------------------------------------
     def fail(self, status: int) -> None:
         self.f.return_(I32.const(status))
 
@@ -176,7 +176,7 @@ class Emitter:
     def check_interrupt(self) -> None:
         self.fail_if(self.query_i32(abi.QUERY_INTERRUPT), abi.STATUS_INTERRUPTED)
 
-    # --- values -------------------------------------------------------------------------------------------------------------
+    # --- values ----------------------------------------
     def keep(self, value: Value | None, name: str = "") -> Any:
         """The value in a local, unless reading it again costs nothing."""
         if value is None or value.constant is not None or len(value.code) <= _REPEATABLE_BYTES:

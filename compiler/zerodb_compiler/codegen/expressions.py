@@ -93,7 +93,7 @@ def condition(e: Emitter, expression: Expression, env: Environment) -> I32:
     return value.value
 
 
-# --- constants and parameters --------------------------------------------------------------------------------------------
+# --- constants and parameters ----------------------------------------
 def null_of(type_: SqlType) -> SqlValue:
     """A NULL of the type."""
     null = I32.const(1)
@@ -140,7 +140,7 @@ def parameter(e: Emitter, expression: Parameter) -> SqlValue:
     return Text(load("i32.load", e.query, place), load("i32.load", e.query, place + 4), null)
 
 
-# --- branches --------------------------------------------------------------------------------------------------------------
+# --- branches ----------------------------------------
 def _captured(e: Emitter, make: Callable[[], SqlValue]) -> tuple[SqlValue, bytes]:
     """The value, and the statements that must run before it, taken out of the function's body again."""
     body = e.f.body
@@ -258,7 +258,7 @@ def _unify_captured(e: Emitter, values: list[SqlValue]) -> tuple[list[SqlValue],
     return merge_results(e, values), [b""] * len(values)
 
 
-# --- calls -------------------------------------------------------------------------------------------------------------------
+# --- calls ----------------------------------------
 def _call(e: Emitter, call: Call, env: Environment) -> SqlValue:
     if call.type.id is TypeId.BOOLEAN and e.start_actions is not None:
         mapped = _mapped(e, call, env)

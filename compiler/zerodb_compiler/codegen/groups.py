@@ -64,7 +64,7 @@ class States:
         }
 
 
-# --- array form -----------------------------------------------------------------------------------------------------------
+# --- array form ----------------------------------------
 def _key_values(key: SqlValue) -> int:
     """How many values a key of the array form has, NULL included where it can be."""
     match key:
@@ -233,7 +233,7 @@ class ArrayGroups:
         open_pipeline(self._context, Source(MorselSource.SINGLE, "groups", parallel=False), consumer, body)
 
 
-# --- hash form ------------------------------------------------------------------------------------------------------------
+# --- hash form ----------------------------------------
 @dataclass(frozen=True, slots=True)
 class _Table:
     """The locals of the function that works on a worker's table."""
@@ -316,7 +316,7 @@ class HashGroups:
             index.set((index + 1) & table.mask)
             place.set(table.slots + index * 8)
             again.continue_()
-        return place  # type: ignore[no-any-return]
+        return place
 
     def _probe(self, e: Emitter, table: _Table, keys: Sequence[SqlValue], hash_: I64) -> tuple[Any, Any]:
         """(address of the group's tuple or 0, index of the slot where it is or belongs), both locals."""

@@ -130,7 +130,7 @@ def _merge_pass(e: Emitter, before: FunctionRef, worker: I32, source: I32, targe
         local = f.let(value, name)
         with f.if_(local.greater_u(size)):
             local.set(size)
-        return local  # type: ignore[no-any-return]
+        return local
 
     start = f.local(I32, "start")
     start.set(I32.const(0))

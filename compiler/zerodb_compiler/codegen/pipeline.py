@@ -91,9 +91,7 @@ def open_pipeline(
     p.set_worker_i32(abi.WORKER_MORSEL, I32.const(len(context.pipelines) << 24) | p.morsel)
     body(p)
     p.f.return_(p.status)
-    start = None
-    if p.start_actions:
-        start = define(context, f"{name}_start", lambda e: [action(e) for action in p.start_actions] and None)
+    start = _define_start(context, name, p) if p.start_actions else None
     context.pipelines.append(
         Pipeline(
             function=name,
@@ -107,6 +105,14 @@ def open_pipeline(
             rows_offset=context.row_counters.get(len(context.pipelines)),
         )
     )
+
+
+def _define_start(context: Context, pipeline: str, p: PipelineEmitter) -> str:
+    def body(e: Emitter) -> None:
+        for action in p.start_actions or ():
+            action(e)
+
+    return define(context, f"{pipeline}_start", body)
 
 
 def set_finish(context: Context, finish: str) -> None:

@@ -236,7 +236,7 @@ class BlockFilter:
             never = None if null is None else splat("i32x4.splat", I32.const(0) - null)
             test.lanes.append((f.let(lanes, "item"), f.let(mask, "possible"), None if never is None else f.let(never)))
 
-    # --- per group --------------------------------------------------------------------------------------------------------
+    # --- per group ----------------------------------------
     def group(self, e: Emitter, row: I32) -> I32:
         """The 16 bits, in a local, of the rows row .. row + 15 that pass; bits past the chunk's end are undefined."""
         f = e.f
@@ -254,7 +254,7 @@ class BlockFilter:
             byte_lanes = self._narrow(width, [vector for vector in vectors if vector is not None])
             narrow = byte_lanes if narrow is None else narrow | byte_lanes
         assert narrow is not None
-        return f.let(simd_test("i8x16.bitmask", narrow) ^ 0xFFFF, "selected")  # type: ignore[no-any-return]
+        return f.let(simd_test("i8x16.bitmask", narrow) ^ 0xFFFF, "selected")
 
     @staticmethod
     def _columns_of(test: Test) -> tuple[int, ...]:

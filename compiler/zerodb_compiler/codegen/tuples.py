@@ -1,7 +1,8 @@
 """Rows kept in memory: hash tables, sorts and top-N lists hold tuples of a fixed layout made for the query.
 
     TupleLayout   which value lies where; integers in the fewest bytes their bounds need, one byte per possible NULL
-    TupleBuffer   a per-worker list of pages full of tuples:  page = next page (i32) | used bytes (i32) | 8 spare | tuples
+    TupleBuffer   a per-worker list of pages full of tuples:
+                  page = next page (i32) | end of its tuples (i32) | 8 spare | tuples
 
 A tuple owns what it points to: texts are copied to the worker's arena, so columns need be pinned only while their
 morsel runs. Reading a tuple at address 0 gives zeros (the first page of memory is never used), which an outer join
@@ -171,7 +172,7 @@ class TupleBuffer:
             position.set(self._new_page(e))
         e.set_worker_i32(field + self.POSITION, position + self.size)
         e.set_worker_i32(field + self.COUNT, e.worker_i32(field + self.COUNT) + 1)
-        return position  # type: ignore[no-any-return]
+        return position
 
     def _new_page(self, e: Emitter) -> I32:
         f, field = e.f, self.field
@@ -192,7 +193,7 @@ class TupleBuffer:
         e.set_worker_i32(field + self.END, page + size)
         with f.if_(size.less_u(max(least, _LAST_PAGE_BYTES))):
             e.set_worker_i32(field + self.PAGE, size * 2)
-        return f.let(page + PAGE_HEADER, "first_tuple")  # type: ignore[no-any-return]
+        return f.let(page + PAGE_HEADER, "first_tuple")
 
     @contextmanager
     def each(self, e: Emitter, worker: I32) -> Iterator[I32]:

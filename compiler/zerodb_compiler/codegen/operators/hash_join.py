@@ -106,7 +106,7 @@ class _Build:
             p.f.store("i64.store", p.worker, self._greatest ^ I64.const(-(1 << 63)), self._bounds + 8)
         self.rows.end(p)
 
-    # --- the directory ------------------------------------------------------------------------------------------------------
+    # --- the directory ----------------------------------------
     def define_finish(self) -> str:
         return define(self._context, self._context.fresh("build_directory"), self._finish)
 
@@ -225,7 +225,7 @@ class _Probe:
         with p.only_if(None if null is None else null.is_zero()):
             if not self._build.dense_possible:
                 by_hash()
-                return place  # type: ignore[no-any-return]
+                return place
             key = keys[0]
             assert isinstance(key, Int)
             with f.if_(self._dense):
@@ -234,7 +234,7 @@ class _Probe:
                     place.set(load("i32.load", self._directory + index.to_i32() * 4))
             with f.else_():
                 by_hash()
-        return place  # type: ignore[no-any-return]
+        return place
 
     def _is_match(self, p: PipelineEmitter, place: I32, keys: list[SqlValue], env: Environment) -> I32:
         layout = self._build.rows.layout
@@ -255,7 +255,7 @@ class _Probe:
             for predicate in self._plan.residual:
                 with p.f.if_(match):
                     match.set(condition(p, predicate, both))
-        return match  # type: ignore[no-any-return]
+        return match
 
     def _environment(self, env: Environment, place: I32, null: I32 | None) -> dict[int, SqlValue]:
         layout = self._build.rows.layout

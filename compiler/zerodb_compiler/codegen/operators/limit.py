@@ -20,14 +20,14 @@ _NO_LIMIT = (1 << 63) - 1
 def count_of(e: Emitter, expression: Expression | None, otherwise: int, sqlstate: str, name: str) -> I64:
     """A LIMIT or OFFSET as a local; NULL means none, negative is an error."""
     if expression is None:
-        return e.f.let(I64.const(otherwise), name.lower())  # type: ignore[no-any-return]
+        return e.f.let(I64.const(otherwise), name.lower())
     value = evaluate(e, expression, {})
     assert isinstance(value, Int)
     number = e.f.let(value.value, name.lower())
     if value.null is not None:
         number.set(select(value.null, I64.const(otherwise), number))
     e.error_if(number < 0, sqlstate, f"{name} must not be negative", None)
-    return number  # type: ignore[no-any-return]
+    return number
 
 
 class _Limit(Step):
@@ -48,7 +48,7 @@ class _Limit(Step):
         f = p.f
         with f.if_(self._seen - self._offset >= self._count):
             p.stop()
-        self._seen.set(self._seen + 1)  # type: ignore[attr-defined]
+        self._seen.set(self._seen + 1)
         with f.if_(self._seen > self._offset):
             self.next.row(p, env)
             # Stops right after the last row wanted, so that no further row is computed.

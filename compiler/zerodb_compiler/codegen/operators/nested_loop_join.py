@@ -59,7 +59,7 @@ class _Probe:
         for predicate in self._plan.predicates:
             with p.f.if_(match):
                 match.set(condition(p, predicate, env))
-        return match  # type: ignore[no-any-return]
+        return match
 
     def _exists(self, p: PipelineEmitter, env: Environment) -> None:
         f = p.f

@@ -74,7 +74,7 @@ class OutputSink:
     def schema(self) -> tuple[OutputColumn, ...]:
         return tuple(OutputColumn(column.name, column.type, column.nullable) for column in self.columns)
 
-    # --- new blocks -----------------------------------------------------------------------------------------------------------
+    # --- new blocks ----------------------------------------
     def _define_new_block(self, context: Context) -> Function:
         """new_block(worker, heap_bytes) -> block address or 0: appends a block whose heaps have that room each."""
         f = context.module.function(context.fresh("output_block"), [("worker", I32), ("heap_bytes", I32)], [I32])
@@ -116,7 +116,7 @@ class OutputSink:
             f.store("i32.store", worker, block, abi.WORKER_OUTPUT_FIRST)
         f.store("i32.store", worker, block, abi.WORKER_OUTPUT_CURRENT)
 
-    # --- rows ---------------------------------------------------------------------------------------------------------------------
+    # --- rows ----------------------------------------
     def begin(self, p: PipelineEmitter) -> None:
         """A morsel starts a block of its own if the current one is another morsel's."""
         f = p.f
@@ -182,7 +182,7 @@ class OutputSink:
             return I32.const(0)
         if value.null is None:
             return value.length
-        return p.keep(value.length * value.null.is_zero())  # type: ignore[no-any-return]
+        return p.keep(value.length * value.null.is_zero())
 
     def _write(self, p: PipelineEmitter, i: int, column: Column, value: SqlValue) -> None:
         f, width = p.f, output_width(column.type)

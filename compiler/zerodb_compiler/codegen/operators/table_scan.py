@@ -50,7 +50,7 @@ class _TableScan:
         source = Source(program.MorselSource.SCAN, f"scan {table.name}", scan=index)
         open_pipeline(self.context, source, self.consumer, self._body)
 
-    # --- the function -------------------------------------------------------------------------------------------------------
+    # --- the function ----------------------------------------
     def _body(self, p: PipelineEmitter) -> None:
         f = p.f
         entry_bytes = abi.CHUNK_HEADER + abi.CHUNK_COLUMN_BYTES * len(self.columns)

@@ -1,4 +1,4 @@
-"""Constant rows: each row's code is generated once, one after the other, into a buffer-less pipeline.
+"""Constant rows.
 
 A single row (SELECT without FROM) feeds the consumer directly. Several rows are written to a tuple buffer first, so that
 the consumer's code exists once and not once per row.

@@ -1,0 +1,62 @@
+"""The command line of the benchmarks."""
+
+from __future__ import annotations
+
+import click
+
+from benchmarks.measure import RUNS
+
+
+@click.group()
+def main() -> None:
+    """Measures zerodb beside its peers, in one process run, as ratios ours / theirs."""
+
+
+@main.command()
+@click.option("--scale", default="1", show_default=True)
+@click.option("--threads", default=1, show_default=True)
+@click.option("--against", type=click.Choice(["duckdb"]), default="duckdb", show_default=True)
+@click.option("--queries", default="1,3,5,6,10,12,14,19", show_default=True, help="Numbers, or `all`.")
+@click.option("--runs", default=RUNS, show_default=True)
+def tpch(scale: str, threads: int, against: str, queries: str, runs: int) -> None:
+    """TPC-H queries, hot and prepared."""
+    from benchmarks.tpch_benchmark import run
+
+    del against  # the only peer so far
+    numbers = range(1, 23) if queries == "all" else [int(number) for number in queries.split(",")]
+    if not run(scale, threads, tuple(numbers), runs):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("--scale", default="1", show_default=True)
+@click.option("--queries", default="1", show_default=True)
+def scaling(scale: str, queries: str) -> None:
+    """Two threads against one."""
+    from benchmarks.tpch_benchmark import scaling as run
+
+    run(scale, [int(number) for number in queries.split(",")])
+
+
+@main.command("compile")
+@click.option("--runs", default=RUNS, show_default=True)
+def compile_(runs: int) -> None:
+    """From SQL text to running code."""
+    from benchmarks.compile_benchmark import run
+
+    run(runs=runs)
+
+
+@main.command("import")
+@click.option("--scale", default="1", show_default=True)
+@click.option("--threads", default=2, show_default=True)
+@click.option("--runs", default=5, show_default=True)
+def import_(scale: str, threads: int, runs: int) -> None:
+    """Bulk import of lineitem from Parquet."""
+    from benchmarks.import_benchmark import run
+
+    run(scale, threads, runs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,7 +1,7 @@
 """Shared by all areas: golden text files.
 
-A golden file is a list of cases; each case is input, a line `---`, and what it should give; cases are separated by lines
-`===`. `pytest --update-golden` writes what the code gives now: review it as a diff.
+A golden file is a list of cases; each case is input, a line `---`, and what it should give; cases are separated by
+lines `===`. `pytest --update-golden` writes what the code gives now: review it as a diff.
 """
 
 from __future__ import annotations

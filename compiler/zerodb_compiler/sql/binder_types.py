@@ -51,7 +51,10 @@ MAX_LENGTH = 10_485_760
 
 
 def sql_type(node: exp.DataType, place: exp.Expr | None = None) -> SqlType:
-    """The type a DataType node names; `place` is where errors point if the node has no place of its own. NotSupportedError for types zerodb does not have, 42704 for unknown ones."""
+    """The type a DataType node names; `place` is where errors point if the node has no place of its own.
+
+    NotSupportedError for types zerodb does not have, ProgrammingError 42704 for unknown ones.
+    """
     only(node, "this", "expressions", "nested", "kind")
     modifiers = [_modifier(item) for item in node.expressions] if not node.args.get("nested") else []
     kind = node.this
@@ -68,10 +71,7 @@ def sql_type(node: exp.DataType, place: exp.Expr | None = None) -> SqlType:
         case _D.USERDEFINED:
             name = str(node.args["kind"].name if hasattr(node.args["kind"], "name") else node.args["kind"])
             raise ProgrammingError(f'type "{name}" does not exist', sqlstate="42704", position=position_of(node))
-    suffix = f"({modifiers[0]})" if modifiers else ""
-    raise unsupported(
-        f"type {node.sql(dialect='postgres').lower() if not suffix else kind.value.lower() + suffix}", node
-    )
+    raise unsupported(f"type {str(node.sql(dialect='postgres')).lower()}", node, place)
 
 
 def _modifier(item: exp.Expr) -> int:

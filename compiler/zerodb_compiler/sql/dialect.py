@@ -54,6 +54,23 @@ class ZeroQL(Postgres):
 _DIALECT = ZeroQL()
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END})
+_SIDES = frozenset({TokenType.LEFT, TokenType.RIGHT, TokenType.FULL, TokenType.INNER, TokenType.OUTER})
+_CONDITIONS = frozenset({TokenType.ON, TokenType.USING})
+_CLAUSES = frozenset(
+    {
+        TokenType.COMMA,
+        TokenType.WHERE,
+        TokenType.GROUP_BY,
+        TokenType.HAVING,
+        TokenType.ORDER_BY,
+        TokenType.LIMIT,
+        TokenType.OFFSET,
+        TokenType.FETCH,
+        TokenType.UNION,
+        TokenType.CROSS,
+        TokenType.NATURAL,
+    }
+)
 _FIELDS = frozenset({"year", "month", "day", "hour", "minute", "second"})
 _UNARY = frozenset({TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.RLIKE, TokenType.TILDE})
 
@@ -98,11 +115,56 @@ def parse_tokens(tokens: list[Token], text: str) -> exp.Expr:
     return tree
 
 
+class _Limits:
+    """Refuses, token by token, what would overflow the parser's stack or make it try exponentially many ways.
+
+    `joins` counts, for each open parenthesis, the JOINs that have not met their ON or USING: sqlglot takes a JOIN
+    without a condition for a comma, and tries all ways to nest several of them.
+    """
+
+    __slots__ = ("joins", "run")
+
+    def __init__(self) -> None:
+        self.joins = [0]
+        self.run = 0
+
+    def see(self, token: Token, tokens: list[Token], index: int) -> None:
+        kind = token.token_type
+        self.run = self.run + 1 if kind in _UNARY else 0
+        if kind in _OPENING:
+            self.joins.append(0)
+        elif kind in _CLOSING and len(self.joins) > 1:
+            self.end_of_clause(token)
+            self.joins.pop()
+        elif kind is TokenType.JOIN:
+            self._join(token, tokens, index)
+        elif kind in _CONDITIONS and self.joins[-1]:
+            self.joins[-1] -= 1
+        elif kind in _CLAUSES:
+            self.end_of_clause(token)
+        if len(self.joins) > MAX_NESTING or self.run > MAX_UNARY_RUN:
+            raise error_for("54001", "statement is nested too deeply", position=token.start)
+
+    def _join(self, token: Token, tokens: list[Token], index: int) -> None:
+        first = index - 1
+        while first > 0 and tokens[first].token_type in _SIDES:
+            first -= 1
+        if tokens[first].token_type in (TokenType.CROSS, TokenType.NATURAL):
+            return
+        if self.joins[-1]:
+            raise error_for("0A000", "nested joins without parentheses are not supported", position=token.start)
+        self.joins[-1] += 1
+
+    def end_of_clause(self, token: Token) -> None:
+        if self.joins[-1]:
+            raise ProgrammingError("syntax error: JOIN without ON or USING", position=token.start)
+
+
 def _rewrite(tokens: list[Token]) -> TokenizedStatement:
     """Number the parameters, and refuse what would overflow the parser's stack."""
     out: list[Token] = []
     names: dict[str | int, int] = {}
-    depth = run = 0
+    limits = _Limits()
     style: str | None = None
     index = 0
     while index < len(tokens):
@@ -124,24 +186,22 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
             style = this_style
             out.extend(_parameter(token, names, name))
             index += used
-            run = 0
+            limits.run = 0
             continue
         if kind is TokenType.INTERVAL and following is not None and following.token_type is TokenType.STRING:
             used, literal = _interval(tokens, index)
             out.extend(literal)
             index += used
-            run = 0
+            limits.run = 0
             continue
         if kind is TokenType.NUMBER and following is not None and _junk(token, following):
             raise ProgrammingError(
                 f'trailing junk after numeric literal at or near "{token.text}{following.text}"', position=token.start
             )
-        depth += (kind in _OPENING) - (kind in _CLOSING)
-        run = run + 1 if kind in _UNARY else 0
-        if depth > MAX_NESTING or run > MAX_UNARY_RUN:
-            raise error_for("54001", "statement is nested too deeply", position=token.start)
+        limits.see(token, tokens, index)
         out.append(token)
         index += 1
+    limits.end_of_clause(tokens[-1])
     return TokenizedStatement(out, _numbered(names, style, tokens[0].start))
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from sqlglot import exp
 
 from zerodb_compiler.errors import NotSupportedError
 
+# Where a word begins in JSONExtract, TableSample, XMLTable.
+_WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SAME_CASE = str.maketrans({chr(c): chr(c + 32) for c in range(ord("A"), ord("Z") + 1)})
 
 
@@ -50,10 +53,7 @@ def unsupported(what: str, *places: Any) -> NotSupportedError:
 
 def describe(node: exp.Expr) -> str:
     """A node's class in words: TableSample -> TABLE SAMPLE."""
-    name = type(node).__name__
-    if name == name.upper():
-        return name
-    return "".join(" " + c if c.isupper() and i else c for i, c in enumerate(name)).upper()
+    return _WORD.sub(" ", type(node).__name__).upper()
 
 
 _ARGUMENTS = {

@@ -249,7 +249,7 @@ def _format_float(type_: SqlType, value: float) -> str:
     sign, digits, exponent = Decimal(shortest).as_tuple()
     assert isinstance(exponent, int)
     text = "".join(map(str, digits)).rstrip("0") or "0"
-    exponent += len(digits) - 1 if value else 0
+    exponent = exponent + len(digits) - 1 if value else 0
     minus = "-" if sign else ""
     if value and not -5 < exponent < limit:
         fraction = "." + text[1:] if len(text) > 1 else ""

@@ -1,5 +1,5 @@
 """The scalar functions, one family a module; importing this package fills expressions.FUNCTIONS."""
 
-from zerodb_compiler.codegen.functions import numbers
+from zerodb_compiler.codegen.functions import numbers, patterns, text
 
-__all__ = ["numbers"]
+__all__ = ["numbers", "patterns", "text"]

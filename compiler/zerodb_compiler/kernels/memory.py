@@ -68,7 +68,8 @@ def scratch_refill(worker: ptr, size: i32) -> ptr:
 def scratch(worker: ptr, size: i32) -> ptr:
     """`size` bytes, unaligned, until the end of the morsel; 0 if there is no memory."""
     address = load32(worker, abi.WORKER_SCRATCH_NEXT)
-    if gt_u(size, load32(worker, abi.WORKER_SCRATCH_END) - address):
+    # Without a block yet, even no bytes at all need an address.
+    if address == 0 or gt_u(size, load32(worker, abi.WORKER_SCRATCH_END) - address):
         return scratch_refill(worker, size)
     store32(worker, address + size, abi.WORKER_SCRATCH_NEXT)
     return address

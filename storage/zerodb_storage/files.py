@@ -36,6 +36,8 @@ _DELIMITERS = ",;\t|"
 _DICTIONARY_BYTES_PER_ROW = 2.0
 # A quote behind an odd number of backslashes that does not end its field.
 _ESCAPED_QUOTE = re.compile(r'(?<!\\)(?:\\\\)*\\"(?![,;|\t\r\n"]|\Z)')
+# An unquoted \N: the file comes from a program (MySQL's and PostgreSQL's exports) whose escape is the backslash.
+_NULL_ESCAPE = re.compile(r"(?:^|[,;|\t])\\N(?=[,;|\t\r\n]|\Z)", re.MULTILINE)
 DEFAULT_NULLS = ("\\N", "")
 
 _FROM_ARROW: tuple[tuple[Callable[[pa.DataType], bool], SqlType], ...] = (
@@ -80,7 +82,8 @@ def schema_of(schema: pa.Schema) -> tuple[Column, ...]:
 @dataclass(frozen=True, slots=True)
 class CsvOptions:
     """How to read a CSV file. None means: find out. `names` without `header` means that the file has none; `types`
-    gives SQL types by column name, `nulls` the unquoted fields that mean NULL (default: `\\N` and nothing at all)."""
+    gives SQL types by column name, `nulls` the unquoted fields that mean NULL (default: `\\N` and nothing at all);
+    `escape` is "" for none."""
 
     header: bool | None = None
     delimiter: str | None = None
@@ -254,7 +257,7 @@ def open_csv(path: str, options: CsvOptions) -> FileReader:
     """Open a CSV file; see `CsvOptions`."""
     sample = _sample(path)
     delimiter = options.delimiter or _delimiter(sample, options.quote)
-    escape = options.escape or ("\\" if _ESCAPED_QUOTE.search(sample) and options.quote == '"' else None)
+    escape = _escape(sample, options)
     rows = list(csv.reader(sample.splitlines(), delimiter=delimiter, quotechar=options.quote, escapechar=escape))
     rows = [row for row in rows if row]
     nulls = list(DEFAULT_NULLS if options.nulls is None else options.nulls)
@@ -369,6 +372,13 @@ def _delimiter(sample: str, quote: str) -> str:
         if score > best_score:
             best, best_score = candidate, score
     return best
+
+
+def _escape(sample: str, options: CsvOptions) -> str | None:
+    if options.escape is not None:
+        return options.escape or None
+    found = _ESCAPED_QUOTE.search(sample) or _NULL_ESCAPE.search(sample)
+    return "\\" if found and options.quote == '"' else None
 
 
 def _is_number(field: str) -> bool:

@@ -253,6 +253,16 @@ def test_csv_shapes_are_found_out(text: str, names: list[str], rows: int, tmp_pa
     assert import_batches(memory, "t", reader, create=True) == rows
 
 
+@pytest.mark.parametrize(("escape", "found"), [(None, "it's"), ("", "it\\'s"), ("\\", "it's")])
+def test_files_with_escaped_nulls_have_escapes(
+    escape: str | None, found: str, tmp_path: Path, memory: Database, rows_of: Rows
+) -> None:
+    file = tmp_path / "x.csv"
+    file.write_text('1,"it\\\'s",\\N\n\\N,"""x""",3\n')
+    import_batches(memory, "t", open_file(str(file), options=CsvOptions(escape=escape)), create=True)
+    assert rows_of(memory.snapshot().tables["t"]) == [(1, found, None), (None, '"x"', 3)]
+
+
 def test_csv_columns_that_start_with_nulls_are_text(tmp_path: Path, memory: Database) -> None:
     file = tmp_path / "x.csv"
     file.write_text("a,b\n" + "1,\n" * 2_500_000 + "1,x\n")

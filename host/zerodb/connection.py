@@ -78,8 +78,9 @@ class Connection:
 
     def statements(self, text: str) -> Iterator[str]:
         """The statements of a text one by one. Each is padded so that the places in errors are places in `text`."""
-        for parsed in parse(text):
-            yield " " * parsed.start + text[parsed.start : parsed.end]
+        starts = [parsed.start for parsed in parse(text)]
+        for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+            yield " " * start + text[start:end]
 
     def prepare(self, sql: str) -> PreparedStatement:
         """Compiles a statement now, for executing it many times."""

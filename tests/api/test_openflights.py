@@ -5,7 +5,9 @@ The files are not part of the repository: they are looked for in $ZERODB_CORPORA
 
 from __future__ import annotations
 
+import csv
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,18 +60,23 @@ def test_same_answer(both: tuple[zerodb.Connection, duckdb.DuckDBPyConnection], 
     assert ours.execute(query).fetchall() == theirs.execute(query).fetchall()
 
 
-def test_import_reads_what_duckdb_reads(both: tuple[zerodb.Connection, duckdb.DuckDBPyConnection]) -> None:
-    ours, theirs = both
-    for table, names in (("airports", AIRPORTS), ("routes", ROUTES)):
-        file = FOLDER / f"{table}.dat"
-        read = theirs.execute(
-            "select * from read_csv(?, header = false, names = ?, nullstr = ['\\N', ''], all_varchar = true, "
-            "escape = '\\', quote = '\"', delim = ',', auto_detect = false, columns = ?)".replace("names = ?, ", ""),
-            [str(file), {name: "varchar" for name in names}],
-        ).fetchall()
+def test_every_field_is_as_in_the_file(both: tuple[zerodb.Connection, duckdb.DuckDBPyConnection]) -> None:
+    ours, _ = both
+    for table in ("airports", "routes"):
+        text = (FOLDER / f"{table}.dat").read_text(encoding="utf-8")
+        lines = re.sub(r"(?<=,)\\N(?=,|$)", "", text, flags=re.MULTILINE).splitlines()
+        expected = sorted(tuple(map(comparable, row)) for row in csv.reader(lines, escapechar="\\"))
         found = ours.execute(f"select * from {table}").fetchall()
-        assert len(found) == len(read)
-        key = 0 if table == "airports" else slice(None)
-        text = [tuple(map(str, row)) for row in found]
-        expected = [tuple(map(str, row)) for row in read]
-        assert sorted(row[key] for row in text) == sorted(row[key] for row in expected)  # type: ignore[index]
+        assert sorted(tuple(map(comparable, row)) for row in found) == expected
+
+
+def comparable(value: object) -> str:
+    """NULL and nothing are one thing in a CSV file, and so are 7 and 7.0; a backslash that escapes nothing may stay."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        value = value.replace("\\", "")
+    try:
+        return repr(float(str(value)))
+    except ValueError:
+        return str(value)

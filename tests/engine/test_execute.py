@@ -23,7 +23,7 @@ from zerodb_compiler.codegen.program import ErrorSite, MorselSource, Program, Zo
 from zerodb_compiler.errors import DataError, InternalError, OperationalError
 
 
-def numbers(chunks: int, rows: int = 1000) -> MemoryTable:
+def numbers(chunks: int, rows: int = 8000) -> MemoryTable:
     values = np.arange(chunks * rows, dtype=np.int64) * 3 + 70_000
     return MemoryTable("t", [np.split(values, chunks)])
 
@@ -38,7 +38,7 @@ def test_a_sum_in_each_tier(tier: Tier, threads: int) -> None:
     for _ in range(3):
         execution = engine.execute(compiled, snapshot(table), [0])
         assert execution.rows() == [(expected,)]
-        assert execution.statistics[0].rows == 17_000
+        assert execution.statistics[0].rows == 17 * 8000
         assert execution.statistics[0].tier is tier
         assert execution.statistics[0].threads == threads
     assert table.loads == 17

@@ -57,6 +57,7 @@ class TableBinding:
         memory.zero(self.address, size)
         rows = np.asarray(version.chunk_rows, dtype=np.int32)
         assert self.chunk_count == 0 or int(rows.max()) <= CHUNK_ROWS
+        self.rows = int(rows.sum())
         table = self._descriptors()
         table[:, abi.CHUNK_ROWS_FIELD >> 2] = rows
         table[:, abi.CHUNK_INDEX_FIELD >> 2] = np.arange(self.chunk_count, dtype=np.int32)

@@ -40,7 +40,7 @@ from zerodb.engine.memory import Memory, default_memory_limit
 from zerodb.engine.pool import BufferPool
 from zerodb.engine.program import CompiledProgram
 from zerodb.engine.result import ResultBatch, Row, arrow_batch
-from zerodb.engine.scheduler import MIN_PARALLEL_MORSELS, PipelineStatistics, Run, WorkerThreads
+from zerodb.engine.scheduler import PipelineStatistics, Run, WorkerThreads
 from zerodb.engine.tables import Snapshot
 from zerodb.engine.tiers import Callback, Tier, check_wasmtime, new_engine
 from zerodb_compiler.codegen.program import MorselSource, Program
@@ -251,9 +251,11 @@ class Engine:
         if workers <= 1:
             return 1
         tables = snapshot.tables
-        if all(tables[scan.table_name].chunk_count < MIN_PARALLEL_MORSELS for scan in program.scans) and not any(
-            pipeline.source is MorselSource.COUNTER and not program.scans for pipeline in program.pipelines
-        ):
+        if program.scans:
+            small = all(tables[scan.table_name].chunk_count < 2 for scan in program.scans)
+        else:
+            small = all(pipeline.source is not MorselSource.COUNTER for pipeline in program.pipelines)
+        if small:
             return 1
         if self._workers is None:
             with self._lock:

@@ -31,7 +31,8 @@ from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import ErrorSite, MorselSource, Pipeline
 from zerodb_compiler.errors import DatabaseError, error_for
 
-# Below this a hand-off to other threads (about 50 us) costs more than it gives.
+# Below this a hand-off to other threads (about 50 us) costs more than it gives: rows for a scan, else morsels.
+MIN_PARALLEL_ROWS = 100_000
 MIN_PARALLEL_MORSELS = 4
 # So few missing chunks (those that changed with the last commit) are loaded before the pipelines start.
 LOADED_BEFORE = 2
@@ -166,7 +167,7 @@ class Run:
                 chunks = range(1)
         morsels = chunks.tolist() if isinstance(chunks, np.ndarray) else chunks
         helpers = 0
-        if self._threads is not None and pipeline.parallel and len(morsels) >= MIN_PARALLEL_MORSELS:
+        if self._threads is not None and pipeline.parallel and self._is_large(pipeline, len(morsels)):
             helpers = min(len(self.frame.workers), len(morsels)) - 1
         if helpers:
             self._parallel(pipeline.function, iter(morsels), binding, helpers)
@@ -185,6 +186,12 @@ class Run:
         self.statistics.append(
             PipelineStatistics(perf_counter() - began, rows, len(morsels), skipped, helpers + 1, tier)
         )
+
+    def _is_large(self, pipeline: Pipeline, morsels: int) -> bool:
+        if pipeline.scan is None:
+            return morsels >= MIN_PARALLEL_MORSELS
+        binding = self.frame.scans[pipeline.scan]
+        return morsels > 1 and binding.rows * morsels >= MIN_PARALLEL_ROWS * binding.chunk_count
 
     def _function(self, worker: int, name: str) -> FastCall:
         """The function in the best tier's code for this worker."""

@@ -43,4 +43,5 @@ function over linear memory. Conventions:
                     parse_date(text) -> days, status    parse_timestamp(text) -> t, status
                     parse_bool(text) -> bool, status
     powers          power_128(k) -> int128 (leading bits of 10**k)
+    floats          exp  ln  log10  square_root (x) -> f64, status          power(x, y) -> f64, status
 """

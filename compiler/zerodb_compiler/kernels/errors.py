@@ -11,3 +11,4 @@ DOMAIN = 5  # 2201E / 2201F: logarithm or power of a wrong argument
 INVALID_COUNT = 6  # 22011: negative substring length
 INVALID_ESCAPE = 7  # 22025: LIKE pattern ends with the escape character
 LOG_ZERO = 8  # 2201E: logarithm of zero (PostgreSQL has its own message for it)
+UNDERFLOW = 9  # 22003: a result that is not 0 but too small

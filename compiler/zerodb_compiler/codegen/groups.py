@@ -166,7 +166,6 @@ class ArrayGroups:
 
     def find(self, p: PipelineEmitter, keys: Sequence[SqlValue], table: Any) -> tuple[I32, int]:
         del table
-        assert p.rows_bound == self._rows_bound or not self._partials
         if not keys:
             return p.worker, self._base
         group = p.f.let(p.worker + _array_index(p, keys) * self._stride, "group")
@@ -174,8 +173,10 @@ class ArrayGroups:
         return group, self._base
 
     def update(self, p: PipelineEmitter, state: I32, offset: int, arguments: Sequence[SqlValue | None]) -> None:
+        # Another input of a UNION may send more rows a morsel than the partial sums were made for.
+        bounded = p.rows_bound is not None and self._rows_bound is not None and p.rows_bound <= self._rows_bound
         for i, (item, value) in enumerate(zip(self._states.placed, arguments, strict=True)):
-            if i in self._partials:
+            if i in self._partials and bounded:
                 partial_offset, partial = self._partials[i]
                 partial.update(p, state, offset + partial_offset, value)
             else:

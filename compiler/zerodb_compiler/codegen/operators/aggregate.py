@@ -44,6 +44,7 @@ class _Sink:
             self.groups.begin(p)
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
+        p.f.comment(f"aggregate by {', '.join(key.column.name for key in self._plan.keys) or 'nothing'}")
         expressions = [key.expression for key in self._plan.keys] + [item.call.argument for item in self.items]
         values = evaluate_all(p, expressions, env)
         keys = [value for value in values[: len(self._plan.keys)] if value is not None]

@@ -79,6 +79,7 @@ class _Build:
             self._greatest = p.f.let(load("i64.load", p.worker, self._bounds + 8) ^ I64.const(-(1 << 63)), "greatest")
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
+        p.f.comment(f"hash join ({self._plan.kind.value}): add a row to the build side")
         keys = join_keys(p, self._plan.build_keys, env)
         null = either_null(*(key.null for key in keys))
         if null is not None and self._plan.kind is JoinKind.ANTI_NULL_AWARE:
@@ -190,6 +191,7 @@ class _Probe:
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
         f, kind = p.f, self._plan.kind
+        f.comment(f"hash join ({kind.value}): probe")
         keys = join_keys(p, self._plan.probe_keys, env)
         null = p.keep(either_null(*(key.null for key in keys)))
         place = self._first(p, keys, null)

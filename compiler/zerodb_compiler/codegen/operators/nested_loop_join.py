@@ -41,6 +41,7 @@ class _Probe:
         self.next.end(p)
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
+        p.f.comment(f"nested-loop join ({self._plan.kind.value})")
         p.check_interrupt()
         if self._plan.kind in (JoinKind.SEMI, JoinKind.ANTI):
             self._exists(p, env)

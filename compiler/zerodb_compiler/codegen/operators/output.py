@@ -133,6 +133,7 @@ class OutputSink:
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
         f = p.f
+        f.comment("output: append a row")
         values = [self._prepared(p, column, env[column.id]) for column in self.columns]
         with f.if_(self._block.is_zero() | (self._rows >= self.block_rows)):
             self._start_block(p, I32.const(self._heap_bytes))

@@ -53,6 +53,7 @@ class _Filter(Step):
         if not predicates:
             self.next.row(p, env)
             return
+        p.f.comment("filter")
         with p.f.if_(condition(p, predicates[0], env)):
             self._row(p, env, predicates[1:])
 
@@ -71,6 +72,8 @@ class _Project(Step):
             self.name = ""
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
+        if self.name:
+            p.f.comment("project")
         defined: dict[int, SqlValue] = {}
         for item in self._items:
             value = evaluate(p, item.expression, env)

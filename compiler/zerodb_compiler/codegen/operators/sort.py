@@ -45,6 +45,7 @@ class _Sink(RowBuffer):
         return ["sort"]
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
+        p.f.comment("sort: keep a row")
         self.append(p, self._content.values(p, env))
 
 

@@ -54,6 +54,7 @@ class _Sink:
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
         f = p.f
+        f.comment("top n: offer a row to the heap")
         values = self._content.values(p, env)
         if self.layout is None:
             self.layout = TupleLayout(values)

@@ -12,6 +12,7 @@ Anything sqlglot accepts and PostgreSQL does not must be caught here (on tokens)
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,6 +34,17 @@ _UNSIGNED = {
     "HUGEINT": TokenType.INT128,
 }
 
+# sqlglot's tokenizer takes `$1,$` for the start of a dollar-quoted string, so the `$` of a parameter travels through it
+# as this character.
+_PARAMETER_MARK = "\x02"
+_DOLLAR = ("$", _PARAMETER_MARK)
+_DOLLARS = re.compile(
+    r"(?<!\w)[eE]'(?:[^'\\]|\\.|'')*'|'[^']*'|\"[^\"]*\"|--[^\n]*|/\*.*?\*/"
+    r"|\$(?P<tag>(?:[A-Za-z_]\w*)?)\$.*?\$(?P=tag)\$"
+    r"|(?<!\w)(?P<parameter>\$)(?=\w)",
+    re.S,
+)
+
 
 class ZeroQL(Postgres):
     """The PostgreSQL dialect without command swallowing and without MySQL-like leftovers."""
@@ -48,6 +60,10 @@ class ZeroQL(Postgres):
                 if key not in ("==", "/*+", "{%", "{{+")
             },
             **_UNSIGNED,
+        }
+        SINGLE_TOKENS: ClassVar[dict[str, TokenType]] = {
+            **Postgres.Tokenizer.SINGLE_TOKENS,
+            _PARAMETER_MARK: TokenType.PARAMETER,
         }
 
 
@@ -85,8 +101,9 @@ class TokenizedStatement:
 
 def tokenize(text: str) -> list[TokenizedStatement]:
     """Split the text into statements; empty ones are left out. Raises ProgrammingError 42601."""
+    marked = _DOLLARS.sub(_mark_parameter, text) if text.count("$") > 1 else text
     try:
-        tokens = _DIALECT.tokenize(text)
+        tokens = _DIALECT.tokenize(marked)
     except TokenError:
         raise ProgrammingError("unterminated string, identifier or comment", position=_unterminated(text)) from None
     statements: list[TokenizedStatement] = []
@@ -101,6 +118,10 @@ def tokenize(text: str) -> list[TokenizedStatement]:
     if chunk:
         statements.append(_rewrite(chunk))
     return statements
+
+
+def _mark_parameter(found: re.Match[str]) -> str:
+    return _PARAMETER_MARK if found["parameter"] else found[0]
 
 
 def parse_tokens(tokens: list[Token], text: str) -> exp.Expr:
@@ -176,9 +197,9 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
         if kind is TokenType.PLACEHOLDER:
             name, this_style = len(names) + 1, "?"
         elif kind in (TokenType.PARAMETER, TokenType.COLON) and following is not None and _adjacent(token, following):
-            if token.text == "$" and following.token_type is TokenType.NUMBER and following.text.isdigit():
+            if token.text in _DOLLAR and following.token_type is TokenType.NUMBER and following.text.isdigit():
                 name, this_style, used = int(following.text), "$1", 2
-            elif token.text in ("$", ":") and following.text.isidentifier():
+            elif token.text in (*_DOLLAR, ":") and following.text.isidentifier():
                 name, this_style, used = following.text, "name", 2
         if name is not None:
             if style not in (None, this_style):

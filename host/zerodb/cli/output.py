@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 FORMATS = ("table", "csv", "json", "arrow", "none")
 TABLE_ROWS_MAX = 1000
+TEXT_WIDTH_MAX = 80
+_WIDTH_MAX = 100_000
 _FLOAT_WORDS = {"inf": "Infinity", "-inf": "-Infinity", "nan": "NaN"}
 
 
@@ -44,6 +46,8 @@ def write_result(cursor: Cursor, format_: str, console: Console, out: IO[str] | 
 def write_table(cursor: Cursor, console: Console) -> None:
     """A table of at most TABLE_ROWS_MAX rows, numbers to the right, and the number of rows."""
     from rich import box
+    from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -54,12 +58,20 @@ def write_table(cursor: Cursor, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name, type_name, *_ in description:
         right = type_name == dbapi.NUMBER
-        table.add_column(Text(name), justify="right" if right else "left", overflow="fold")
+        table.add_column(
+            Text(name),
+            justify="right" if right else "left",
+            overflow="fold",
+            max_width=None if right else TEXT_WIDTH_MAX,
+        )
     rows = cursor.fetchmany(TABLE_ROWS_MAX)
     for row in rows:
         table.add_row(*(Text("NULL", style="dim") if value is None else Text(text_of(value)) for value in row))
     if description:
-        console.print(table)
+        # A table that is wider than the terminal is not squeezed: numbers cut in two are unreadable.
+        needed = Measurement.get(console, console.options.update(max_width=_WIDTH_MAX), table).maximum
+        wide = console if needed <= console.width else Console(file=console.file, width=needed)
+        wide.print(table)
     total = cursor.rowcount
     shown = f", the first {len(rows)} shown" if total > len(rows) else ""
     console.print(f"({total} row{'' if total == 1 else 's'}{shown})", style="dim", highlight=False)

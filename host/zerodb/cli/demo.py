@@ -135,7 +135,7 @@ def _import(connection: Connection, folder: Path, console: Console) -> None:
 
 def _query(connection: Connection, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, title="milliseconds", title_justify="right")
-    table.add_column("query")
+    table.add_column("query", no_wrap=True)
     for name in ("parse", "plan", "generate", "compile", "first run", "hot run", "rows", "wasm bytes"):
         table.add_column(name, justify="right")
     began = time.perf_counter()

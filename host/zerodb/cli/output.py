@@ -58,12 +58,10 @@ def write_table(cursor: Cursor, console: Console) -> None:
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
     for name, type_name, *_ in description:
         right = type_name == dbapi.NUMBER
-        table.add_column(
-            Text(name),
-            justify="right" if right else "left",
-            overflow="fold",
-            max_width=None if right else TEXT_WIDTH_MAX,
-        )
+        if right:
+            table.add_column(Text(name), justify="right", no_wrap=True)
+        else:
+            table.add_column(Text(name), overflow="fold", max_width=TEXT_WIDTH_MAX)
     rows = cursor.fetchmany(TABLE_ROWS_MAX)
     for row in rows:
         table.add_row(*(Text("NULL", style="dim") if value is None else Text(text_of(value)) for value in row))

@@ -1,5 +1,5 @@
 """The scalar functions, one family a module; importing this package fills expressions.FUNCTIONS."""
 
-from zerodb_compiler.codegen.functions import numbers, patterns, text
+from zerodb_compiler.codegen.functions import dates, numbers, patterns, text, text_casts
 
-__all__ = ["numbers", "patterns", "text"]
+__all__ = ["dates", "numbers", "patterns", "text", "text_casts"]

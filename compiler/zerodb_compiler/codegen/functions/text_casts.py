@@ -1,0 +1,134 @@
+"""Casts from and to text: PostgreSQL's input and output forms, and the lengths of varchar(n) and char(n).
+
+What is no value of the type raises 22P02 (dates and timestamps: 22007), what is beyond it 22003 (22008), with the text
+in the message.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from zerodb_compiler.codegen import abi
+from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, exact_constant, out_of_range
+from zerodb_compiler.codegen.comparison import compare, to_wide
+from zerodb_compiler.codegen.context import Emitter
+from zerodb_compiler.codegen.functions.calling import Error, as_text, build_text, run, unless_null, view, zeros
+from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Text, Wide, fits_i64
+from zerodb_compiler.kernels import errors, formatting, parsing, text
+from zerodb_compiler.types import SqlType, TypeId
+from zerodb_compiler.wasm.values import F64, I32, I64
+
+
+def to_length(e: Emitter, value: SqlValue, target: SqlType, position: int | None) -> SqlValue:
+    """Text as varchar(n) or char(n): cut to n characters; char(n) does not keep blanks at the end."""
+    del position
+    if target.length is None and not target.padded:
+        return value
+    result = as_text(e, value)
+    if target.length is not None:
+        parts = run(e, result.null, text.left, result.address, result.length, I64.const(target.length))
+        result = view(parts, result.null)
+    if target.padded:
+        parts = run(e, result.null, text.rtrim_spaces, result.address, result.length)
+        result = view(parts, result.null)
+    return result
+
+
+# --- to text ----------------------------------------------------------------------------------------------------------
+def format_value(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, position: int | None) -> SqlValue:
+    """A value of any other type in PostgreSQL's output form."""
+    return to_length(e, _formatted(e, e.keep_value(value), source), target, position)
+
+
+def _formatted(e: Emitter, value: SqlValue, source: SqlType) -> Text:
+    null = value.null
+    match value:
+        case Bool():
+            return build_text(e, null, formatting.format_bool, value.value)
+        case Real():
+            return build_text(e, null, formatting.format_f32 if value.single else formatting.format_f64, value.value)
+        case Int() if source.id is TypeId.DATE:
+            return build_text(e, null, formatting.format_date, value.value)
+        case Int() if source.id is TypeId.TIMESTAMP:
+            return build_text(e, null, formatting.format_timestamp, value.value)
+        case Int() if source.is_integer:
+            return build_text(e, null, formatting.format_i64, value.value)
+        case Int() | Wide():
+            wide = to_wide(value)
+            scale = source.scale if source.id is TypeId.NUMERIC else 0
+            return build_text(e, null, formatting.format_decimal, wide.value, wide.upper, I32.const(scale))
+    raise AssertionError(f"{source} as text")
+
+
+# --- from text --------------------------------------------------------------------------------------------------------
+def parse(e: Emitter, value: SqlValue, target: SqlType, position: int | None) -> SqlValue:
+    """The value of type `target` that a text stands for."""
+    source = as_text(e, value)
+    parser = _Parser(e, source, target, position)
+    match target.id:
+        case TypeId.BOOLEAN:
+            (truth,) = parser.run(parsing.parse_bool, (I32,))
+            return Bool(truth, source.null)
+        case TypeId.REAL | TypeId.DOUBLE:
+            single = target.id is TypeId.REAL
+            (number,) = parser.run(parsing.parse_f32 if single else parsing.parse_f64, (F64,))
+            return Real(number, single, source.null)
+        case TypeId.DATE | TypeId.TIMESTAMP:
+            kernel = parsing.parse_date if target.id is TypeId.DATE else parsing.parse_timestamp
+            (days,) = parser.run(kernel, (I64,))
+            return Int(days, *target.bounds, source.null)
+        case TypeId.NUMERIC:
+            parts = parser.run(parsing.parse_decimal, (I64, I64), I32.const(target.scale))
+        case _:
+            parts = parser.run(parsing.parse_integer, (I64, I64))
+    low, high = parts
+    if fits_i64(*target.bounds):
+        return Int(low, *target.bounds, source.null)
+    return Wide(low, high, *target.bounds, source.null)
+
+
+class _Parser:
+    """Runs a parsing kernel and turns what it cannot read into errors with the text in the message."""
+
+    def __init__(self, e: Emitter, source: Text, target: SqlType, position: int | None) -> None:
+        self._e, self._source, self._target, self._position = e, source, target, position
+        name = "numeric" if target.id is TypeId.NUMERIC else str(target)
+        is_date = target.id in (TypeId.DATE, TypeId.TIMESTAMP)
+        self._invalid = ("22007" if is_date else "22P02", f'invalid input syntax for type {name}: "{{text}}"')
+        self._outside: Error = ("22003", f'value "{{text}}" is out of range for type {name}')
+        if is_date:
+            self._outside = ("22008", 'date/time field value out of range: "{text}"')
+        elif target.id is TypeId.NUMERIC:
+            self._outside = out_of_range(target)
+
+    def run(self, kernel: object, kinds: tuple[type[I32 | I64 | F64], ...], *more: I32) -> tuple[Any, ...]:
+        """The results of the kernel but for its status; integers are checked against the type."""
+        e, source = self._e, self._source
+        results = zeros(e, source.null, *kinds)
+        with unless_null(e, source.null):
+            *values, status = e.f.run(e.context.kernel(kernel), source.address, source.length, *more)
+            with e.f.if_(status):
+                self._fail_if(status == errors.INVALID_TEXT, self._invalid)
+                self._fail_if(I32.const(1), self._outside)
+            if kinds == (I64, I64):
+                self._fail_if(self._is_outside(values[0], values[1]), self._outside)
+            for local, value in zip(results, values, strict=True):
+                local.set(value)
+        return results
+
+    def _is_outside(self, low: I64, high: I64) -> I32:
+        least, greatest = self._target.bounds
+        wide = Wide(low, high, I128_LOW, I128_HIGH)
+        if (least, greatest) == (I128_LOW, I128_HIGH):
+            return I32.const(0)
+        below = compare(self._e, "lt", wide, exact_constant(least))
+        return below | compare(self._e, "gt", wide, exact_constant(greatest))
+
+    def _fail_if(self, condition: I32, error: Error) -> None:
+        if condition.constant == 0:
+            return
+        e = self._e
+        with e.f.if_(condition):
+            e.f.store("i32.store", e.worker, self._source.address, abi.WORKER_ERROR_TEXT)
+            e.f.store("i32.store", e.worker, self._source.length, abi.WORKER_ERROR_TEXT + 4)
+            e.fail(e.context.error_status(*error, self._position))

@@ -60,11 +60,12 @@ _UNKNOWN = ColumnEstimate(DEFAULT_DISTINCT)
 class Estimator:
     """Estimates for one query; remembers what it was asked."""
 
-    __slots__ = ("_rows", "_seen", "columns")
+    __slots__ = ("_filtered", "_rows", "_seen", "columns")
 
     def __init__(self) -> None:
         self.columns: dict[int, ColumnEstimate] = {}
         self._rows: dict[int, float] = {}
+        self._filtered: dict[int, float] = {}  # id() of a predicate -> its selectivity before columns were narrowed
         self._seen: list[LogicalPlan] = []  # keeps nodes alive so that their id() stays theirs
 
     # --- nodes ------------------------------------------------------------------------------------------------------
@@ -187,7 +188,7 @@ class Estimator:
         result = rows
         narrowed: dict[int, float] = {}
         for predicate in predicates:
-            selectivity = self.selectivity(predicate)
+            selectivity = self._filtered[id(predicate)] = self.selectivity(predicate)
             used = ids_of(predicate)
             if len(used) == 1:
                 (id_,) = used
@@ -209,6 +210,9 @@ class Estimator:
 
     def selectivity(self, predicate: Expression) -> float:
         """The share of rows for which the predicate is true."""
+        known = self._filtered.get(id(predicate))
+        if known is not None:
+            return known
         match predicate:
             case Literal(value=value):
                 return 1.0 if value else 0.0
@@ -243,7 +247,9 @@ class Estimator:
                 inner = self.selectivity(arguments[0])
                 return inner if function == "is_true" else 1.0 - inner
             case "in":
-                return (len(arguments) - 1) * self._equality(arguments[0], arguments[1])
+                values = {_value(part) for part in arguments[1:]} if all(map(_is_constant, arguments[1:])) else set()
+                count = len(values - {None}) + sum(_value(part) is None for part in arguments[1:])
+                return count * self._equality(arguments[0], arguments[1])
             case "like" | "ilike" | "not_like":
                 share = _like(arguments[1])
                 return 1.0 - share if function == "not_like" else share

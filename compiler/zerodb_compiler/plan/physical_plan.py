@@ -21,10 +21,12 @@ from zerodb_compiler.plan.cardinality import Estimator, equality_sides
 from zerodb_compiler.plan.costs import rank
 from zerodb_compiler.plan.logical import JoinKind, LogicalPlan
 from zerodb_compiler.plan.physical import PhysicalPlan
-from zerodb_compiler.plan.transform import conjuncts, ids_of, ids_of_all, output_ids, passed
-from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expression
+from zerodb_compiler.plan.transform import call, conjuncts, disjuncts, ids_of, ids_of_all, output_ids, passed, same_key
+from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expression, Literal, Parameter
 from zerodb_compiler.sql.functions import COMPARISONS
 from zerodb_compiler.types import SqlType
+
+PREFILTER_SELECTIVITY = 0.7  # an extra test that keeps more rows is not worth its time
 
 
 def plan_physical(plan: LogicalPlan, columns: Sequence[Column] | None = None) -> physical.Output:
@@ -76,10 +78,17 @@ class _Planner:
         while isinstance(below, logical.Filter):
             predicates = conjuncts(below.predicate) + predicates
             below = below.input
+        if isinstance(below, logical.Scan):
+            predicates += self._prefilters(predicates)
         ordered = self._ordered(predicates, below)
         if isinstance(below, logical.Scan):
             return physical.TableScan(below.table, below.columns, ordered, below.row_id, rows)
         return physical.Filter(self.plan(below, needed | ids_of_all(ordered)), ordered, rows)
+
+    def _prefilters(self, predicates: list[Expression]) -> list[Expression]:
+        """Cheap tests of one column that an OR of conjunctions implies (TPC-H Q19: the ship modes of all its branches)."""
+        found = [test for predicate in predicates for test in memberships(predicate)]
+        return [test for test in found if self._estimator.selectivity(test) < PREFILTER_SELECTIVITY]
 
     def _ordered(self, predicates: list[Expression], below: LogicalPlan) -> tuple[Expression, ...]:
         """Cheapest and most selective first; those that may raise errors stay behind the others, in order."""
@@ -193,6 +202,27 @@ def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
             one_left = plan.kind is JoinKind.INNER and is_unique(left, [side[0] for side in sides])
             return one_left and _unique(right, ids)
     return False
+
+
+def memberships(predicate: Expression) -> list[Expression]:
+    """For an OR: `column in (...)` for each column that every branch compares for equality with constants."""
+    if not (isinstance(predicate, Call) and predicate.function == "or"):
+        return []
+    branches = []
+    for branch in disjuncts(predicate):
+        tests: dict[int, tuple[ColumnRef, list[Expression]]] = {}
+        for part in conjuncts(branch):
+            match part:
+                case Call(function="eq" | "in", arguments=(ColumnRef(column=column) as subject, *values)):
+                    if all(isinstance(value, (Literal, Parameter)) for value in values):
+                        tests.setdefault(column.id, (subject, values))
+        branches.append(tests)
+    found: list[Expression] = []
+    for id_, (subject, _) in branches[0].items():
+        if all(id_ in tests for tests in branches):
+            constants = {same_key(value): value for tests in branches for value in tests[id_][1]}
+            found.append(call("in", subject, *constants.values()))
+    return found
 
 
 # --- predicates -----------------------------------------------------------------------------------------------------

@@ -99,7 +99,7 @@ def _united(
     """One branch for each DISTINCT argument; the plain aggregates are in the first."""
     branches: list[tuple[LogicalPlan, list[Column], dict[int, Column]]] = []
     for number, group in enumerate(groups):
-        source, names = copied(plan.input, fresh) if number else (plan.input, {})
+        source, names = copied(plan.input, fresh)  # also the first: the keys keep their ids above the union
         mapping: dict[int, Expression] = {id_: ColumnRef(column) for id_, column in names.items()}
         keys = tuple(_renamed_key(key, mapping, fresh) for key in plan.keys)
         results: dict[int, Column] = {}

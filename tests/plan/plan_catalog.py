@@ -1,0 +1,93 @@
+"""TPC-H in memory: its schema, and statistics as at scale 1, so that plans are as on real data without any data."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.layout import (
+    ColumnLayout,
+    ColumnStatistics,
+    Encoding,
+    TableLayout,
+    TableStatistics,
+    int_width,
+    round_bounds,
+)
+from zerodb_compiler.plan import logical, physical
+from zerodb_compiler.plan.optimize import optimize
+from zerodb_compiler.plan.physical_plan import plan_physical
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.analyze import analyze
+
+HERE = Path(__file__).resolve().parent
+TPCH = HERE.parent.parent / "benchmarks" / "tpch"
+
+
+class MemoryCatalog:
+    """Tables by name, made by CREATE TABLE statements."""
+
+    def __init__(self) -> None:
+        self.tables: dict[str, TableInfo] = {}
+
+    def table(self, name: str) -> TableInfo | None:
+        return self.tables.get(name)
+
+    def table_names(self) -> Sequence[str]:
+        return list(self.tables)
+
+    def create(self, text: str, rows: int = 0) -> MemoryCatalog:
+        for bound in analyze(text, self):
+            created = bound.statement
+            assert isinstance(created, st.CreateTable)
+            number = len(self.tables) + 1
+            self.tables[created.name] = TableInfo(
+                number, created.name, created.columns, created.primary_key, TableLayout(()), TableStatistics(rows)
+            )
+        return self
+
+    def bind(self, text: str) -> st.Query:
+        (bound,) = analyze(text, self)
+        assert isinstance(bound.statement, st.Query), bound.statement
+        return bound.statement
+
+
+def optimized(query: st.Query) -> logical.LogicalPlan:
+    """The optimised plan, every invariant checked after every rule (conftest.py)."""
+    fresh = itertools.count(1000)
+    return optimize(query.plan, lambda: next(fresh))
+
+
+def planned(query: st.Query) -> physical.Output:
+    return plan_physical(optimized(query), query.columns)
+
+
+def tpch_catalog() -> MemoryCatalog:
+    catalog = MemoryCatalog().create((TPCH / "schema.sql").read_text())
+    table: TableInfo | None = None
+    rows = 0
+    columns: list[ColumnStatistics] = []
+    lines = (HERE / "tpch_statistics.txt").read_text().splitlines()
+    for line in [*lines[1:], "end 0"]:
+        parts = line.split()
+        if line.startswith(" "):
+            low, high = (int(parts[2]), int(parts[3])) if len(parts) == 4 else (None, None)
+            columns.append(ColumnStatistics(int(parts[1]), 0, low, high))
+            continue
+        if table is not None:
+            layout = TableLayout(tuple(map(_layout, columns)))
+            catalog.tables[table.name] = replace(table, layout=layout, statistics=TableStatistics(rows, tuple(columns)))
+        table, rows, columns = catalog.table(parts[0]), int(parts[1]), []
+    return catalog
+
+
+def _layout(column: ColumnStatistics) -> ColumnLayout:
+    if column.low is not None and column.high is not None:
+        low, high = round_bounds(column.low, column.high)
+        return ColumnLayout(Encoding.INT, int_width(low, high), False, low, high)
+    if column.distinct < 5000:
+        return ColumnLayout(Encoding.DICTIONARY, 1 if column.distinct < 256 else 2, False, 0, column.distinct - 1)
+    return ColumnLayout(Encoding.TEXT, 4, False)

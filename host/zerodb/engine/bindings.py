@@ -29,6 +29,7 @@ from zerodb.engine.tables import Dictionary, TableVersion
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.layout import CHUNK_ROWS
 
+Zones = tuple[Array, Array, Array | None]
 _clock: Iterator[int] = count()
 
 
@@ -48,6 +49,7 @@ class TableBinding:
         self.resident: Array = np.zeros(self.chunk_count, dtype=np.bool_)
         self._pins: list[list[Entry] | None] = [None] * self.chunk_count
         self._busy = [0] * self.chunk_count
+        self._zones: dict[int, Zones | None] = {}
         self._lock = threading.Lock()
         self._stride = abi.CHUNK_HEADER + abi.CHUNK_COLUMN_BYTES * len(ordinals)
         size = max(self._stride * self.chunk_count, 16)
@@ -66,6 +68,17 @@ class TableBinding:
         size = self._stride * self.chunk_count
         table: Array = self._memory.array[self.address : self.address + size].view(np.int32)
         return table.reshape(self.chunk_count, self._stride >> 2)
+
+    def zones(self, ordinal: int) -> Zones | None:
+        """Least and greatest values per chunk, and which chunks have NULLs only (None: no chunk)."""
+        if ordinal not in self._zones:
+            found = self.version.zone_map(ordinal)
+            if found is None:
+                self._zones[ordinal] = None
+            else:
+                empty = None if bool(found.has_value.all()) else ~found.has_value
+                self._zones[ordinal] = (found.low, found.high, empty)
+        return self._zones[ordinal]
 
     def enter(self, chunk: int) -> None:
         """Makes the chunk resident and keeps it so until `leave`."""

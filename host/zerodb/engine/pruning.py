@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zerodb.engine.bindings import TableBinding
 from zerodb.engine.pool import Array
-from zerodb.engine.tables import TableVersion
 from zerodb_compiler.codegen.program import ZonePredicate
 
 # The storage saturates the bounds of wider values at the ends of int64: there (and beyond) they say nothing.
@@ -19,7 +19,7 @@ _NOTHING: Array = np.zeros(0, dtype=np.int64)
 
 
 def surviving_chunks(
-    version: TableVersion, predicates: Sequence[ZonePredicate], parameters: Sequence[object]
+    binding: TableBinding, predicates: Sequence[ZonePredicate], parameters: Sequence[object]
 ) -> Array | None:
     """Numbers of the chunks that may have rows, ascending; None for all of them."""
     excluded: Array | None = None
@@ -32,10 +32,11 @@ def surviving_chunks(
             return _NOTHING
         if isinstance(operand, int) and not _LEAST < operand < _GREATEST:
             continue
-        zones = version.zone_map(predicate.ordinal)
+        zones = binding.zones(predicate.ordinal)
         if zones is None:
             continue
-        low, high = zones.low, zones.high
+        low, high, empty = zones
+        contradicted: Array | None
         match operator:
             case "is_not_null":
                 contradicted = None
@@ -51,8 +52,10 @@ def surviving_chunks(
                 contradicted = high < operand
             case _:
                 raise AssertionError(f"unknown zone predicate {operator}")
-        contradicted = ~zones.has_value if contradicted is None else contradicted | ~zones.has_value
-        excluded = contradicted if excluded is None else excluded | contradicted
+        for chunks in (contradicted, empty):
+            if chunks is not None:
+                excluded = chunks if excluded is None else excluded | chunks
     if excluded is None:
         return None
-    return np.flatnonzero(~excluded)
+    found: Array = (~excluded).nonzero()[0]
+    return found

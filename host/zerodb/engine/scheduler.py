@@ -135,7 +135,7 @@ class Run:
         for scan, binding in zip(self.compiled.program.scans, self.frame.scans, strict=True):
             chunks: Array | range | None = None
             if scan.zone_predicates:
-                chunks = surviving_chunks(binding.version, scan.zone_predicates, self.parameters)
+                chunks = surviving_chunks(binding, scan.zone_predicates, self.parameters)
             if chunks is None:
                 chunks = binding.all_chunks
             locked = not self._guarded and (

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import duckdb
 import pytest
-
-import zerodb
 from benchmarks import data
 from benchmarks.tpch_benchmark import SPINE, equal, load_duckdb, load_zerodb
+
+import zerodb
 
 SCALE = "0.01"
 

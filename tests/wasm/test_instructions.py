@@ -252,24 +252,34 @@ M64 = (1 << 64) - 1
 
 
 @pytest.fixture(scope="module")
-def wide_engines() -> list[Wasmtime]:
-    module = Module()
-    module.import_memory("zerodb", "memory", 1, 65535)
-    f = module.function("wide", [], [], export=True)
-    operands = [f.let(load("i64.load", I32.const(INPUT + 8 * i))) for i in range(4)]
-    for i, (name, (_, arity)) in enumerate(opcodes.WIDE.items()):
-        low, high = f.wide(name, *operands[:arity])
-        f.store("i64.store", I32.const(OUTPUT + 16 * i), low)
-        f.store("i64.store", I32.const(OUTPUT + 16 * i + 8), high)
-    binary = module.encode()
-    assert to_wat(bytes(wasmtime.wat2wasm(to_wat(binary)))) == to_wat(binary)
-    return [Wasmtime(binary, winch=False), Wasmtime(binary, winch=True)]
+def wide_engines() -> Iterator[list[Wasmtime | Node]]:
+    """The instructions on wasmtime, and the functions that replace them everywhere."""
+    made: list[Wasmtime | Node] = []
+    for wide_arithmetic in (True, False):
+        module = Module(wide_arithmetic=wide_arithmetic)
+        module.import_memory("zerodb", "memory", 1, 65535)
+        f = module.function("wide", [], [], export=True)
+        operands = [f.let(load("i64.load", I32.const(INPUT + 8 * i))) for i in range(4)]
+        for i, (name, (_, arity)) in enumerate(opcodes.WIDE.items()):
+            low, high = f.wide(name, *operands[:arity])
+            f.store("i64.store", I32.const(OUTPUT + 16 * i), low)
+            f.store("i64.store", I32.const(OUTPUT + 16 * i + 8), high)
+        binary = module.encode()
+        assert to_wat(bytes(wasmtime.wat2wasm(to_wat(binary)))) == to_wat(binary)
+        made += [Wasmtime(binary, winch=False), Wasmtime(binary, winch=True)]
+    node = Node() if has_node else None
+    if node is not None:
+        node.load(binary)
+        made.append(node)
+    yield made
+    if node is not None:
+        node.close()
 
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(ints64, min_size=4, max_size=4))
-def test_wide_arithmetic(wide_engines: list[Wasmtime], numbers: list[int]) -> None:
-    """Against Python's integers; V8 has no wide arithmetic."""
+def test_wide_arithmetic(wide_engines: list[Wasmtime | Node], numbers: list[int]) -> None:
+    """Against Python's integers; on V8, which has no wide arithmetic, only the replacement."""
     a, b = (numbers[1] << 64) | numbers[0] & M64, (numbers[3] << 64) | numbers[2] & M64
     x, y = numbers[0], numbers[1]
     expected = [a + b, a - b, x * y, (x & M64) * (y & M64)]

@@ -21,7 +21,7 @@ from types import FunctionType
 from typing import Any
 
 from zerodb_compiler.kernels.intrinsics import ImportedFunction, Table
-from zerodb_compiler.kernels.language import Compiled, KernelError
+from zerodb_compiler.kernels.language import Compiled, KernelError, Wide
 from zerodb_compiler.kernels.statements import Translator
 from zerodb_compiler.wasm.module import FunctionRef, Module
 from zerodb_compiler.wasm.opcodes import signed, unsigned
@@ -62,7 +62,13 @@ def kernel(module: Module, function: Callable[..., Any] | Table) -> FunctionRef:
     for name, kind in compiled.locals:
         target.local(BY_KIND[kind], name)
     for part in compiled.body:
-        target.emit(part if isinstance(part, bytes) else b"\x10" + unsigned(kernel(module, part).index))
+        match part:
+            case bytes():
+                target.emit(part)
+            case Wide(name=name):
+                target.emit(module.wide_code(name))
+            case callee:
+                target.emit(b"\x10" + unsigned(kernel(module, callee).index))
     return target.ref
 
 

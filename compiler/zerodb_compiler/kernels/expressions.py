@@ -20,6 +20,7 @@ from zerodb_compiler.kernels.language import (
     KernelError,
     Part,
     Typed,
+    Wide,
     signature_of,
     source_of,
 )
@@ -87,7 +88,7 @@ class ExpressionTranslator:
             assert value.constant is not None
             return self._constant(value.constant, kind)
         if value.results != (kind,):
-            raise self._fail(node, f"{value.results} where {kind} is needed: {ast.unparse(node)}")
+            raise self._fail(node, f"{ast.unparse(node)} is {', '.join(value.results)}, but {kind} is needed")
         return value
 
     def _value(self, node: ast.expr, want: str | None = None) -> Typed:
@@ -292,9 +293,11 @@ class ExpressionTranslator:
         ]
         if target.op == "select":
             values = [*values[1:], values[0]]
-        opcode = OPCODES[target.op.replace("T.", f"{generic}.")]
-        if target.memory:
-            opcode += unsigned(offset)
+        opcode: Part
+        if target.op in opcodes.WIDE:
+            opcode = Wide(target.op)
+        else:
+            opcode = OPCODES[target.op.replace("T.", f"{generic}.")] + (unsigned(offset) if target.memory else b"")
         match target.result:
             case None:
                 results: tuple[str, ...] = ()

@@ -1,8 +1,9 @@
 """exp, ln, log10 and power for doubles: within one unit in the last place, exact where the result is a double.
 
 The logarithm is computed with about 65 bits, as a pair (high, low) whose sum is meant: ln m = 2 artanh(s) with
-s = (m - 1) / (m + 1) for m between sqrt(1/2) and sqrt(2), the first two terms in pair arithmetic. power is exp(y * ln x) on such pairs. Pair
-arithmetic: T. J. Dekker, "A floating-point technique for extending the available precision" (1971).
+s = (m - 1) / (m + 1) for m between sqrt(1/2) and sqrt(2), the first two terms in pair arithmetic.
+power is exp(y * ln x) on such pairs. Pair arithmetic: T. J. Dekker, "A floating-point technique for extending the
+available precision" (1971).
 
 Statuses are PostgreSQL's errors: OVERFLOW and UNDERFLOW where finite arguments give an infinity or zero (22003), DOMAIN
 and LOG_ZERO for logarithms of numbers that have none (2201E), DOMAIN also for powers that are not real (2201F).

@@ -209,11 +209,10 @@ def divide_rounding(a: i64, a_high: i64, b: i64, b_high: i64) -> tuple[i64, i64,
     return low, high, ((high ^ sign) < 0) & ((low | high) != 0)
 
 
-def scale_divide(a: i64, a_high: i64, factor: i64, factor_high: i64, b: i64, b_high: i64) -> tuple[i64, i64, i32]:
-    """a * factor / b rounded half away from zero, exact also where the product is beyond 128 bits; factor > 0."""
-    sign = (a_high ^ b_high) >> 63
-    x, x_high = magnitude(a, a_high)
-    y, y_high = magnitude(b, b_high)
+def scaled_quotient(
+    x: i64, x_high: i64, factor: i64, factor_high: i64, y: i64, y_high: i64
+) -> tuple[i64, i64, i64, i64, i32]:
+    """Quotient and remainder of x * factor / y, all unsigned; the flag says that the quotient is beyond 128 bits."""
     # The 256-bit product p3:p2:p1:p0.
     p0, p1 = mul_wide_u(x, factor)
     p2: i64 = 0
@@ -227,18 +226,44 @@ def scale_divide(a: i64, a_high: i64, factor: i64, factor_high: i64, b: i64, b_h
         p2, p3 = add128(p2, p3, carry, 0)
         low, high = mul_wide_u(x_high, factor_high)
         p2, p3 = add128(p2, p3, low, high)
-    rest, rest_high = p2, p3
-    quotient, quotient_high = p0, p1
     if (p2 | p3) == 0:
         quotient, quotient_high, rest, rest_high = divide_unsigned(p0, p1, y, y_high)
-    elif not less_unsigned(p2, p3, y, y_high):
-        return 0, 0, 1
-    else:
-        quotient, quotient_high, rest, rest_high = divide_4_by_2(p0, p1, p2, p3, y, y_high)
+        return quotient, quotient_high, rest, rest_high, 0
+    if not less_unsigned(p2, p3, y, y_high):
+        return 0, 0, 0, 0, 1
+    quotient, quotient_high, rest, rest_high = divide_4_by_2(p0, p1, p2, p3, y, y_high)
+    return quotient, quotient_high, rest, rest_high, 0
+
+
+def scale_divide(a: i64, a_high: i64, factor: i64, factor_high: i64, b: i64, b_high: i64) -> tuple[i64, i64, i32]:
+    """a * factor / b rounded half away from zero, exact also where the product is beyond 128 bits; factor > 0."""
+    sign = (a_high ^ b_high) >> 63
+    x, x_high = magnitude(a, a_high)
+    y, y_high = magnitude(b, b_high)
+    quotient, quotient_high, rest, rest_high, overflow = scaled_quotient(x, x_high, factor, factor_high, y, y_high)
     up = u64(half_reached(rest, rest_high, y, y_high))
     quotient, quotient_high = add128(quotient, quotient_high, up, 0)
     low, high = with_sign(quotient, quotient_high, sign)
-    return low, high, ((high ^ sign) < 0) & ((low | high) != 0)
+    return low, high, overflow | (((high ^ sign) < 0) & ((low | high) != 0))
+
+
+def scale_divide_far(a: i64, a_high: i64, digits: i32, b: i64, b_high: i64) -> tuple[i64, i64, i32]:
+    """a * 10**(38 + digits) / b rounded half away from zero, for 0 < digits <= 38: long division in two steps."""
+    sign = (a_high ^ b_high) >> 63
+    x, x_high = magnitude(a, a_high)
+    y, y_high = magnitude(b, b_high)
+    factor, factor_high = power_of_ten(38)
+    first, first_high, rest, rest_high, overflow = scaled_quotient(x, x_high, factor, factor_high, y, y_high)
+    factor, factor_high = power_of_ten(digits)
+    low, high, over = multiply(first, first_high, factor, factor_high)
+    overflow = overflow | over | (first_high < 0)
+    second, second_high, last, last_high, _ = scaled_quotient(rest, rest_high, factor, factor_high, y, y_high)
+    up = u64(half_reached(last, last_high, y, y_high))
+    second, second_high = add128(second, second_high, up, 0)
+    low, high = add128(low, high, second, second_high)
+    overflow = overflow | (high < 0)
+    low, high = with_sign(low, high, sign)
+    return low, high, overflow
 
 
 def divide_4_by_2(

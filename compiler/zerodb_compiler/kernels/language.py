@@ -14,8 +14,16 @@ from zerodb_compiler.kernels.intrinsics import ImportedFunction, Table
 from zerodb_compiler.wasm import opcodes
 from zerodb_compiler.wasm.values import BY_KIND
 
+
+@dataclass(frozen=True, slots=True)
+class Wide:
+    """A wide-arithmetic instruction: what it becomes depends on the module."""
+
+    name: str
+
+
 Callee = FunctionType | ImportedFunction | Table
-Part = bytes | Callee
+Part = bytes | Callee | Wide
 Code = tuple[Part, ...]
 
 TYPES = {"i32": "i32", "i64": "i64", "f64": "f64", "f32": "f32", "v128": "v128", "bool": "i32", "ptr": "i32"}
@@ -73,7 +81,6 @@ OPCODES: dict[str, bytes] = {
     **{name: row[0] for name, row in opcodes.CONVERT.items()},
     **{name: row[0] + b"\x00" for name, row in opcodes.LOAD.items()},
     **{name: row[0] + b"\x00" for name, row in opcodes.STORE.items()},
-    **{name: row[0] for name, row in opcodes.WIDE.items()},
     **opcodes.SIMD_BINARY,
     **opcodes.SIMD_UNARY,
     **opcodes.SIMD_TEST,

@@ -22,9 +22,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
-from zerodb_compiler.wasm import opcodes
+from zerodb_compiler.wasm import opcodes, wide
 from zerodb_compiler.wasm.opcodes import unsigned
 from zerodb_compiler.wasm.values import BY_KIND, F32, F64, I32, I64, V128, Value
 
@@ -149,17 +149,15 @@ for _class in LOCALS.values():
 class Function:
     """A function being written; every statement method appends to its body."""
 
-    def __init__(self, ref: FunctionRef, parameter_names: Sequence[str]) -> None:
+    def __init__(self, ref: FunctionRef, parameter_names: Sequence[str], module: Module) -> None:
         self.ref = ref
+        self.module = module
         self.depth = 0
         self.body = bytearray()
         self.comments: list[tuple[int, str]] = []
         self.local_names: list[str] = list(parameter_names)
         self._declared: list[type[Value]] = []
-        self._free: dict[str, list[Any]] = {}
-        self.parameters: list[Any] = [
-            self._local(kind, index) for index, kind in enumerate(ref.signature.parameters)
-        ]
+        self.parameters: list[Any] = [self._local(kind, index) for index, kind in enumerate(ref.signature.parameters)]
 
     # --- locals -------------------------------------------------------------------------------------------------------
     def _local(self, kind: type[Value], index: int) -> Any:
@@ -244,10 +242,10 @@ class Function:
         return locals_
 
     def wide(self, name: str, *operands: I64) -> tuple[Any, Any]:
-        """A wide-arithmetic instruction now: add128/sub128 (low, high, low, high), mul_wide_s/u (a, b) -> (low, high)."""
-        opcode, arity = opcodes.WIDE[name]
-        assert len(operands) == arity
-        self.emit(b"".join(operand.code for operand in operands) + opcode)
+        """A wide-arithmetic instruction now: i64.add128/sub128 (low, high, low, high), i64.mul_wide_s/u (a, b); gives
+        (low, high)."""
+        assert len(operands) == opcodes.WIDE[name][1]
+        self.emit(b"".join(operand.code for operand in operands) + self.module.wide_code(name))
         low, high = self.local(I64), self.local(I64)
         self.emit(b"\x21" + unsigned(high.index) + b"\x21" + unsigned(low.index))
         return low, high
@@ -325,9 +323,11 @@ def _custom(name: str, content: bytes) -> bytes:
 
 @dataclass(slots=True)
 class Module:
-    """A module under construction. `pointer_bits` 64 makes the imported memory a memory64."""
+    """A module under construction. `pointer_bits` 64 makes the imported memory a memory64; without `wide_arithmetic`
+    calls of functions (wide.py) stand for those instructions."""
 
     pointer_bits: int = 32
+    wide_arithmetic: bool = True
     _types: dict[Signature, int] = field(default_factory=dict)
     _imports: list[bytes] = field(default_factory=list)
     _imported: list[FunctionRef] = field(default_factory=list)
@@ -342,9 +342,7 @@ class Module:
     def import_memory(self, module: str, name: str, minimum: int, maximum: int) -> None:
         """A shared memory, limits in 64 KiB pages."""
         flags = b"\x03" if self.pointer_bits == 32 else b"\x07"
-        self._imports.append(
-            _name(module) + _name(name) + b"\x02" + flags + unsigned(minimum) + unsigned(maximum)
-        )
+        self._imports.append(_name(module) + _name(name) + b"\x02" + flags + unsigned(minimum) + unsigned(maximum))
 
     def import_function(
         self, module: str, name: str, parameters: Sequence[type[Value]], results: Sequence[type[Value]]
@@ -368,12 +366,20 @@ class Module:
         signature = Signature(tuple(kind for _, kind in parameters), tuple(results))
         self._type(signature)
         ref = FunctionRef(len(self._imported) + len(self._refs), name, signature)
-        function = Function(ref, [parameter for parameter, _ in parameters])
+        function = Function(ref, [parameter for parameter, _ in parameters], self)
         self._refs.append(ref)
         self._functions.append(function)
         if export:
             self._exports.append(_name(name) + b"\x00" + unsigned(ref.index))
         return function
+
+    def wide_code(self, name: str) -> bytes:
+        """The code of a wide-arithmetic instruction, by its full name such as i64.add128."""
+        if self.wide_arithmetic:
+            return opcodes.WIDE[name][0]
+        if name not in self.extensions:
+            self.extensions[name] = wide.define(self, name)
+        return b"\x10" + unsigned(self.extensions[name].index)
 
     def encode(self) -> bytes:
         functions = [function for function in self._functions if function is not None]
@@ -399,7 +405,8 @@ class Module:
                 maps.append(unsigned(function.ref.index) + unsigned(len(locals_)) + entries)
         local_names = unsigned(len(maps)) + b"".join(maps)
         return b"".join(
-            number + unsigned(len(content)) + content for number, content in ((b"\x01", function_names), (b"\x02", local_names))
+            number + unsigned(len(content)) + content
+            for number, content in ((b"\x01", function_names), (b"\x02", local_names))
         )
 
     @staticmethod
@@ -414,4 +421,4 @@ class Module:
         )
 
 
-__all__ = ["Function", "FunctionRef", "Generic", "Label", "Module", "Signature"]
+__all__ = ["Function", "FunctionRef", "Label", "Module", "Signature"]

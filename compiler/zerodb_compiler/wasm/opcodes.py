@@ -285,7 +285,10 @@ def _atomic(code: int) -> bytes:
 
 
 # Atomic accesses must be aligned; the alignment immediate is the natural one.
-ATOMIC_LOAD: dict[str, tuple[bytes, int]] = {"i32.atomic.load": (_atomic(0x10), 2), "i64.atomic.load": (_atomic(0x11), 3)}
+ATOMIC_LOAD: dict[str, tuple[bytes, int]] = {
+    "i32.atomic.load": (_atomic(0x10), 2),
+    "i64.atomic.load": (_atomic(0x11), 3),
+}
 ATOMIC_STORE: dict[str, tuple[bytes, int]] = {
     "i32.atomic.store": (_atomic(0x17), 2),
     "i64.atomic.store": (_atomic(0x18), 3),

@@ -364,7 +364,7 @@ def select(condition: I32, then: V, otherwise: V) -> V:
 
 
 def load(name: str, address: Value, offset: int = 0) -> Any:
-    """A load by its specification name (i32.load8_u, v128.load, i64.atomic.load, ...); unaligned is fine but for atomics."""
+    """A load by its specification name (i32.load8_u, v128.load, i64.atomic.load, ...). Only atomics must be aligned."""
     table = opcodes.LOAD.get(name) or opcodes.SIMD_LOAD.get(name)
     if table is not None:
         return BY_KIND[name.split(".")[0]](address.code + table[0] + b"\x00" + unsigned(offset))

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from zerodb_compiler.codegen import arithmetic
+from zerodb_compiler.codegen.arithmetic import raise_if
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import function
+from zerodb_compiler.codegen.functions.calling import run
 from zerodb_compiler.codegen.sqlvalues import Int, Real, SqlValue, Wide
+from zerodb_compiler.kernels import errors, floats
+from zerodb_compiler.kernels.float_remainder import float_remainder
 from zerodb_compiler.sql.expressions import Call
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_compiler.wasm.values import F64, I32, I64, select
@@ -43,6 +47,11 @@ def _divide(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlV
 @function("mod")
 def _modulo(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     a, b = arguments
+    if isinstance(a, Real) and isinstance(b, Real):
+        divisor = e.keep(b.value)
+        raise_if(e, divisor == F64.const(0.0), null, ("22012", "division by zero"), call.position)
+        rest = e.f.call(e.context.kernel(float_remainder), a.value, divisor)
+        return Real(rest, a.single and b.single, null)
     assert isinstance(a, Int | Wide) and isinstance(b, Int | Wide)
     return arithmetic.remainder(e, a, b, null, call.type, call.position)
 
@@ -102,5 +111,41 @@ def _sqrt(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlVal
     assert isinstance(a, Real)
     number = e.keep(a.value)
     error = ("2201F", "cannot take square root of a negative number")
-    arithmetic.raise_if(e, number < F64.const(0.0), null, error, call.position)
+    raise_if(e, number < F64.const(0.0), null, error, call.position)
     return Real(number.unary("sqrt"), a.single, null)
+
+
+_OUT_OF_RANGE = {
+    errors.OVERFLOW: ("22003", "value out of range: overflow"),
+    errors.UNDERFLOW: ("22003", "value out of range: underflow"),
+}
+_LOGARITHM = {
+    errors.LOG_ZERO: ("2201E", "cannot take logarithm of zero"),
+    errors.DOMAIN: ("2201E", "cannot take logarithm of a negative number"),
+}
+_OF_ONE = {"ln": (floats.ln, _LOGARITHM), "log10": (floats.log10, _LOGARITHM), "exp": (floats.exp, _OUT_OF_RANGE)}
+
+
+@function(*_OF_ONE)
+def _of_one(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
+    (a,) = arguments
+    assert isinstance(a, Real)
+    kernel, failures = _OF_ONE[call.function]
+    (result,) = run(e, null, kernel, a.value, failures=failures, position=call.position)
+    return Real(result, False, null)
+
+
+@function("power")
+def _power(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
+    a, b = arguments
+    assert isinstance(a, Real) and isinstance(b, Real)
+    base, exponent, zero = e.keep(a.value), e.keep(b.value), F64.const(0.0)
+    undefined = (base == zero) & (exponent < zero) & (exponent > F64.const(float("-inf")))
+    error = ("2201F", "zero raised to a negative power is undefined")
+    raise_if(e, undefined, null, error, call.position)
+    failures = {
+        errors.DOMAIN: ("2201F", "a negative number raised to a non-integer power yields a complex result"),
+        **_OUT_OF_RANGE,
+    }
+    (result,) = run(e, null, floats.power, base, exponent, failures=failures, position=call.position)
+    return Real(result, False, null)

@@ -136,7 +136,8 @@ def _nonzero(e: Emitter, divisor: Int | Wide, null: I32 | None, position: int | 
     raise_if(e, zero, null, ("22012", "division by zero"), position)
     if null is None:
         return kept
-    safe = e.keep(select(zero, I64.const(1), kept.value))
+    # Under a NULL the dividend may be anything too, also the least value, which -1 must not divide.
+    safe = e.keep(select(zero | null, I64.const(1), kept.value))
     if isinstance(kept, Int):
         return Int(safe, kept.low, max(1, kept.high), kept.null)
     return Wide(safe, kept.upper, kept.low, max(1, kept.high), kept.null)
@@ -163,6 +164,10 @@ def divide_truncating(
         e.keep(wide_b.value),
         wide_b.upper,
     )
+    if a.low == I128_LOW and b.low <= -1 <= b.high:
+        # The least value divided by -1 wraps to itself: the only negative quotient of two negative numbers.
+        upper = e.keep(upper)
+        raise_if(e, (wide_a.upper & wide_b.upper & upper) < 0, null, out_of_range(type_), position)
     return bounded(e, Wide(value, upper, max(low, I128_LOW), min(high, I128_HIGH), null), type_, position)
 
 
@@ -187,17 +192,25 @@ def divide_rounding(
 ) -> SqlValue:
     """a * 10**shift / b, rounded half away from zero: numeric division. A negative shift scales the divisor."""
     b = _nonzero(e, b, null, position)
+    if shift < 0 and max(-b.low, b.high) * 10**-shift > I128_HIGH:
+        return _divide_by_scaled(e, a, b, -shift, null, type_, position)
     if shift < 0:
         scaled = rescale_up(e, b, -shift, SqlType(TypeId.HUGEINT), position)
         assert isinstance(scaled, Int | Wide)
         b, shift = scaled, 0
     low, high = _quotient_bounds(a, 10**shift)
     wide_a, wide_b = to_wide(a), to_wide(b)
-    factor = wide_constant(10**shift)
-    value, upper, overflow = e.f.run(
-        e.context.kernel(int128.scale_divide),
-        e.keep(wide_a.value), wide_a.upper, factor.value, factor.upper, e.keep(wide_b.value), wide_b.upper,
-    )  # fmt: skip
+    if shift > 38:
+        value, upper, overflow = e.f.run(
+            e.context.kernel(int128.scale_divide_far),
+            e.keep(wide_a.value), wide_a.upper, I32.const(shift - 38), e.keep(wide_b.value), wide_b.upper,
+        )  # fmt: skip
+    else:
+        factor = wide_constant(10**shift)
+        value, upper, overflow = e.f.run(
+            e.context.kernel(int128.scale_divide),
+            e.keep(wide_a.value), wide_a.upper, factor.value, factor.upper, e.keep(wide_b.value), wide_b.upper,
+        )  # fmt: skip
     if low < I128_LOW or high > I128_HIGH:
         raise_if(e, overflow, null, out_of_range(type_), position)
         low, high = max(low, I128_LOW), min(high, I128_HIGH)
@@ -242,7 +255,10 @@ def absolute(e: Emitter, a: Int | Wide, null: I32 | None, type_: SqlType, positi
     wide = to_wide(kept)
     low, high = e.f.wide("i64.sub128", I64.const(0), I64.const(0), wide.value, wide.upper)
     negative = e.keep(wide.upper < 0)
-    result = Wide(select(negative, low, wide.value), select(negative, high, wide.upper), 0, largest, null)
+    result = Wide(select(negative, low, wide.value), e.keep(select(negative, high, wide.upper)), 0, largest, null)
+    if largest > I128_HIGH:
+        raise_if(e, result.upper < 0, null, out_of_range(type_), position)
+        result = Wide(result.value, result.upper, 0, I128_HIGH, null)
     return bounded(e, result, type_, position)
 
 

@@ -27,6 +27,7 @@ from zerodb_compiler.wasm.values import I32, I64, load, select
 
 HEADER = 8
 NEXT, HASH = 0, 4
+MOST_DENSE_SLOTS = 1 << 24  # 64 MiB: beyond, only as many as the build side has rows, times eight
 _FILTERS = (JoinKind.SEMI, JoinKind.ANTI, JoinKind.ANTI_NULL_AWARE)
 _PRESERVING = (JoinKind.LEFT, JoinKind.SINGLE)
 
@@ -127,8 +128,8 @@ class _Build:
         dense = f.local(I32, "dense")
         range_ = f.let(greatest - least, "range")
         if self.dense_possible:
-            # At most four times the memory that hashing would take, and far below what an i32 counts.
-            limit = total.to_i64_u() * 8 + 1024
+            # Worth it if the directory is not much larger than what hashing takes, or than what the probe side reads.
+            limit = total.to_i64_u() * 8 + max(1024, min(2 * int(self._plan.probe.rows), MOST_DENSE_SLOTS))
             dense.set((total != 0) & range_.less_u(limit))
         with f.if_(dense):
             slots.set(range_.to_i32() + 1)

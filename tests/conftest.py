@@ -22,7 +22,7 @@ def golden(request: pytest.FixtureRequest) -> Callable[[Path, Callable[[str], st
     update = bool(request.config.getoption("--update-golden"))
 
     def check(path: Path, render: Callable[[str], str]) -> None:
-        cases = [case.split("\n---\n") for case in path.read_text().split("\n===\n")]
+        cases = [(case + "\n").split("\n---\n") for case in path.read_text().split("\n===\n")]
         results = [(case[0].strip("\n"), render(case[0].strip("\n")).strip("\n")) for case in cases]
         text = "\n===\n".join(f"{given}\n---\n{result}" for given, result in results) + "\n"
         if update:

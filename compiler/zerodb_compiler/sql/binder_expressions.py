@@ -252,6 +252,13 @@ def _dollar_string(b: ExpressionBinder, node: exp.RawString) -> Bound:
     return Constant(NULL, str(node.this), position_of(node))
 
 
+@handles(exp.National)
+def _national(b: ExpressionBinder, node: exp.National) -> Bound:
+    """N'...': in PostgreSQL an ordinary string."""
+    only(node, "this")
+    return Constant(NULL, str(node.this), position_of(node))
+
+
 @handles(exp.ByteString)
 def _escape_string(b: ExpressionBinder, node: exp.ByteString) -> Bound:
     """E'...': sqlglot has resolved the escapes."""

@@ -138,6 +138,8 @@ def _in(b: ExpressionBinder, node: exp.In) -> Bound:
     only(node, "this", "expressions")
     if isinstance(node.this, exp.Tuple):
         raise unsupported("IN with rows", node)
+    if not node.expressions:
+        raise ProgrammingError("syntax error: IN needs at least one value", position=position_of(node))
     value = b.bound(node.this)
     items = [b.bound(item) for item in node.expressions]
     pairs = [meet(b, "=", value, item, node) for item in items]

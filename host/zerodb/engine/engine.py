@@ -46,8 +46,9 @@ from zerodb.engine.tiers import Callback, Tier, check_wasmtime, new_engine
 from zerodb_compiler.codegen.program import MorselSource, Program
 from zerodb_compiler.errors import DatabaseError, InterfaceError, OperationalError, error_for
 
-# Frames that wait for their next execution, over all statements; a frame holds about 0.3 to 1 MiB a worker.
+# Frames that wait for their next execution, over all statements: at most so many, and this part of the memory limit.
 MAX_IDLE_FRAMES = 256
+IDLE_FRAMES_SHARE = 1 / 32
 
 
 class Execution:
@@ -111,7 +112,8 @@ class Engine:
         self._lock = threading.Lock()
         self._running: set[Run] = set()
         self._no_run = threading.Condition(self._lock)
-        self._idle_frames: OrderedDict[Frame, None] = OrderedDict()
+        self._idle_frames: OrderedDict[Frame, int] = OrderedDict()  # with their bytes, the oldest first
+        self._idle_bytes = 0
         self._garbage: deque[Frame] = deque()
         self._workers: WorkerThreads | None = None
         self._compiler: threading.Thread | None = None
@@ -270,7 +272,7 @@ class Engine:
                 if not home:
                     break
                 frame = home.pop()
-                self._idle_frames.pop(frame, None)
+                self._idle_bytes -= self._idle_frames.pop(frame, 0)
             if frame.fits(snapshot):
                 return frame
             self._close_frame(frame)
@@ -282,30 +284,36 @@ class Engine:
         return frame
 
     def _give_back(self, compiled: CompiledProgram, frame: Frame) -> None:
-        oldest = None
+        size = frame.bytes
+        surplus = []
         with self._lock:
             frame.home = compiled.frames[len(frame.workers)]
             frame.home.append(frame)
-            self._idle_frames[frame] = None
-            if len(self._idle_frames) > MAX_IDLE_FRAMES:
-                oldest = self._pop_idle_frame()
-        if oldest is not None:
-            self._close_frame(oldest)
+            self._idle_frames[frame] = size
+            self._idle_bytes += size
+            most = int(self.memory.limit * IDLE_FRAMES_SHARE)
+            while len(self._idle_frames) > MAX_IDLE_FRAMES or (self._idle_bytes > most and len(self._idle_frames) > 1):
+                surplus.append(self._pop_idle_frame())
+        for oldest in surplus:
+            if oldest is not None:
+                self._close_frame(oldest)
 
     def _pop_idle_frame(self) -> Frame | None:
         if not self._idle_frames:
             return None
-        frame, _ = self._idle_frames.popitem(last=False)
+        frame, size = self._idle_frames.popitem(last=False)
+        self._idle_bytes -= size
         frame.home.remove(frame)
         return frame
 
     def _close_frame(self, frame: Frame) -> None:
         with self._lock:
-            self._idle_frames.pop(frame, None)
-        if self._owners.get(frame.workers[0].address) is frame.workers[0]:
+            self._idle_bytes -= self._idle_frames.pop(frame, 0)
+            if self._owners.get(frame.workers[0].address) is not frame.workers[0]:
+                return  # closed already: a collected program's frames may be met twice
             for worker in frame.workers:
                 del self._owners[worker.address]
-            frame.close()
+        frame.close()
 
     # --- memory ---------------------------------------------------------------------------------------------------
 

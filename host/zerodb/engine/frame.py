@@ -290,6 +290,17 @@ class Frame:
         self._put(worker.offset + abi.WORKER_SCRATCH_END, end)
         worker.scratch = worker.kept_scratch = address
 
+    @property
+    def bytes(self) -> int:
+        """What the frame keeps between two executions."""
+        size_of = self._memory.size_of
+        total = size_of(self.address) + self._text_bytes
+        for worker in self.workers:
+            for block in (worker.kept_arena, worker.scratch, worker.spare):
+                if block:
+                    total += size_of(block)
+        return total
+
     def close(self) -> None:
         """Frees all memory of a frame that no execution uses."""
         memory = self._memory

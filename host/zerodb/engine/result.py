@@ -8,6 +8,7 @@ memoryview casts and C loops.
 
 from __future__ import annotations
 
+import gc
 import itertools
 import struct
 from collections.abc import Callable, Sequence
@@ -57,7 +58,7 @@ _CASTS = {
 _EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
 _EPOCH = datetime(1970, 1, 1)
 _MICROSECOND = timedelta(microseconds=1)
-_FEW = 8
+_FEW, _MANY = 8, 1000
 _EXACT = Context(prec=76)
 _HUGEINT_ARROW_LIMIT_HIGH = 10**38 >> 64
 
@@ -206,6 +207,17 @@ class RowDecoder:
             return []
         if not self._decoders:
             return [()] * count
+        if count < _MANY or not gc.isenabled():
+            return self._rows(batch, count)
+        # Thousands of new tuples and no garbage: the collector would look through them several times a batch (a third
+        # of the whole time).
+        gc.disable()
+        try:
+            return self._rows(batch, count)
+        finally:
+            gc.enable()
+
+    def _rows(self, batch: ResultBatch, count: int) -> list[Row]:
         lists = []
         for decode, column in zip(self._decoders, batch.columns, strict=True):
             values = decode(column, count)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from zerodb_compiler.kernels import errors
 from zerodb_compiler.kernels.intrinsics import i32, load8_u, ptr
-from zerodb_compiler.kernels.text import character_bytes, ends_with, find_text
+from zerodb_compiler.kernels.text import character_bytes, ends_with, find_byte, find_text
 from zerodb_compiler.kernels.text_building import lower
 
 PERCENT = 0x25
@@ -32,19 +32,29 @@ def like(p: ptr, length: i32, pattern: ptr, pattern_length: i32, escape: i32) ->
     j = 0
     back_i = 0
     back_j = -1  # the place in the pattern behind the last %, if there was one
+    wanted = -1  # the byte there, if it has no special meaning
+    percent = PERCENT if escape != PERCENT else -2
     while True:
         matched = False
         byte = load8_u(pattern + j) if j < pattern_length else -1
-        if byte == PERCENT:
+        if byte == percent:
             j += 1
-            while j < pattern_length and load8_u(pattern + j) == PERCENT:
+            # %_ is _%: what the % matches then ends before a plain character.
+            while j < pattern_length:
+                byte = load8_u(pattern + j)
+                if byte == escape or (byte != PERCENT and byte != UNDERSCORE):
+                    break
+                if byte == UNDERSCORE:
+                    if i >= length:
+                        return 0, errors.OK
+                    i += character_bytes(load8_u(p + i))
                 j += 1
             if j == pattern_length:
                 return 1, errors.OK
             end = plain_run(pattern, j, pattern_length, escape)
             if end == pattern_length:
                 return ends_with(p + i, length - i, pattern + j, end - j), errors.OK
-            if load8_u(pattern + end) == PERCENT:
+            if load8_u(pattern + end) == percent:
                 place = find_text(p + i, length - i, pattern + j, end - j)
                 if place < 0:
                     return 0, errors.OK
@@ -53,6 +63,14 @@ def like(p: ptr, length: i32, pattern: ptr, pattern_length: i32, escape: i32) ->
                 continue
             back_i = i
             back_j = j
+            # Only where the next byte is can the rest match.
+            wanted = load8_u(pattern + j) if end > j else -1
+            if wanted >= 0:
+                place = find_byte(p + i, length - i, wanted)
+                if place < 0:
+                    return 0, errors.OK
+                i += place
+                back_i = i
             continue
         if byte == escape and byte >= 0:
             if j + 1 == pattern_length:
@@ -77,6 +95,11 @@ def like(p: ptr, length: i32, pattern: ptr, pattern_length: i32, escape: i32) ->
             if back_j < 0 or back_i >= length:
                 return 0, errors.OK
             back_i += character_bytes(load8_u(p + back_i))
+            if wanted >= 0:
+                place = find_byte(p + back_i, length - back_i, wanted)
+                if place < 0:
+                    return 0, errors.OK
+                back_i += place
             i = back_i
             j = back_j
 

@@ -113,7 +113,7 @@ class SqlType:
             return f"numeric({self.precision},{self.scale})"
         if self.id is TypeId.TEXT and self.length is not None:
             return f"{'char' if self.padded else 'varchar'}({self.length})"
-        return self.id.value
+        return str(self.id.value)
 
 
 NULL = SqlType(TypeId.NULL)

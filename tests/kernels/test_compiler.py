@@ -206,11 +206,17 @@ def generic_literals(a: i32) -> i32:
 
 @pytest.mark.parametrize(
     ("function", "message"),
-    [(mixed_types, "b is i64, but i32 is needed"), (retyped, "a is i32, but f64 is needed"), (unknown_name, "unknown name missing"),
-     (floor_division, "FloorDiv of i32"), (unsupported, "With is outside the subset"),
-     (wrong_count, "takes 1 operands"),
-     (wrong_results, "a is i64, but i32 is needed"), (calls_forever, "calls itself")],
-)  # fmt: skip
+    [
+        (mixed_types, "b is i64, but i32 is needed"),
+        (retyped, "a is i32, but f64 is needed"),
+        (unknown_name, "unknown name missing"),
+        (floor_division, "FloorDiv of i32"),
+        (unsupported, "With is outside the subset"),
+        (wrong_count, "takes 1 operands"),
+        (wrong_results, "a is i64, but i32 is needed"),
+        (calls_forever, "calls itself"),
+    ],
+)
 def test_wrong_kernels_are_refused(function: object, message: str) -> None:
     with pytest.raises(KernelError, match=message):
         compile_kernel(function)  # type: ignore[arg-type]

@@ -17,7 +17,7 @@ from zerodb_compiler.kernels import errors, floats
 K = Kernels(floats.exp, floats.ln, floats.log10, floats.power, floats.square_root)
 run = K.run
 EXACT = decimal.Context(prec=60, Emin=-10000, Emax=10000)
-MANY = settings(max_examples=600, deadline=None)
+MANY = settings(max_examples=400, deadline=None)
 positive = st.one_of(
     st.floats(min_value=5e-324, allow_infinity=False), st.floats(0.5, 2.0), st.floats(0.001, 1000.0),
     st.integers(1, 10**6).map(float),

@@ -76,7 +76,7 @@ def expected_float(text: str, limit: int) -> str:
     return postgres(shown.rstrip("0"), len(shown) + exponent, bool(sign), limit)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(reals)
 @example(5e-324)
 @example(2.2250738585072014e-308)

@@ -79,7 +79,7 @@ def bits(x: float) -> bytes:
     return struct.pack("<d", x)
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=600, deadline=None)
 @given(st.floats(allow_nan=False, allow_infinity=False))
 @example(5e-324)
 @example(2.2250738585072014e-308)
@@ -89,7 +89,7 @@ def test_doubles_read_back(x: float) -> None:
     assert bits(read(parsing.parse_f64, repr(-x))[0]) == bits(-x)
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=500, deadline=None)
 @given(st.integers(0, 10**19 - 1), st.integers(-345, 310))
 @example(9007199254740993, 0)
 @example(9007199254740993, -3)
@@ -106,7 +106,7 @@ def test_doubles_are_correctly_rounded(digits: int, exponent: int) -> None:
         assert value == expected, text
 
 
-@settings(max_examples=700, deadline=None)
+@settings(max_examples=400, deadline=None)
 @given(st.one_of(st.integers(0, 10**19 - 1), st.integers(0, 10**8)), st.integers(-50, 36))
 def test_reals_are_rounded_once(digits: int, exponent: int) -> None:
     text = f"{digits}e{exponent}"

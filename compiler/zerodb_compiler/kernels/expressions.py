@@ -35,7 +35,7 @@ class ExpressionTranslator:
     def __init__(self, function: FunctionType) -> None:
         self.function = function
         self.node = source_of(function)
-        self.parameters, self.results = signature_of(self.node)
+        self.parameters, self.results = signature_of(function)
         self.globals: dict[str, Any] = function.__globals__
         self.names: dict[str, tuple[int, str]] = {
             name: (index, kind) for index, (name, kind) in enumerate(self.parameters)
@@ -250,7 +250,7 @@ class ExpressionTranslator:
             return self._invoke(target, target.parameters, target.results, node)
         if not isinstance(target, FunctionType):
             raise self._fail(node, f"{ast.unparse(node.func)} is no kernel")
-        parameters, results = signature_of(source_of(target))
+        parameters, results = signature_of(target)
         if getattr(target, "__kernel_inline__", False):
             return self._inline(target, node)
         return self._invoke(target, tuple(kind for _, kind in parameters), results, node)
@@ -319,7 +319,7 @@ class ExpressionTranslator:
         if target in self.inlining:
             raise self._fail(node, "an inline kernel calls itself")
         definition = source_of(target)
-        parameters, results = signature_of(definition)
+        parameters, results = signature_of(target)
         values = self._arguments(tuple(kind for _, kind in parameters), node)
         saved = (self.names, self.globals, self.out, self.loops, self.inlined, self.depth)
         self.out, self.names, self.loops, self.globals = [], {}, [], target.__globals__

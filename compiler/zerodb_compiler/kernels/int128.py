@@ -266,6 +266,23 @@ def scale_divide_far(a: i64, a_high: i64, digits: i32, b: i64, b_high: i64) -> t
     return low, high, overflow
 
 
+def divide_by_scaled(a: i64, a_high: i64, digits: i32, b: i64, b_high: i64) -> tuple[i64, i64]:
+    """a / (b * 10**digits) rounded half away from zero, for |a| < 2**127: 0 where the divisor is beyond 128 bits."""
+    sign = (a_high ^ b_high) >> 63
+    x, x_high = magnitude(a, a_high)
+    y, y_high = magnitude(b, b_high)
+    factor, factor_high = power_of_ten(digits)
+    limit, limit_high, _, _ = divide_unsigned(-1, -1, factor, factor_high)
+    if less_unsigned(limit, limit_high, y, y_high):
+        return 0, 0
+    low, high = mul_wide_u(y, factor)
+    high += y_high * factor + y * factor_high
+    quotient, quotient_high, rest, rest_high = divide_unsigned(x, x_high, low, high)
+    up = u64(half_reached(rest, rest_high, low, high))
+    quotient, quotient_high = add128(quotient, quotient_high, up, 0)
+    return with_sign(quotient, quotient_high, sign)
+
+
 def divide_4_by_2(
     quotient: i64, quotient_high: i64, rest: i64, rest_high: i64, b: i64, b_high: i64
 ) -> tuple[i64, i64, i64, i64]:

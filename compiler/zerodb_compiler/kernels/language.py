@@ -136,28 +136,39 @@ class Inlined:
     last: ast.stmt
 
 
-def signature_of(node: ast.FunctionDef) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
-    parameters = []
-    for argument in node.args.args:
-        assert isinstance(argument.annotation, ast.Name), f"{node.name}: {argument.arg} needs a type"
-        parameters.append((argument.arg, TYPES[argument.annotation.id]))
-    match node.returns:
-        case ast.Name(id=name):
-            return tuple(parameters), (TYPES[name],)
-        case ast.Constant(value=None):
-            return tuple(parameters), ()
-        case ast.Subscript(value=ast.Name(id="tuple"), slice=ast.Tuple(elts=items)):
-            return tuple(parameters), tuple(TYPES[ast.unparse(item)] for item in items)
-    raise KernelError(f"{node.name}: the result type is missing or unknown")
+def signature_of(function: FunctionType) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Parameters (name and kind) and results, from the annotations (which are texts, by the future import)."""
+    code, annotations = function.__code__, function.__annotations__
+    try:
+        names = code.co_varnames[: code.co_argcount]
+        parameters = tuple((name, TYPES[annotations[name]]) for name in names)
+        result: str | None = annotations["return"]
+        if result is None or result == "None":
+            return parameters, ()
+        return parameters, tuple(TYPES[word.strip()] for word in result.removeprefix("tuple[").rstrip("]").split(","))
+    except KeyError as error:
+        raise KernelError(f"{function.__qualname__}: a type is missing or unknown: {error}") from None
 
 
-_files: dict[str, dict[str, ast.FunctionDef]] = {}
+_trees: dict[FunctionType, ast.FunctionDef] = {}
 
 
 def source_of(function: FunctionType) -> ast.FunctionDef:
-    """The syntax tree of a kernel: a function at the top level of its file."""
-    name = function.__code__.co_filename
-    if name not in _files:
-        tree = ast.parse("".join(linecache.getlines(name, function.__globals__)))
-        _files[name] = {node.name: node for node in tree.body if isinstance(node, ast.FunctionDef)}
-    return _files[name][function.__name__]
+    """The syntax tree of a kernel, a function at the top level of its file. Only its own lines are parsed: whole files
+    would cost the first query of a process milliseconds."""
+    tree = _trees.get(function)
+    if tree is None:
+        lines = linecache.getlines(function.__code__.co_filename, function.__globals__)
+        first = function.__code__.co_firstlineno - 1  # a decorator's line, if there is one
+        last = first
+        while lines[last].startswith("@"):
+            last += 1
+        last += 1
+        while last < len(lines) and lines[last][0] in " \n)":
+            last += 1
+        module = ast.parse("".join(lines[first:last]))
+        definition = module.body[0]
+        assert isinstance(definition, ast.FunctionDef)
+        ast.increment_lineno(module, first)
+        tree = _trees[function] = definition
+    return tree

@@ -154,6 +154,12 @@ def test_several_statements_are_not_lifted(catalog) -> None:
     assert not ShapeCache[int]().insert(bounds[0], 1)
 
 
+def test_long_lists_of_literals_are_not_lifted(catalog) -> None:
+    (bound,) = analyze("insert into u (a, b) values " + ", ".join(f"({i}, 1)" for i in range(200)), catalog)
+    assert bound.lifted == ()
+    assert bound.shape is None
+
+
 @given(some.text(alphabet="ab1.'\"$-*/ \n\\eE;x", max_size=40))
 def test_any_text_has_a_shape(text: str) -> None:
     shape = shape_of(text)

@@ -17,6 +17,9 @@ from zerodb_compiler.sql.parse import ParsedStatement, parse
 from zerodb_compiler.sql.shape import BoundShape, Shape, shape_of
 from zerodb_compiler.types import SqlType
 
+# A text of more literals (a long VALUES list) comes once: it is neither lifted nor cached.
+MAX_LITERALS = 256
+
 __all__ = ["analyze", "bind_shape", "parse", "shape_of"]
 
 
@@ -37,6 +40,8 @@ def bind_shape(
 
     `user_types` are the types of user parameters where the caller knows them; others come from their context.
     """
+    if shape is not None and len(shape.literals) > MAX_LITERALS:
+        shape = None
     context = ParameterContext(parsed.parameters, shape.starts() if shape is not None else None, user_types)
     binder = Binder(catalog, context)
     statement = binder.statement(parsed)

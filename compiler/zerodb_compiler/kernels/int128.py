@@ -351,11 +351,6 @@ def from_f64(x: f64) -> tuple[i64, i64]:
     return with_sign(mantissa << shift, shr_u(mantissa, 64 - shift), sign)
 
 
-def is_small(a: i64, a_high: i64) -> i32:
-    """Whether the number fits 64 bits, signed."""
-    return a_high == a >> 63
-
-
 def absolute(a: i64, a_high: i64) -> tuple[i64, i64, i32]:
     low, high = magnitude(a, a_high)
     return low, high, high < 0

@@ -8,7 +8,7 @@ character), or -1 for none. A pattern that ends in its escape character gives IN
 from __future__ import annotations
 
 from zerodb_compiler.kernels import errors
-from zerodb_compiler.kernels.intrinsics import i32, load8_u, ptr
+from zerodb_compiler.kernels.intrinsics import i32, load8_u, ptr, select
 from zerodb_compiler.kernels.text import character_bytes, ends_with, find_byte, find_text
 from zerodb_compiler.kernels.text_building import lower
 
@@ -32,6 +32,9 @@ def like(p: ptr, length: i32, pattern: ptr, pattern_length: i32, escape: i32) ->
     j = 0
     back_i = 0
     back_j = -1  # the place in the pattern behind the last %, if there was one
+    # An escape character that is itself % or _ is an escape and nothing else.
+    percent = select(escape == PERCENT, -2, PERCENT)
+    underscore = select(escape == UNDERSCORE, -2, UNDERSCORE)
     wanted = -1  # the byte there, if it has no special meaning
     percent = PERCENT if escape != PERCENT else -2
     while True:
@@ -79,7 +82,7 @@ def like(p: ptr, length: i32, pattern: ptr, pattern_length: i32, escape: i32) ->
                 i += 1
                 j += 2
                 matched = True
-        elif byte == UNDERSCORE:
+        elif byte == underscore:
             if i < length:
                 i += character_bytes(load8_u(p + i))
                 j += 1

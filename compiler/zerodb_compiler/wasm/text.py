@@ -62,6 +62,7 @@ _MEMORY: dict[bytes, str] = {
 _LANE: dict[bytes, str] = {
     row[0]: name for table in (opcodes.SIMD_EXTRACT, opcodes.SIMD_REPLACE) for name, row in table.items()
 }
+_MAX_INDENT = 20  # the blocks of a jump table are hundreds deep
 _BRANCHES = {0x0C: "br", 0x0D: "br_if"}
 _LOCALS = {0x20: "local.get", 0x21: "local.set", 0x22: "local.tee"}
 _CALLS = {0x10: "call", 0x12: "return_call"}
@@ -279,10 +280,14 @@ class _Printer:
         next_comment = 0
         labels: list[str] = []
         label_count = 0
+
+        def indent(extra: int) -> str:
+            return "    " + "  " * min(len(labels) + extra, _MAX_INDENT)
+
         while True:
             while next_comment < len(comments) and comments[next_comment][0] <= body.place - start:
                 text = comments[next_comment][1].replace("\n", " ")
-                out.append("    " + "  " * len(labels) + f";; {text}")
+                out.append(indent(0) + f";; {text}")
                 next_comment += 1
             opcode = body.byte()
             if opcode == 0x0B and not labels:
@@ -291,17 +296,17 @@ class _Printer:
                 labels.pop()
                 text = "end"
             elif opcode == 0x05:
-                out.append("    " + "  " * (len(labels) - 1) + "else")
+                out.append(indent(-1) + "else")
                 continue
             elif opcode in _OPENERS:
                 label_count += 1
                 label = f"${_OPENERS[opcode]}{label_count}"
-                out.append("    " + "  " * len(labels) + f"{_OPENERS[opcode]} {label}{self._block_type(body)}")
+                out.append(indent(0) + f"{_OPENERS[opcode]} {label}{self._block_type(body)}")
                 labels.append(label)
                 continue
             else:
                 text = self._instruction(opcode, body, local_names, labels)
-            out.append("    " + "  " * len(labels) + text)
+            out.append(indent(0) + text)
 
     @staticmethod
     def _block_type(body: _Reader) -> str:

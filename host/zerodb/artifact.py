@@ -121,7 +121,12 @@ class CompiledStatement:
             engine, options = connection._database.engine, connection._options
             code = engine.compile(self._program, ("artifact", self._program.wasm, codec.pack(self._program)))
             execution = engine.execute(
-                code, view, [*values, *self._lifted], timeout=options.statement_timeout_s, threads=options.threads
+                code,
+                view,
+                [*values, *self._lifted],
+                timeout=options.statement_timeout_s,
+                threads=options.threads,
+                owner=connection,
             )
             batches = QueryBatches(execution.batches(), self._output, code.decoder)
             cursor = Cursor(connection)

@@ -212,16 +212,16 @@ class Connection:
 
     # --- the end -----------------------------------------------------------------------------------------------------
     def interrupt(self) -> None:
-        """Ends what runs on this database now with error 57014. May be called from any thread."""
+        """Ends what this connection runs now with error 57014. May be called from any thread."""
         self._check_open()
-        self._database.engine.interrupt()
+        self._database.engine.interrupt(self)
 
     def close(self) -> None:
         """Rolls back what was not committed. Closing twice is no error."""
         if self._closed:
             return
         if not self._lock.acquire(blocking=False):  # a statement runs in another thread
-            self._database.engine.interrupt()
+            self._database.engine.interrupt(self)
             self._lock.acquire()
         try:
             self._closed = True
@@ -240,9 +240,12 @@ class Connection:
         self.close()
 
     def __del__(self) -> None:
+        # May run anywhere, inside of locks too: only what never waits.
         if not getattr(self, "_closed", True):
+            self._closed = True
             with contextlib.suppress(Exception):
-                self.close()
+                self._session.rollback()
+                databases.abandon(self._database)
 
     def _check_open(self) -> None:
         if self._closed:

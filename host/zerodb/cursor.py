@@ -8,6 +8,7 @@ Rows become Python objects batch by batch, when they are fetched; the Arrow ways
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Self
 
 from zerodb.outcome import Outcome, Row
@@ -101,12 +102,14 @@ class Cursor:
     def fetchall(self) -> list[Row]:
         """All rows that are left."""
         self._result_set()
-        taken = self._rows[self._row :] if self._row else self._rows
+        parts = [self._rows[self._row :] if self._row else self._rows]
         self._rows, self._row = [], 0
         while self._next_rows():
-            taken = taken + self._rows if taken else self._rows
+            parts.append(self._rows)
             self._rows = []
-        return taken
+        filled = [part for part in parts if part]
+        # One part is handed out as it is; many are joined in one go.
+        return filled[0] if len(filled) == 1 else list(chain.from_iterable(filled))
 
     def __iter__(self) -> Iterator[Row]:
         return self

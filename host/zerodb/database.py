@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import threading
+from collections import deque
 
 from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
@@ -91,6 +92,7 @@ def single(statements: list[ParsedStatement]) -> ParsedStatement:
 
 _open: dict[str, Database] = {}
 _open_lock = threading.Lock()
+_abandoned: deque[Database] = deque()
 
 
 def acquire(name: str, *, read_only: bool, memory_limit: int | None, threads: int | None, synchronous: str) -> Database:
@@ -101,6 +103,7 @@ def acquire(name: str, *, read_only: bool, memory_limit: int | None, threads: in
         return database
     path = os.path.realpath(name)
     with _open_lock:
+        _close_abandoned()
         found = _open.get(path)
         if found is None:
             found = Database(
@@ -116,9 +119,30 @@ def acquire(name: str, *, read_only: bool, memory_limit: int | None, threads: in
 def release(database: Database) -> None:
     """A connection is closed; the last one closes the database."""
     with _open_lock:
-        database.users -= 1
-        if database.users > 0:
-            return
-        if database.path is not None:
-            _open.pop(database.path, None)
-        database.close()
+        _close_abandoned()
+        _release_locked(database)
+
+
+def abandon(database: Database) -> None:
+    """A connection was forgotten, not closed. Called by the garbage collector, so it never waits: if the lock is taken,
+    perhaps by this very thread, the next one to take it does the work."""
+    _abandoned.append(database)
+    if _open_lock.acquire(blocking=False):
+        try:
+            _close_abandoned()
+        finally:
+            _open_lock.release()
+
+
+def _close_abandoned() -> None:
+    while _abandoned:
+        _release_locked(_abandoned.popleft())
+
+
+def _release_locked(database: Database) -> None:
+    database.users -= 1
+    if database.users > 0:
+        return
+    if database.path is not None:
+        _open.pop(database.path, None)
+    database.close()

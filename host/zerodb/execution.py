@@ -67,7 +67,7 @@ def canonical_parameters(ready: Ready, user: Sequence[Any]) -> list[Canonical]:
 def execute(connection: Connection, query: CompiledQuery, view: View, values: Sequence[Canonical]) -> Execution:
     options = connection._options
     return connection._database.engine.execute(
-        query.code, view, values, timeout=options.statement_timeout_s, threads=options.threads
+        query.code, view, values, timeout=options.statement_timeout_s, threads=options.threads, owner=connection
     )
 
 

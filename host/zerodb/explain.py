@@ -60,6 +60,7 @@ def _lines(connection: Connection, prepared: Prepared, view: View, values: Seque
     yield from _pipelines(query, statistics)
     yield f"WebAssembly: {len(query.program.wasm):,} bytes"
     yield "Compilation: " + stage_text(prepared)
+    yield "Machine code: " + _tier_text(query)
     if statistics is not None:
         yield f"Execution: {seconds * 1000:.2f} ms, {rows} row{'' if rows == 1 else 's'}"
 
@@ -84,6 +85,16 @@ def _pipelines(query: CompiledQuery, statistics: Sequence[PipelineStatistics] | 
             ran = ": " + ", ".join(parts)
         yield f"Pipeline {index} ({pipeline.function}){ran}"
         yield from ("  " + line for line in pipeline.description)
+
+
+def _tier_text(query: CompiledQuery) -> str:
+    """`winch 3.1 ms, cranelift 14.0 ms (kept from an earlier process)`; what is not ready yet is not there."""
+    statistics = query.code.statistics
+    parts = []
+    for tier, seconds in sorted(statistics.seconds.items()):
+        kept = " (kept from an earlier process)" if tier in statistics.from_cache else ""
+        parts.append(f"{tier.name.lower()} {seconds * 1000:.2f} ms{kept}")
+    return ", ".join(parts)
 
 
 def stage_text(prepared: Prepared) -> str:

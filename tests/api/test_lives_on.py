@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import threading
@@ -159,6 +160,30 @@ def test_interrupt(db: zerodb.Connection) -> None:
     assert time.monotonic() - began < 10
     timer.join()
     assert db.execute("select 1").fetchone() == (1,)
+
+
+def test_interrupt_is_for_one_connection(path: str) -> None:
+    with zerodb.connect(path) as one, zerodb.connect(path) as two:
+        one.register("numbers", pa.table({"n": pa.array(range(20_000), pa.int64())}))
+        timer = threading.Timer(0.1, two.interrupt)
+        timer.start()
+        cursor = one.execute("select count(*) from numbers a, numbers b where a.n * b.n % 7 = 3")
+        timer.join()
+        assert cursor.fetchone() is not None
+
+
+def test_a_forgotten_connection_lets_go(path: str) -> None:
+    def forget() -> None:
+        db = zerodb.connect(path)
+        db.execute("create table t (a integer)")
+        db.begin()
+        db.execute("insert into t values (1)")
+
+    forget()
+    gc.collect()
+    code = "import sys, zerodb; print(zerodb.connect(sys.argv[1]).execute('select count(*) from t').fetchone())"
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "(0,)"
 
 
 def test_memory_limit() -> None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from prompt_toolkit.application import create_app_session
 from prompt_toolkit.completion import CompleteEvent
 from prompt_toolkit.document import Document
+from prompt_toolkit.input import create_pipe_input
+from prompt_toolkit.output import DummyOutput
 
 import zerodb
 from zerodb.cli.report import caret, line_and_column
-from zerodb.cli.shell import SqlCompleter, _complete
+from zerodb.cli.shell import Shell, SqlCompleter, _complete
 
 
 @pytest.mark.parametrize(
@@ -52,3 +57,25 @@ def test_caret() -> None:
     assert caret(text, 11) == " b from t\n ^"
     long = "x" * 500
     assert len(caret(long, 400).split("\n")[0]) <= 160
+
+
+def test_a_session_at_a_terminal(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Keys in, results out: a statement over two lines, an error, history, the end by Ctrl-D."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    with (
+        create_pipe_input() as keys,
+        create_app_session(input=keys, output=DummyOutput()),
+        zerodb.connect() as db,
+    ):
+        keys.send_text("select 40 + 2\r as answer;\rselect nothing;\r.timing\r\x1b[A\x1b[A\x1b[A\r\x04")
+        shell = Shell(db, ":memory:")
+        shell._interactive = True
+        shell.run()
+    captured = capsys.readouterr()
+    assert captured.out.count("42") == 2
+    assert "timing is on" in captured.out
+    assert "Time:" in captured.out
+    assert "42703" in captured.err
+    assert (tmp_path / "zerodb" / "history").exists()

@@ -197,8 +197,10 @@ class Engine:
         *,
         timeout: float | None = None,
         threads: int | None = None,
+        owner: object | None = None,
     ) -> Execution:
-        """Runs the program to its end. `parameters` are canonical values by index; `timeout` is in seconds.
+        """Runs the program to its end. `parameters` are canonical values by index; `timeout` is in seconds; `owner` is
+        whom `interrupt` may single out.
 
         Raises what the program's error sites say (class 22 and so on), 57014 when interrupted or timed out, 53200 when
         the memory limit is too small, 54001 for a full stack."""
@@ -207,11 +209,11 @@ class Engine:
         workers = self._workers_for(compiled.program, snapshot, threads)
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            return self._execute(compiled, snapshot, parameters, deadline, workers, guarded=False)
+            return self._execute(compiled, snapshot, parameters, deadline, workers, owner, guarded=False)
         except _TryGuardedError:
             pass
         # The columns that the query kept resident left too little for its workspace: let them come and go.
-        return self._execute(compiled, snapshot, parameters, deadline, workers, guarded=True)
+        return self._execute(compiled, snapshot, parameters, deadline, workers, owner, guarded=True)
 
     def _execute(
         self,
@@ -220,10 +222,12 @@ class Engine:
         parameters: Sequence[Value],
         deadline: float | None,
         workers: int,
+        owner: object | None,
         guarded: bool,
     ) -> Execution:
         frame = self._take_frame(compiled, snapshot, workers)
         run = Run(compiled, frame, parameters, self.memory, self._workers if workers > 1 else None, guarded)
+        run.owner = owner
         alarm = None
         try:
             with self._lock:
@@ -344,11 +348,12 @@ class Engine:
 
     # --- stopping -------------------------------------------------------------------------------------------------
 
-    def interrupt(self) -> None:
-        """Ends every execution that runs now with 57014; thread-safe, returns at once."""
+    def interrupt(self, owner: object | None = None) -> None:
+        """Ends the owner's executions that run now, or all, with 57014; thread-safe, returns at once."""
         with self._lock:
             for run in self._running:
-                run.stop(error_for("57014", "the statement was interrupted"))
+                if owner is None or run.owner is owner:
+                    run.stop(error_for("57014", "the statement was interrupted"))
 
     def _stop(self, run: Run, reason: DatabaseError) -> None:
         with self._lock:

@@ -91,6 +91,7 @@ class Run:
         self.compiled, self.frame, self.parameters = compiled, frame, parameters
         self._memory, self._words, self._threads = memory, memory.words, threads
         self._guarded = guarded
+        self.owner: object | None = None
         self.stopped: DatabaseError | None = None
         self._failure: BaseException | None = None
         self._ended = False  # the current pipeline needs no further morsel

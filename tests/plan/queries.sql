@@ -121,3 +121,15 @@ select id from r where 1 = 1 and (2 > 3 or a = 1);
 select id from r where a is not distinct from null or a is distinct from 2;
 select id from r where coalesce(a, b) = 2;
 select id from r where case when a = 1 then true when b = 2 then null else false end
+;
+select r.id, count(s.k), sum(s.y) from r left join s on r.a = s.x group by r.id;
+select r.id, r.t, count(s.k), max(s.u) from r left join s on r.a = s.x and s.y > 1 group by r.id, r.t having count(s.k) > 0;
+select r.id, count(*), count(s.k) from r left join s on r.a = s.x group by r.id;
+select r.id, sum(coalesce(s.y, 3)), min(s.y + 1) from r left join s on r.a = s.x group by r.id;
+select r.id, avg(s.y), count(distinct s.u) from r left join s on r.a = s.x and r.b = s.y group by r.id;
+select c, count(*) from (select r.id, count(s.k) as c from r left join s on r.a = s.x group by r.id) w group by c;
+;
+select r.id, (select sum(y) from s where s.x = r.a) from r where r.b = 2;
+select r.id from r where r.b = 1 and r.a not in (select x from s group by x having x is not null);
+select r.id, w.n from r, (select x, count(*) as n from s group by x) w where r.a = w.x and r.b = 1;
+select q.m from q where q.n in (select id from r where b = 1) and q.m < (select sum(y) from s where s.x = q.n and s.k = q.m)

@@ -14,6 +14,7 @@ from zerodb_compiler.types import TypeId
 
 _CACHED_ROWS = 20_000.0  # a hash table of so many rows stays in the second-level cache
 _HIT = 2.0
+_MISS = 14.0
 _OUTPUT = 1.0
 _NESTED_PAIR = 0.7
 _TEXT_SEARCH = 40.0
@@ -25,7 +26,7 @@ def probe_cost(build_rows: float) -> float:
     """One probe of a hash table of that many rows."""
     if build_rows <= _CACHED_ROWS:
         return _HIT
-    return _HIT + min(8.0, 1.6 * math.log2(build_rows / _CACHED_ROWS))
+    return _HIT + min(_MISS, 2.2 * math.log2(build_rows / _CACHED_ROWS))
 
 
 def hash_join_cost(probe_rows: float, build_rows: float, output_rows: float) -> float:

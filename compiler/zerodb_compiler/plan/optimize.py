@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from zerodb_compiler.plan import check
 from zerodb_compiler.plan.logical import LogicalPlan
+from zerodb_compiler.plan.rules.aggregate_below_join import push_aggregates
 from zerodb_compiler.plan.rules.aggregate_parts import split_aggregates
 from zerodb_compiler.plan.rules.distinct_aggregates import split_distinct
 from zerodb_compiler.plan.rules.group_keys import reduce_group_keys
@@ -16,6 +17,7 @@ from zerodb_compiler.plan.rules.order_joins import order_joins
 from zerodb_compiler.plan.rules.outer_joins import outer_to_inner
 from zerodb_compiler.plan.rules.prune_columns import prune_columns
 from zerodb_compiler.plan.rules.push_predicates import push_predicates
+from zerodb_compiler.plan.rules.reduce_aggregate_inputs import reduce_aggregate_inputs
 from zerodb_compiler.plan.rules.simplify import simplify
 from zerodb_compiler.plan.rules.unnest import unnest
 from zerodb_compiler.plan.transform import Fresh, Rule
@@ -28,7 +30,9 @@ RULES: tuple[Rule, ...] = (
     split_aggregates,
     split_distinct,
     push_predicates,
+    push_aggregates,
     reduce_group_keys,
+    reduce_aggregate_inputs,
     order_joins,
     prune_columns,
     tighten_nullability,

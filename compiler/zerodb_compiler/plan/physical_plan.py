@@ -6,7 +6,7 @@
     sort       Sort below Limit is TopN
     distinct   is an Aggregate without aggregates: HashAggregate
 
-A build side is wrapped in a Project of what is read above, so that nothing else is stored in the hash table. Semi and
+Code generation keeps only the columns that are read above, so no Project is needed to narrow a build side. Semi and
 anti joins always build on the right side, also where the left one is much smaller; building on the preserved side
 needs a mark in the hash table's entries, which the operators do not have yet.
 """
@@ -19,9 +19,10 @@ from zerodb_compiler.layout import Encoding
 from zerodb_compiler.plan import logical, physical
 from zerodb_compiler.plan.cardinality import Estimator, equality_sides
 from zerodb_compiler.plan.costs import rank
-from zerodb_compiler.plan.logical import JoinKind, LogicalPlan
+from zerodb_compiler.plan.keys import is_unique
+from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.plan.physical import PhysicalPlan
-from zerodb_compiler.plan.transform import call, conjuncts, disjuncts, ids_of, ids_of_all, output_ids, passed, same_key
+from zerodb_compiler.plan.transform import call, conjuncts, disjuncts, ids_of, ids_of_all, output_ids, same_key
 from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expression, Literal, Parameter
 from zerodb_compiler.sql.functions import COMPARISONS
 from zerodb_compiler.types import SqlType
@@ -86,7 +87,7 @@ class _Planner:
         return physical.Filter(self.plan(below, needed | ids_of_all(ordered)), ordered, rows)
 
     def _prefilters(self, predicates: list[Expression]) -> list[Expression]:
-        """Cheap tests of one column that an OR of conjunctions implies (TPC-H Q19: the ship modes of all its branches)."""
+        """Cheap tests of one column that an OR implies (TPC-H Q19: the ship modes of all branches)."""
         found = [test for predicate in predicates for test in memberships(predicate)]
         return [test for test in found if self._estimator.selectivity(test) < PREFILTER_SELECTIVITY]
 
@@ -139,10 +140,8 @@ class _Planner:
         probe = self.plan(plan.left, above | ids_of_all(key for key, _ in keys))
         build = self.plan(plan.right, above | ids_of_all(key for _, key in keys))
         if not keys:
-            build = _narrowed(build, plan.right, above)
             return physical.NestedLoopJoin(plan.kind, build, probe, tuple(residual), rows)
         build_keys = tuple([key for _, key in keys])
-        build = _narrowed(build, plan.right, above | ids_of_all(build_keys))
         unique = is_unique(plan.right, build_keys)
         probe_keys = tuple([key for key, _ in keys])
         return physical.HashJoin(plan.kind, build, probe, build_keys, probe_keys, tuple(residual), unique, rows)
@@ -155,53 +154,6 @@ def _equal_types(left: Expression, right: Expression) -> tuple[Expression, Expre
     assert left.type.is_number, left.type
     assert right.type.is_number, right.type
     return left, Cast(right, left.type)
-
-
-def _narrowed(build: PhysicalPlan, plan: LogicalPlan, needed: set[int]) -> PhysicalPlan:
-    """The build side without the columns that nothing above reads."""
-    kept = tuple([column for column in plan.output if column.id in needed])
-    if len(kept) == len(plan.output):
-        return build
-    return physical.Project(build, tuple([passed(column) for column in kept]), build.rows)
-
-
-def is_unique(plan: LogicalPlan, keys: Sequence[Expression]) -> bool:
-    """Whether no two rows of the plan have equal values of the keys."""
-    ids = {key.column.id for key in keys if isinstance(key, ColumnRef)}
-    return _unique(plan, ids)
-
-
-def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
-    match plan:
-        case logical.Scan(table=table, columns=columns, row_id=row_id):
-            if row_id is not None and row_id.id in ids:
-                return True
-            known = {item.ordinal for item in columns if item.column.id in ids}
-            return bool(table.primary_key) and known.issuperset(table.primary_key)
-        case logical.Values(rows=rows):
-            return len(rows) <= 1
-        case logical.Filter(input=input_) | logical.Sort(input=input_) | logical.Limit(input=input_):
-            return _unique(input_, ids)
-        case logical.Project(input=input_, items=items):
-            below = {
-                item.expression.column.id
-                for item in items
-                if item.column.id in ids and isinstance(item.expression, ColumnRef)
-            }
-            return _unique(input_, below)
-        case logical.Aggregate(keys=keys):
-            return ids.issuperset(item.column.id for item in keys)
-        case logical.Join(kind=JoinKind.SEMI | JoinKind.ANTI | JoinKind.ANTI_NULL_AWARE | JoinKind.SINGLE, left=left):
-            return _unique(left, ids)
-        case logical.Join(left=left, right=right, condition=condition):
-            right_ids = output_ids(right)
-            sides = [side for part in conjuncts(condition) if (side := equality_sides(part, right_ids)) is not None]
-            one_right = is_unique(right, [side[1] for side in sides])
-            if one_right and _unique(left, ids):
-                return True
-            one_left = plan.kind is JoinKind.INNER and is_unique(left, [side[0] for side in sides])
-            return one_left and _unique(right, ids)
-    return False
 
 
 def memberships(predicate: Expression) -> list[Expression]:

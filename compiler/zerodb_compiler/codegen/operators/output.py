@@ -20,7 +20,7 @@ from zerodb_compiler.wasm.module import Function
 from zerodb_compiler.wasm.values import I32, load
 
 TEXT_BYTES_PER_ROW = 32
-_MOST_ROWS, _LEAST_ROWS = 4096, 16
+_MOST_ROWS, _UNSURE_ROWS, _LEAST_ROWS = 4096, 512, 32
 
 _WIDTHS = {
     TypeId.BOOLEAN: 1,
@@ -49,7 +49,8 @@ class OutputSink:
 
     def __init__(self, context: Context, columns: tuple[Column, ...], rows: float) -> None:
         self.columns = columns
-        self.block_rows = max(_LEAST_ROWS, min(_MOST_ROWS, int(rows) + 1))
+        # An estimate of at most one row is nearly always a look-up by key; any other may be far off.
+        self.block_rows = _LEAST_ROWS if rows <= 1 else max(_UNSURE_ROWS, min(_MOST_ROWS, int(rows) + 1))
         self._texts = [i for i, column in enumerate(columns) if self._is_text(column)]
         position = abi.OUTPUT_HEADER + abi.OUTPUT_COLUMN_BYTES * len(columns)
         self._data, self._validity = [], []

@@ -11,6 +11,7 @@ from zerodb_compiler.codegen.operators.buffered import RowBuffer
 from zerodb_compiler.codegen.operators.project import ids_of
 from zerodb_compiler.codegen.ordering import OrderedRows, collect_pointers, define_before, define_sort
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
+from zerodb_compiler.codegen.sort_prefix import define_prefix_sort
 from zerodb_compiler.codegen.sqlvalues import SqlValue
 from zerodb_compiler.plan.logical import SortKey
 from zerodb_compiler.plan.physical import Sort
@@ -54,7 +55,8 @@ def produce(context: Context, plan: Sort, consumer: Consumer, needed: frozenset[
     sink = _Sink(context, content)
     produce_plan(context, plan.input, RowCounter(sink), needed | ids_of(tuple(key.expression for key in plan.keys)))
     assert sink.layout is not None and sink.buffer is not None
-    sort = define_sort(context, define_before(context, sink.layout, content.places))
+    by_comparison = define_sort(context, define_before(context, sink.layout, content.places))
+    sort = define_prefix_sort(context, sink.layout, content.places, by_comparison)
     rows, buffer = OrderedRows(context), sink.buffer
 
     def finish(e: Emitter) -> None:

@@ -16,6 +16,7 @@ from zerodb_compiler.codegen.operators.project import ids_of
 from zerodb_compiler.codegen.operators.sort import SortedTuple
 from zerodb_compiler.codegen.ordering import OrderedRows, define_before, define_sort
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
+from zerodb_compiler.codegen.sort_prefix import define_prefix_sort
 from zerodb_compiler.codegen.sqlvalues import with_null
 from zerodb_compiler.codegen.tuples import TupleLayout, each_worker
 from zerodb_compiler.kernels import memory
@@ -173,6 +174,7 @@ def produce(context: Context, plan: TopN, consumer: Consumer, needed: frozenset[
     sink = _Sink(context, plan, content)
     produce_plan(context, plan.input, RowCounter(sink), needed | ids_of(tuple(key.expression for key in plan.keys)))
     assert sink.layout is not None
-    sort, rows = define_sort(context, sink.before), OrderedRows(context)
+    sort = define_prefix_sort(context, sink.layout, content.places, define_sort(context, sink.before))
+    rows = OrderedRows(context)
     set_finish(context, define(context, context.fresh("sort_top"), lambda e: sink.finish(e, sort, rows)))
     rows.produce(sink.layout, content.ids, consumer)

@@ -62,14 +62,14 @@ def test_caret() -> None:
 def test_a_session_at_a_terminal(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Keys in, results out: a statement over two lines, an error, history, the end by Ctrl-D."""
+    """Keys in, results out: a statement over two lines, an error, a command, the end by Ctrl-D."""
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
     with (
         create_pipe_input() as keys,
         create_app_session(input=keys, output=DummyOutput()),
         zerodb.connect() as db,
     ):
-        keys.send_text("select 40 + 2\r as answer;\rselect nothing;\r.timing\r\x1b[A\x1b[A\x1b[A\r\x04")
+        keys.send_text("select 40 + 2\r as answer;\rselect nothing;\r.timing\rselect 42;\r\x04")
         shell = Shell(db, ":memory:")
         shell._interactive = True
         shell.run()

@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, bounded, raise_if
+from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, bounded, float_result, raise_if
 from zerodb_compiler.codegen.comparison import compare, to_text, to_wide
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, with_null
@@ -147,31 +147,36 @@ class WideSum(_Nullable):
 
 
 class RealSum(_Nullable):
-    """sum of floats."""
+    """sum of floats, in double precision; 22003 where finite values give an infinity."""
 
-    def __init__(self, single: bool) -> None:
+    def __init__(self, single: bool, position: int | None) -> None:
         super().__init__(8)
-        self._single = single
+        self._single, self._position = single, position
+
+    def _add(self, e: Emitter, state: I32, offset: int, value: F64) -> None:
+        old: F64 = load("f64.load", state, offset)
+        total = float_result(e, old + value, (old, value), False, None, self._position)
+        e.f.store("f64.store", state, total.value, offset)
 
     def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
         assert isinstance(value, Real)
 
         def add() -> None:
-            e.f.store("f64.store", state, load("f64.load", state, offset) + value.value, offset)
+            self._add(e, state, offset, e.keep(value.value))
             self.mark(e, state, offset)
 
         _only_present(e, value, add)
 
     def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
-        e.f.store("f64.store", state, load("f64.load", state, offset) + load("f64.load", other, offset), offset)
+        self._add(e, state, offset, e.keep(load("f64.load", other, offset)))
         e.f.store("i32.store", state, self.is_seen(state, offset) | self.is_seen(other, offset), offset + self.seen)
 
     def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
-        del e
-        total: F64 = load("f64.load", state, offset)
+        total: F64 = e.keep(load("f64.load", state, offset))
+        null = self.is_seen(state, offset).is_zero()
         if self._single:
-            total = total.to_f32().to_f64()
-        return Real(total, self._single, self.is_seen(state, offset).is_zero())
+            return float_result(e, total, (total,), True, null, self._position)
+        return Real(total, False, null)
 
 
 class Chosen(_Nullable):
@@ -247,7 +252,7 @@ def accumulator(call: AggregateCall, sample: SqlValue | None) -> Accumulator:
             return Count()
         case "sum":
             if isinstance(sample, Real):
-                return RealSum(call.type.id is TypeId.REAL)
+                return RealSum(call.type.id is TypeId.REAL, call.position)
             assert isinstance(sample, Int | Wide)
             if max(abs(sample.low), abs(sample.high)) <= SAFE_SUM_BOUND:
                 return IntSum(call.type, call.position)

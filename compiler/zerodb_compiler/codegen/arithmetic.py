@@ -127,20 +127,31 @@ def rescale_up(e: Emitter, a: Int | Wide, digits: int, type_: SqlType, position:
 
 
 def _nonzero(e: Emitter, divisor: Int | Wide, null: I32 | None, position: int | None) -> Int | Wide:
-    """Raises 22012 for a zero divisor, and puts 1 under a NULL so that the division cannot trap."""
-    if divisor.low > 0 or divisor.high < 0:
+    """Raises 22012 for a zero divisor, and puts 1 under a NULL so that the division cannot trap: what stands there may
+    be out of the proven bounds, a zero divisor (of an outer join's NULL row) or a least dividend (that -1 must not
+    divide) too."""
+    never_zero = divisor.low > 0 or divisor.high < 0
+    if never_zero and (null is None or (divisor.null is None and not divisor.low <= -1 <= divisor.high)):
         return divisor
     kept = e.keep_value(divisor)
     assert isinstance(kept, Int | Wide)
-    zero = e.keep(compare(e, "eq", kept, exact_constant(0)))
-    raise_if(e, zero, null, ("22012", "division by zero"), position)
+    if not never_zero:
+        zero = compare(e, "eq", kept, exact_constant(0))
+        raise_if(e, zero, null, ("22012", "division by zero"), position)
     if null is None:
         return kept
-    # Under a NULL the dividend may be anything too, also the least value, which -1 must not divide.
-    safe = e.keep(select(zero | null, I64.const(1), kept.value))
+    low, high = min(1, kept.low), max(1, kept.high)
+    safe = e.keep(select(null, I64.const(1), kept.value))
     if isinstance(kept, Int):
-        return Int(safe, kept.low, max(1, kept.high), kept.null)
-    return Wide(safe, kept.upper, kept.low, max(1, kept.high), kept.null)
+        return Int(safe, low, high, kept.null)
+    upper = e.keep(select(null, I64.const(0), kept.upper))
+    return Wide(safe, upper, low, high, kept.null)
+
+
+def _kept_wide(e: Emitter, value: Int | Wide) -> Wide:
+    kept = e.keep_value(value)
+    assert isinstance(kept, Int | Wide)
+    return to_wide(kept)
 
 
 def _quotient_bounds(a: Int | Wide, factor: int = 1) -> tuple[int, int]:
@@ -156,7 +167,7 @@ def divide_truncating(
     low, high = _quotient_bounds(a)
     if isinstance(a, Int) and isinstance(b, Int) and a.low > I64_LOW:
         return bounded(e, Int(a.value.divide_s(b.value), low, high, null), type_, position)
-    wide_a, wide_b = to_wide(a), to_wide(b)
+    wide_a, wide_b = _kept_wide(e, a), _kept_wide(e, b)
     value, upper = e.f.run(
         e.context.kernel(int128.divide_truncating),
         e.keep(wide_a.value),
@@ -215,6 +226,22 @@ def divide_rounding(
         raise_if(e, overflow, null, out_of_range(type_), position)
         low, high = max(low, I128_LOW), min(high, I128_HIGH)
     return bounded(e, Wide(value, upper, low, high, null), type_, position)
+
+
+def _divide_by_scaled(
+    e: Emitter, a: Int | Wide, b: Int | Wide, digits: int, null: I32 | None, type_: SqlType, position: int | None
+) -> SqlValue:
+    """a / (b * 10**digits) where the divisor may be beyond 128 bits."""
+    wide_a, wide_b = to_wide(a), to_wide(b)
+    value, upper = e.f.run(
+        e.context.kernel(int128.divide_by_scaled),
+        e.keep(wide_a.value),
+        wide_a.upper,
+        I32.const(digits),
+        e.keep(wide_b.value),
+        wide_b.upper,
+    )
+    return bounded(e, Wide(value, upper, *_quotient_bounds(a), null), type_, position)
 
 
 def rescale_down(e: Emitter, a: Int | Wide, digits: int, mode: str, type_: SqlType, position: int | None) -> SqlValue:
@@ -317,13 +344,15 @@ def float_to_exact(e: Emitter, a: Real, scale: int, type_: SqlType, position: in
         number = e.keep(number * F64.const(float(10**scale)))
     number = e.keep(number.unary("nearest"))
     low, high = type_.bounds
-    if fits_i64(low, high):
-        inside = (number >= F64.const(float(max(low, I64_LOW)))) & (
-            (number <= F64.const(float(high))) if high < 1 << 53 else (number < F64.const(float(high + 1)))
-        )
-        raise_if(e, inside.is_zero(), a.null, out_of_range(type_), position)
-        return Int(convert("i64.trunc_sat_f64_s", number), low, high, a.null)
-    limit = F64.const(float(high))
-    raise_if(e, (number.unary("abs") < limit).is_zero(), a.null, out_of_range(type_), position)
+    narrow = fits_i64(low, high)
+    # Beyond 2**53 the type's bounds are no doubles: those of the machine integer are tested, then the integer itself.
+    exact = narrow and high < 1 << 53
+    limit = float(1 << (63 if narrow else 127))
+    below = number <= F64.const(float(high)) if exact else number < F64.const(limit)
+    inside = (number >= F64.const(float(low) if exact else -limit)) & below
+    raise_if(e, inside.is_zero(), a.null, out_of_range(type_), position)
+    if narrow:
+        bounds = (low, high) if exact else (I64_LOW, I64_HIGH)
+        return bounded(e, Int(convert("i64.trunc_sat_f64_s", number), *bounds, a.null), type_, position)
     value, upper = e.f.run(e.context.kernel(int128.from_f64), number)
     return bounded(e, Wide(value, upper, I128_LOW, I128_HIGH, a.null), type_, position)

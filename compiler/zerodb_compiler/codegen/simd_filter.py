@@ -21,7 +21,7 @@ from typing import Any
 
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import code_operand, evaluate
-from zerodb_compiler.codegen.sqlvalues import Code, Int, SqlValue, fits_i64
+from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, SqlValue, fits_i64
 from zerodb_compiler.layout import ColumnLayout, Encoding
 from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression, Literal, Parameter
 from zerodb_compiler.sql.functions import SWAPPED
@@ -175,6 +175,8 @@ class BlockFilter:
 
     def _constant_int(self, e: Emitter, operand: Constant) -> tuple[I64, I32 | None]:
         value = evaluate(e, operand, {})
+        if isinstance(value, Bool):
+            return e.keep(value.value.to_i64_u()), value.null
         assert isinstance(value, Int)
         return e.keep(value.value), value.null
 

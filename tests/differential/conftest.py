@@ -1,0 +1,20 @@
+"""Every default run tries the same bounded examples; `pytest -m slow` tries many more, with a fixed seed too."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+import zerodb
+from differential_scratch import Scratch
+
+
+@pytest.fixture(scope="module")
+def scratch() -> Iterator[Scratch]:
+    with zerodb.connect(":memory:", threads=2) as connection:
+        yield Scratch(connection)

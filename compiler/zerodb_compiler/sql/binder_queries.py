@@ -1,4 +1,4 @@
-"""Queries: SELECT, UNION, VALUES, and the ORDER BY and LIMIT above them.
+"""Queries: SELECT, VALUES, and the ORDER BY and LIMIT above them.
 
 A SELECT becomes, from the bottom: FROM, Filter (WHERE), Aggregate, Filter (HAVING), Project (select list and what ORDER
 BY needs besides), Aggregate (DISTINCT), Sort, Limit, and a Project that drops what only ORDER BY needed.
@@ -22,20 +22,19 @@ from zerodb_compiler.plan.logical import (
     Project,
     Sort,
     SortKey,
-    UnionAll,
     Values,
 )
-from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_aggregates import Aggregates, signature
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, united
 from zerodb_compiler.sql.binder_from import CommonTables, bind_from, with_tables
 from zerodb_compiler.sql.binder_names import output_name
-from zerodb_compiler.sql.expressions import Cast, Column, ColumnRef, Expression, Literal
+from zerodb_compiler.sql.binder_sets import set_operation
+from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
 from zerodb_compiler.sql.scope import Relation, Scope
 from zerodb_compiler.sql.statements import Query
-from zerodb_compiler.types import BIGINT, NULL, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, TEXT, SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -64,93 +63,18 @@ def bind_query(
         case exp.Subquery():
             only(node, "this", "alias", *_MODIFIERS)
             query = bind_query(binder, node.this, outer, common, untyped=untyped, targets=targets)
-        case exp.Union():
+        case exp.SetOperation():
             only(node, "this", "expression", "distinct", *_MODIFIERS)
-            query = _union(binder, node, outer, common, untyped)
+            query = set_operation(binder, node, outer, common, untyped)
         case exp.Values():
             only(node, "expressions", "alias", *_MODIFIERS)
             query = _values(binder, node, outer, common)
-        case exp.SetOperation():
-            raise unsupported(type(node).__name__.upper(), node)
         case _:
             raise unsupported("this query", node)
     return _modified(binder, query, node, outer, common)
 
 
-# ---- set operations and VALUES
-
-
-def _union(binder: Binder, node: exp.Union, outer: Scope | None, common: CommonTables, untyped: bool) -> Query:
-    branches = [bind_query(binder, part, outer, common, untyped=True) for part in _branches(node)]
-    first = branches[0]
-    types: list[SqlType] = []
-    for i in range(len(first.columns)):
-        type_ = NULL
-        for branch in branches:
-            if len(branch.columns) != len(first.columns):
-                raise ProgrammingError(
-                    "each UNION query must have the same number of columns", position=position_of(node)
-                )
-            found = coercion.common_type(type_, branch.columns[i].type)
-            if found is None:
-                raise ProgrammingError(
-                    f"UNION types {type_} and {branch.columns[i].type} cannot be matched",
-                    sqlstate="42804",
-                    position=position_of(node.expression),
-                )
-            type_ = found
-        types.append(TEXT if type_.id is TypeId.NULL and not untyped else type_)
-    inputs = tuple(_shaped(binder, branch, types) for branch in branches)
-    columns = tuple(
-        binder.column(name, type_, any(plan.output[i].nullable for plan in inputs))
-        for i, (name, type_) in enumerate(zip(first.names, types, strict=True))
-    )
-    plan: LogicalPlan = UnionAll(columns, inputs)
-    if node.args.get("distinct"):
-        plan = Aggregate(plan, tuple(Item(column, ColumnRef(column)) for column in columns), ())
-    return Query(plan, columns, first.names)
-
-
-def _branches(node: exp.Union) -> list[exp.Expr]:
-    """The branches of a chain of equal unions, left to right: (a union all b) union all c is one UnionAll."""
-    distinct = bool(node.args.get("distinct"))
-    parts: list[exp.Expr] = []
-    while True:
-        parts.append(node.expression)
-        left = node.this
-        plain = isinstance(left, exp.Union) and not any(left.args.get(key) for key in _MODIFIERS)
-        if not plain or bool(left.args.get("distinct")) != distinct:
-            parts.append(left)
-            return parts[::-1]
-        only(left, "this", "expression", "distinct")
-        node = left
-
-
-def _shaped(binder: Binder, query: Query, types: Sequence[SqlType]) -> LogicalPlan:
-    """The query's plan giving exactly its columns, in order and in these types."""
-    wanted = tuple(types)
-    same = tuple(column.type for column in query.columns) == wanted
-    if same and query.plan.output == query.columns and len(set(query.columns)) == len(query.columns):
-        return query.plan
-    items: list[Item] = []
-    used: set[int] = set()
-    for column, type_ in zip(query.columns, wanted, strict=True):
-        if column.type == type_ and column.id not in used:
-            used.add(column.id)
-            items.append(Item(column, ColumnRef(column)))
-            continue
-        expression: Expression = ColumnRef(column)
-        if column.type.id is TypeId.NULL:
-            expression = Literal(None, type_)
-        elif column.type != type_:
-            expression = Cast(expression, type_)
-        items.append(Item(binder.column(column.name, type_, column.nullable), expression))
-    return Project(query.plan, tuple(items))
-
-
-def exactly(binder: Binder, query: Query) -> LogicalPlan:
-    """The query's plan with its columns as the whole output."""
-    return _shaped(binder, query, [column.type for column in query.columns])
+# ---- VALUES
 
 
 def _values(binder: Binder, node: exp.Values, outer: Scope | None, common: CommonTables) -> Query:

@@ -15,7 +15,7 @@ from zerodb_compiler.sql.statements import Query
 from zerodb_compiler.types import BOOLEAN, TypeId
 
 
-@handles(exp.Subquery, exp.Select, exp.Union)
+@handles(exp.Subquery, exp.Select, exp.Union, exp.Intersect, exp.Except)
 def _scalar(b: ExpressionBinder, node: exp.Expr) -> Bound:
     query = _query(b, node)
     column = _one_column(query, node)
@@ -53,7 +53,9 @@ def quantified(b: ExpressionBinder, node: exp.Binary, function: str) -> Expressi
     only(side, "this")
     query = side.this
     pair = (function, type(side))
-    if pair not in (("eq", exp.Any), ("ne", exp.All)) or not isinstance(query, (exp.Subquery, exp.Select, exp.Union)):
+    if pair not in (("eq", exp.Any), ("ne", exp.All)) or not isinstance(
+        query, (exp.Subquery, exp.Select, exp.Union, exp.Intersect, exp.Except)
+    ):
         raise unsupported("this comparison with ANY or ALL", node)
     found = _membership(b, b.bound(node.this), query, node)
     return found if function == "eq" else b.call("not", (found,), BOOLEAN)

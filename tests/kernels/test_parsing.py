@@ -106,6 +106,26 @@ def test_doubles_are_correctly_rounded(digits: int, exponent: int) -> None:
         assert value == expected, text
 
 
+@settings(max_examples=600, deadline=None)
+@given(st.integers(10**18, 10**60), st.integers(-380, 290))
+@example(90071992547409950 * 10**20, -21)
+@example(9007199254740995 * 10**22, -22)
+@example(9007199254740993 * 10**20, -20)
+@example(9007199254740993 * 10**20 + 1, -20)
+@example(18446744073709553664, 0)
+@example(18446744073709553665, 0)
+@example(10**19 + 1, -342)
+@example(123456789012345678901234567890, -350)
+def test_long_numbers_are_correctly_rounded(digits: int, exponent: int) -> None:
+    text = f"{digits}e{exponent}"
+    expected = float(text)
+    value, status = read(parsing.parse_f64, text)
+    out_of_range = math.isinf(expected) or expected == 0
+    assert status == (OVERFLOW if out_of_range else OK), text
+    if status == OK:
+        assert value == expected, text
+
+
 @settings(max_examples=400, deadline=None)
 @given(st.one_of(st.integers(0, 10**19 - 1), st.integers(0, 10**8)), st.integers(-50, 36))
 def test_reals_are_rounded_once(digits: int, exponent: int) -> None:

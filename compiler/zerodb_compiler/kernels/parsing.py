@@ -1,21 +1,18 @@
 """Text as values, as PostgreSQL reads them: spaces around are ignored, anything else that is left over is an error.
 
 Status INVALID_TEXT for bad syntax, OVERFLOW for values beyond the type. Numbers: sign, digits, point, exponent (a
-decimal keeps its first 38 significant digits exactly). Doubles are correctly rounded for up to 19 significant digits
-and for longer ones unless the digits from the twentieth on decide (then the result may be the second nearest): Daniel
-Lemire, "Number parsing at a gigabyte per second" (2021), with the proof of Mushtak and Lemire that 128 bits suffice.
+decimal keeps its first 38 significant digits exactly). Rounding to floats is in nearest.py.
 """
 
 from __future__ import annotations
 
 from zerodb_compiler.kernels import errors
 from zerodb_compiler.kernels.dates import DAY, MAX_TIMESTAMP_DAYS, days_from_civil, days_in_month
-from zerodb_compiler.kernels.int128 import divide_rounding, less_unsigned, power_of_ten, scale_up
+from zerodb_compiler.kernels.int128 import divide_rounding, divide_unsigned, less_unsigned, power_of_ten, scale_up
 from zerodb_compiler.kernels.intrinsics import (
     add128,
     bits_float,
     bits_float32,
-    clz,
     div_u,
     f32,
     f64,
@@ -33,7 +30,8 @@ from zerodb_compiler.kernels.intrinsics import (
     shr_u,
     u64,
 )
-from zerodb_compiler.kernels.powers import power_128
+from zerodb_compiler.kernels.nearest import nearest_float as nearest_float
+from zerodb_compiler.kernels.nearest import nearest_float_long
 
 MAX_EXPONENT = 100_000  # larger ones are cut: the value is 0 or too large anyway
 INFINITY = 1e999
@@ -140,14 +138,14 @@ def scan_exponent(p: ptr, end: ptr) -> tuple[i32, i32]:
 
 def scan_number(p: ptr, end: ptr, max_digits: i32) -> tuple[i64, i64, i32, i32, i32]:
     """Digits, point and exponent of an unsigned number: its first `max_digits` (at most 38) significant digits as a
-    128-bit integer, the power of ten, the first digit left out (or 0), and a status."""
+    128-bit integer, the power of ten, whether digits other than 0 were left out, and a status."""
     low: i64 = 0
     high: i64 = 0
     exponent = 0
     digits = 0  # significant ones taken
     seen = 0
     after_point = 0
-    cut = -1
+    cut = 0  # whether a digit other than 0 was left out
     status = errors.OK
     while p < end:
         byte = load8_u(p)
@@ -163,8 +161,7 @@ def scan_number(p: ptr, end: ptr, max_digits: i32) -> tuple[i64, i64, i32, i32, 
                 digits += (digits > 0) | (byte != 48)
                 exponent -= after_point
             else:
-                if cut < 0:
-                    cut = byte - 48
+                cut |= byte != 48
                 exponent += 1 - after_point
         elif byte == 46 and after_point == 0:
             after_point = 1
@@ -175,7 +172,7 @@ def scan_number(p: ptr, end: ptr, max_digits: i32) -> tuple[i64, i64, i32, i32, 
         else:
             return 0, 0, 0, 0, errors.INVALID_TEXT
         p += 1
-    return low, high, exponent, select(cut < 0, 0, cut), select(seen, status, errors.INVALID_TEXT)
+    return low, high, exponent, cut, select(seen, status, errors.INVALID_TEXT)
 
 
 def parse_decimal(p: ptr, length: i32, scale: i32) -> tuple[i64, i64, i32]:
@@ -210,45 +207,6 @@ def parse_decimal(p: ptr, length: i32, scale: i32) -> tuple[i64, i64, i32]:
 
 
 # --- floating point ---------------------------------------------------------------------------------------------------
-def nearest_float(digits: i64, power: i32, mantissa_bits: i32, least_exponent: i32, infinite: i32) -> i64:
-    """The bits of the float nearest to digits * 10**power; ties to even. 52, -1023, 0x7FF for doubles and 23, -127,
-    0xFF for reals."""
-    if digits == 0 or power < -342:
-        return 0
-    if power > 308:
-        return u64(infinite) << u64(mantissa_bits)
-    lead = i32(clz(digits))
-    normal = digits << u64(lead)
-    factor_low, factor_high = power_128(power)
-    if power < 0:
-        factor_low, factor_high = add128(factor_low, factor_high, 1, 0)
-    low, high = mul_wide_u(normal, factor_high)
-    mask = shr_u(-1, u64(mantissa_bits + 3))
-    if high & mask == mask:
-        _, carry = mul_wide_u(normal, factor_low)
-        low, high = add128(low, high, carry, 0)
-    upper = i32(shr_u(high, 63))
-    drop = upper + 64 - mantissa_bits - 3
-    mantissa = shr_u(high, u64(drop))
-    exponent = ((217706 * power) >> 16) + 63 + upper - lead - least_exponent
-    if exponent <= 0:
-        if exponent <= -63:
-            return 0
-        mantissa = shr_u(mantissa, u64(1 - exponent))
-        # A carry into the hidden bit makes it the least normal number by itself.
-        return shr_u(mantissa + (mantissa & 1), 1)
-    exactly_half = (power >= select(mantissa_bits == 52, -4, -17)) & (power <= select(mantissa_bits == 52, 23, 10))
-    if lt_u(low, 2) & exactly_half and mantissa & 3 == 1 and mantissa << u64(drop) == high:
-        mantissa -= 1
-    mantissa = shr_u(mantissa + (mantissa & 1), 1)
-    if mantissa >= 2 << u64(mantissa_bits):
-        mantissa = 1 << u64(mantissa_bits)
-        exponent += 1
-    if exponent >= infinite:
-        return u64(infinite) << u64(mantissa_bits)
-    return (mantissa & ((1 << u64(mantissa_bits)) - 1)) | u64(exponent) << u64(mantissa_bits)
-
-
 def scan_float(p: ptr, length: i32, mantissa_bits: i32, least_exponent: i32, infinite: i32) -> tuple[i64, i32, i32]:
     """The bits of the number without its sign, whether it is negative, and a status."""
     p, length = strip(p, length)
@@ -266,13 +224,22 @@ def scan_float(p: ptr, length: i32, mantissa_bits: i32, least_exponent: i32, inf
         if equal_word(p, length, 0x666E69, 0, 3) or equal_word(p, length, 0x7974696E69666E69, 0, 8):
             return u64(infinite) << u64(mantissa_bits), negative, errors.OK
         return 0, 0, errors.INVALID_TEXT
-    digits, _, power, cut, status = scan_number(p, p + length, 19)
+    digits, high, power, cut, status = scan_number(p, p + length, 38)
     if status != 0:
         return 0, 0, status
-    bits = nearest_float(digits, power, mantissa_bits, least_exponent, infinite)
-    if cut >= 5:
-        bits = nearest_float(digits + 1, power, mantissa_bits, least_exponent, infinite)
-    if bits == u64(infinite) << u64(mantissa_bits) or (bits == 0 and digits != 0):
+    while high != 0 or digits < 0:
+        # Trailing zeros make a number long that is none.
+        shorter, shorter_high, rest, _ = divide_unsigned(digits, high, 10, 0)
+        if rest != 0:
+            break
+        digits = shorter
+        high = shorter_high
+        power += 1
+    if high == 0 and cut == 0:
+        bits = nearest_float(digits, power, mantissa_bits, least_exponent, infinite)
+    else:
+        bits = nearest_float_long(digits, high, power, cut, mantissa_bits, least_exponent, infinite)
+    if bits == u64(infinite) << u64(mantissa_bits) or (bits == 0 and (digits | high) != 0):
         return bits, negative, errors.OVERFLOW
     return bits, negative, errors.OK
 

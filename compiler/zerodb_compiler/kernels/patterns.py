@@ -8,7 +8,7 @@ character), or -1 for none. A pattern that ends in its escape character gives IN
 from __future__ import annotations
 
 from zerodb_compiler.kernels import errors
-from zerodb_compiler.kernels.intrinsics import i32, load8_u, ptr, select
+from zerodb_compiler.kernels.intrinsics import i32, load8_u, ptr
 from zerodb_compiler.kernels.text import character_bytes, ends_with, find_byte, find_text
 from zerodb_compiler.kernels.text_building import lower
 
@@ -32,11 +32,8 @@ def like(p: ptr, length: i32, pattern: ptr, pattern_length: i32, escape: i32) ->
     j = 0
     back_i = 0
     back_j = -1  # the place in the pattern behind the last %, if there was one
-    # An escape character that is itself % or _ is an escape and nothing else.
-    percent = select(escape == PERCENT, -2, PERCENT)
-    underscore = select(escape == UNDERSCORE, -2, UNDERSCORE)
     wanted = -1  # the byte there, if it has no special meaning
-    percent = PERCENT if escape != PERCENT else -2
+    percent = PERCENT if escape != PERCENT else -2  # an escape that is itself % is an escape and nothing else
     while True:
         matched = False
         byte = load8_u(pattern + j) if j < pattern_length else -1
@@ -82,7 +79,7 @@ def like(p: ptr, length: i32, pattern: ptr, pattern_length: i32, escape: i32) ->
                 i += 1
                 j += 2
                 matched = True
-        elif byte == underscore:
+        elif byte == UNDERSCORE:
             if i < length:
                 i += character_bytes(load8_u(p + i))
                 j += 1

@@ -7,32 +7,57 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from click.testing import CliRunner
 
-Done = subprocess.CompletedProcess[str]
+from zerodb.cli.main import cli
+
+
+@dataclass(frozen=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
 Run = Callable[..., Done]
 
 
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder to work in, with its own state directory."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("NO_COLOR", "1")
+
+
 @pytest.fixture
-def zerodb(tmp_path: Path) -> Run:
-    """Runs `zerodb ...` in an empty folder."""
-    environment = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state"), "COLUMNS": "120", "NO_COLOR": "1"}
+def process() -> Run:
+    """Runs `zerodb ...` as a process."""
 
     def run(*arguments: str, input: str | None = None) -> Done:  # noqa: A002
-        return subprocess.run(
-            [sys.executable, "-m", "zerodb", *arguments],
-            cwd=tmp_path,
-            env=environment,
-            input=input,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+        command = [sys.executable, "-m", "zerodb", *arguments]
+        done = subprocess.run(command, input=input, capture_output=True, text=True, check=False, timeout=120)
+        return Done(done.returncode, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def zerodb() -> Run:
+    """Runs `zerodb ...` in this process: as above, but quick."""
+
+    def run(*arguments: str, input: str | None = None) -> Done:  # noqa: A002
+        done = CliRunner().invoke(cli, arguments, input=input, prog_name="zerodb")
+        if done.exception is not None and not isinstance(done.exception, SystemExit):
+            raise done.exception
+        return Done(done.exit_code, done.stdout, done.stderr)
 
     return run
 
@@ -47,12 +72,12 @@ insert into t values (1, 'pen', 1.20, '2024-01-31'), (2, 'say "hi"', null, null)
 """
 
 
-def test_help_and_version(zerodb: Run) -> None:
-    help_text = ok(zerodb("--help"))
+def test_help_and_version(process: Run) -> None:
+    help_text = ok(process("--help"))
     for command in ("shell", "run", "compile", "explain", "import", "export", "check", "demo"):
         assert command in help_text
     assert "serve" not in help_text
-    assert "0.1.0" in ok(zerodb("--version"))
+    assert "0.1.0" in ok(process("--version"))
 
 
 def test_run_and_formats(zerodb: Run, tmp_path: Path) -> None:
@@ -97,16 +122,16 @@ def test_parameters(zerodb: Run) -> None:
     assert zerodb("run", "-c", select, "--db", "a.zdb", "--param", "id").returncode == 2
 
 
-def test_errors(zerodb: Run, tmp_path: Path) -> None:
+def test_errors(process: Run, tmp_path: Path) -> None:
     (tmp_path / "wrong.sql").write_text("create table t (a integer);\nselect a,\n       b from t;\n")
-    done = zerodb("run", "wrong.sql")
+    done = process("run", "wrong.sql")
     assert done.returncode == 1
     message, line, caret = done.stderr.rstrip("\n").split("\n")
     assert message.startswith("wrong.sql:3:8: ERROR 42703: ")
     assert line == "       b from t;"
     assert caret == "       ^"
-    assert "Traceback" not in zerodb("run", "-c", "select 1/0").stderr
-    assert zerodb("run", "-c", "select 1/0").returncode == 1
+    assert "Traceback" not in process("run", "-c", "select 1/0").stderr
+    assert process("run", "-c", "select 1/0").returncode == 1
 
 
 def test_wrong_usage(zerodb: Run) -> None:
@@ -191,28 +216,28 @@ def test_explain(zerodb: Run) -> None:
     assert "Execution:" in analyzed
 
 
-def test_shell_reads_from_a_pipe(zerodb: Run, tmp_path: Path) -> None:
+def test_shell_reads_from_a_pipe(process: Run, tmp_path: Path) -> None:
     pq.write_table(pa.table({"k": [1, 2]}), tmp_path / "in.parquet")
     text = SCRIPT + "select name\nfrom t where id = 1;\n.tables\n.schema t\n"
     text += ".import u in.parquet\n.timing on\nselect 'a;b';\n.help\n"
-    out = ok(zerodb("shell", "a.zdb", input=text))
+    out = ok(process("shell", "a.zdb", input=text))
     assert "pen" in out
     assert "3 rows" in out
     assert "create table t (" in out
     assert "primary key (id)" in out
     assert "a;b" in out
     assert "Time:" in out
-    done = zerodb("shell", "a.zdb", input="select nothing from t;\nselect count(*) from u;\n.wrong\n")
+    done = process("shell", "a.zdb", input="select nothing from t;\nselect count(*) from u;\n.wrong\n")
     assert done.returncode == 1
     assert "42703" in done.stderr
     assert "(1 row)" in done.stdout
 
 
-def test_demo(zerodb: Run, tmp_path: Path) -> None:
-    out = ok(zerodb("demo", "--scale", "0.01", "--directory", "demo"))
+def test_demo(zerodb: Run, process: Run, tmp_path: Path) -> None:
+    out = ok(process("demo", "--scale", "0.01", "--directory", "demo"))
     assert "Q1 pricing summary" in out
     assert "(4 rows)" in out
     assert (tmp_path / "demo" / "q1.wasm").exists()
     count = ok(zerodb("run", "-c", "select count(*) as n from lineitem", "--db", "demo/demo.zdb", "--format", "csv"))
     assert count == "n\n60175\n"
-    assert ok(zerodb("run", "demo/q1.wasm", "--db", "demo/demo.zdb", "--format", "csv")).count("\n") == 5
+    assert ok(process("run", "demo/q1.wasm", "--db", "demo/demo.zdb", "--format", "csv")).count("\n") == 5

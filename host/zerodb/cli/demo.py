@@ -19,7 +19,7 @@ from rich.table import Table
 
 import zerodb
 from zerodb.cli.main import Failure
-from zerodb.cli.output import write_table
+from zerodb.cli.output import print_whole, write_table
 from zerodb.cli.running import row_total
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def _query(connection: Connection, console: Console) -> None:
         plan = seconds.get("bind", 0.0) + seconds.get("optimize", 0.0) + seconds.get("physical", 0.0)
         times = (seconds.get("parse", 0.0), plan, seconds.get("generate", 0.0), seconds.get("compile", 0.0), first, hot)
         table.add_row(name, *(f"{value * 1000:.2f}" for value in times), f"{rows:,}", f"{len(statement.module):,}")
-    console.print(table)
+    print_whole(table, console)
     console.print("\nQ1's answer:", highlight=False)
     write_table(connection.execute(QUERIES["Q1 pricing summary"]), console)
 

@@ -11,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
     from zerodb.cursor import Cursor
 
@@ -46,8 +47,6 @@ def write_result(cursor: Cursor, format_: str, console: Console, out: IO[str] | 
 def write_table(cursor: Cursor, console: Console) -> None:
     """A table of at most TABLE_ROWS_MAX rows, numbers to the right, and the number of rows."""
     from rich import box
-    from rich.console import Console
-    from rich.measure import Measurement
     from rich.table import Table
     from rich.text import Text
 
@@ -66,13 +65,20 @@ def write_table(cursor: Cursor, console: Console) -> None:
     for row in rows:
         table.add_row(*(Text("NULL", style="dim") if value is None else Text(text_of(value)) for value in row))
     if description:
-        # A table that is wider than the terminal is not squeezed: numbers cut in two are unreadable.
-        needed = Measurement.get(console, console.options.update(max_width=_WIDTH_MAX), table).maximum
-        wide = console if needed <= console.width else Console(file=console.file, width=needed)
-        wide.print(table)
+        print_whole(table, console)
     total = cursor.rowcount
     shown = f", the first {len(rows)} shown" if total > len(rows) else ""
     console.print(f"({total} row{'' if total == 1 else 's'}{shown})", style="dim", highlight=False)
+
+
+def print_whole(table: Table, console: Console) -> None:
+    """A table that is wider than the terminal is not squeezed: numbers cut in two are unreadable."""
+    from rich.console import Console
+    from rich.measure import Measurement
+
+    needed = Measurement.get(console, console.options.update(max_width=_WIDTH_MAX), table).maximum
+    wide = console if needed <= console.width else Console(file=console.file, width=needed)
+    wide.print(table)
 
 
 def text_of(value: Any) -> str:

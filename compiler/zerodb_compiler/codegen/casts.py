@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from zerodb_compiler.codegen import arithmetic
+from zerodb_compiler.codegen.comparison import to_wide
 from zerodb_compiler.codegen.context import Emitter
-from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Text, Wide
-from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.values import I64
+from zerodb_compiler.codegen.functions.calling import run
+from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Wide
+from zerodb_compiler.kernels import errors, float_decimals
+from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
+from zerodb_compiler.wasm.values import I32, I64, convert
 
 _MICROSECONDS_PER_DAY = 86_400_000_000
+# What a double holds exactly: all integers up to this, and all powers of ten up to this exponent.
+_EXACT_IN_DOUBLE = 1 << 53
+_EXACT_POWER = 22
 
 
 def cast(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, position: int | None) -> SqlValue:
@@ -47,8 +53,7 @@ def _from_exact(e: Emitter, value: Int | Wide, source: SqlType, target: SqlType,
     if target.is_float:
         return _to_real(e, value, source, target)
     if target.id is TypeId.BOOLEAN:
-        assert isinstance(value, Int)
-        truth = value.value != 0
+        truth = (value.value | value.upper if isinstance(value, Wide) else value.value) != 0
         return Bool(truth if value.null is None else truth & value.null.is_zero(), value.null)
     if source.id is TypeId.DATE and target.id is TypeId.TIMESTAMP:
         return arithmetic.multiply(
@@ -71,13 +76,19 @@ def _from_exact(e: Emitter, value: Int | Wide, source: SqlType, target: SqlType,
 
 
 def _to_real(e: Emitter, value: Int | Wide, source: SqlType, target: SqlType) -> SqlValue:
-    number = arithmetic.to_f64(e, value)
-    scale = _scale(source)
-    if scale:
-        # Both the integer (below 2**53) and 10**scale (scale <= 22) are exact, so the quotient is correctly rounded.
-        number = number / float(10**scale)
-    single = target.id is TypeId.REAL
-    return Real(arithmetic.rounded(number, single), single, value.null)
+    scale, single = _scale(source), target.id is TypeId.REAL
+    exact = max(abs(value.low), abs(value.high)) <= _EXACT_IN_DOUBLE and scale <= _EXACT_POWER
+    if isinstance(value, Int) and not single and (exact or not scale):
+        # One rounding: of the conversion, or of the quotient of two numbers that a double holds exactly.
+        number = value.value.to_f64()
+        return Real(number / float(10**scale) if scale else number, False, value.null)
+    if isinstance(value, Int) and scale == 0:
+        return Real(convert("f32.convert_i64_s", value.value).to_f64(), True, value.null)
+    kernel = float_decimals.decimal_to_f32 if single else float_decimals.decimal_to_f64
+    wide = e.keep_value(to_wide(value))
+    assert isinstance(wide, Wide)
+    number = e.f.call(e.context.kernel(kernel), wide.value, wide.upper, I32.const(scale))
+    return Real(number, single, value.null)
 
 
 def _from_real(e: Emitter, value: Real, target: SqlType, position: int | None) -> SqlValue:
@@ -87,7 +98,13 @@ def _from_real(e: Emitter, value: Real, target: SqlType, position: int | None) -
             kept = e.keep(value.value)
             return arithmetic.float_result(e, kept, (kept,), True, value.null, position)
         return Real(value.value, single, value.null)
-    return arithmetic.float_to_exact(e, value, _scale(target), target, position)
-
-
-__all__ = ["Text", "cast"]
+    if target.id is not TypeId.NUMERIC:
+        return arithmetic.float_to_exact(e, value, 0, target, position)
+    kernel = float_decimals.f32_to_decimal if value.single else float_decimals.f64_to_decimal
+    null = e.keep(value.null)
+    failures = {errors.OVERFLOW: arithmetic.out_of_range(target)}
+    low, high = run(
+        e, null, kernel, value.value, I32.const(target.scale), failures=failures, position=position
+    )  # fmt: skip
+    largest = 10**MAX_PRECISION - 1
+    return arithmetic.bounded(e, Wide(low, high, -largest, largest, null), target, position)

@@ -184,8 +184,9 @@ class Connection:
         """Appends the rows of a CSV, Parquet, JSON lines or Arrow file to a table, which is created from the file's
         schema (with `primary_key`) if it is not there. Returns the number of rows.
 
-        It commits batch by batch, each whole. `progress(rows, bytes)` is called with the totals after every batch. What
-        is not said of a CSV file (`header`, `delimiter`) is found out; `nulls` are the fields that mean NULL.
+        It commits batch by batch, each whole. `progress(rows, position)` is called after every batch with the rows so
+        far and the place in the file. What is not said of a CSV file (`header`, `delimiter`) is found out; `nulls` are
+        the fields that mean NULL.
         """
         self._check_open()
         options = importing.ImportOptions(format, header, delimiter, nulls, names, primary_key)

@@ -22,7 +22,7 @@ from zerodb_compiler.sql.parse import ParsedStatement, parse
 from zerodb_compiler.sql.shape import Shape, ShapeCache, shape_of
 from zerodb_storage import Database as Storage
 
-STATEMENTS_MAX = 1024
+STATEMENTS_MAX = 256
 MEMORY = ":memory:"
 
 

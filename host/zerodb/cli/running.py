@@ -81,18 +81,22 @@ def import_with_progress(connection: Connection, table: str, file: str, **option
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
     began = time.perf_counter()
-    total = row_total(Path(file))
+    path = Path(file)
+    rows_known = row_total(path)
+    total = rows_known or (path.stat().st_size if path.exists() else None)
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
-        TextColumn("{task.completed:,.0f} rows"),
+        TextColumn("{task.fields[rows]:,} rows"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task(f"importing {table}", total=total)
-        rows = connection.import_file(
-            table, file, progress=lambda done, _bytes: progress.update(task, completed=done), **options
-        )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(f"importing {table}", total=total, rows=0)
+
+        def advance(rows: int, position: int) -> None:
+            bar.update(task, completed=rows if rows_known else position, rows=rows)
+
+        rows = connection.import_file(table, file, progress=advance, **options)
     seconds = time.perf_counter() - began
     click.echo(f"{table}: {rows:,} row{'' if rows == 1 else 's'} in {seconds:.2f} s", err=True)
     return rows

@@ -60,11 +60,12 @@ _UNKNOWN = ColumnEstimate(DEFAULT_DISTINCT)
 class Estimator:
     """Estimates for one query; remembers what it was asked."""
 
-    __slots__ = ("_filtered", "_rows", "_seen", "columns")
+    __slots__ = ("_composite_keys", "_filtered", "_rows", "_seen", "columns")
 
     def __init__(self) -> None:
         self.columns: dict[int, ColumnEstimate] = {}
         self._rows: dict[int, float] = {}
+        self._composite_keys: list[tuple[frozenset[int], float]] = []  # primary keys of several columns, and rows
         self._filtered: dict[int, float] = {}  # id() of a predicate -> its selectivity before columns were narrowed
         self._seen: list[LogicalPlan] = []  # keeps nodes alive so that their id() stays theirs
 
@@ -119,6 +120,9 @@ class Estimator:
             else:
                 found = ColumnEstimate(rows if key == (item.ordinal,) else min(rows, DEFAULT_DISTINCT))
             self.columns[item.column.id] = found
+        places = {item.ordinal: item.column.id for item in plan.columns}
+        if len(key) > 1 and all(ordinal in places for ordinal in key):
+            self._composite_keys.append((frozenset(places[ordinal] for ordinal in key), max(1.0, rows)))
         if plan.row_id is not None:
             self.columns[plan.row_id.id] = ColumnEstimate(max(1.0, rows))
         return rows
@@ -312,18 +316,36 @@ class Estimator:
         """The share of the cross product that the conjuncts keep; `bounds` limits the distinct keys of each side."""
         lefts: list[float] = []
         rights: list[float] = []
+        pairs: list[tuple[Expression, Expression]] = []
         others = 1.0
         for part in parts:
             sides = equality_sides(part, right_ids)
             if sides is None:
                 others *= self.selectivity(part)
-                continue
+            else:
+                pairs.append(sides)
+        keyed = self._composite_key(pairs)
+        if keyed is not None:  # foreign keys refer to the rows there are, not to all combinations of the columns
+            others /= keyed[1]
+            pairs = [pair for pair in pairs if not any(ids_of(side) <= keyed[0] for side in pair)]
+        for sides in pairs:
             lefts.append(self.expression(sides[0], rows[0]).distinct)
             rights.append(self.expression(sides[1], rows[1]).distinct)
         if not lefts:
             return others
         first, second = combined_distinct(lefts, rows[0], bounds[0]), combined_distinct(rights, rows[1], bounds[1])
         return others / max(first, second, 1.0)
+
+    def _composite_key(self, pairs: Sequence[tuple[Expression, Expression]]) -> tuple[frozenset[int], float] | None:
+        """A primary key of several columns that one side of the equalities covers."""
+        if len(pairs) < 2 or not self._composite_keys:
+            return None
+        for place in (0, 1):
+            ids = set().union(*(ids_of(pair[place]) for pair in pairs if isinstance(pair[place], ColumnRef)))
+            for key, rows in self._composite_keys:
+                if key <= ids:
+                    return key, rows
+        return None
 
     def match_share(self, parts: Sequence[Expression], right: LogicalPlan, right_rows: float) -> float:
         """The share of left rows that have a match (for SEMI and ANTI)."""

@@ -1,8 +1,9 @@
 """What operators cost, in units of about a nanosecond on one core: used to order joins and predicates.
 
-Measured orders of magnitude, not a model of the machine: a hash table that fits the cache is probed in a few
-nanoseconds, one that does not costs a cache miss; building costs about two probes (materialise the row, link it).
-Scans cost the same in every plan and are left out.
+Measured orders of magnitude, not a model of the machine. What a hash join costs is cache misses: for each probe one in
+the directory (8 bytes a row), for each match one in the tuples (64 bytes a row), for each row built one in the
+directory again; none where both sides come in the order of the key, as lineitem and orders do. Scans cost the same in
+every plan and are left out.
 """
 
 from __future__ import annotations
@@ -12,30 +13,43 @@ import math
 from zerodb_compiler.sql.expressions import Call, Case, Cast, ColumnRef, Expression, Literal, Parameter
 from zerodb_compiler.types import TypeId
 
-_CACHED_ROWS = 20_000.0  # a hash table of so many rows stays in the second-level cache
-_HIT = 2.0
-_MISS = 14.0
+_DIRECTORY_BYTES = 8.0
+_TUPLE_BYTES = 64.0
+_NEAR_CACHE = float(1 << 20)
+_FAR_CACHE = float(1 << 25)
+_BUILD = 5.0
+_PROBE = 2.0
 _OUTPUT = 1.0
+_IN_ORDER = 1.0  # reading on through a directory and tuples: as good as cached
 _NESTED_PAIR = 0.7
 _TEXT_SEARCH = 40.0
 _TEXT_COMPARISON = 8.0
 _PLAIN = 1.0
 
 
-def probe_cost(build_rows: float) -> float:
-    """One probe of a hash table of that many rows."""
-    if build_rows <= _CACHED_ROWS:
-        return _HIT
-    return _HIT + min(_MISS, 2.2 * math.log2(build_rows / _CACHED_ROWS))
+def miss_cost(bytes_: float) -> float:
+    """A random access within so many bytes."""
+    if bytes_ <= _NEAR_CACHE:
+        return 1.0
+    if bytes_ <= _FAR_CACHE:
+        return 1.0 + 6.0 * math.log2(bytes_ / _NEAR_CACHE)
+    return min(150.0, 31.0 + 40.0 * math.log2(bytes_ / _FAR_CACHE))
 
 
-def hash_join_cost(probe_rows: float, build_rows: float, output_rows: float) -> float:
-    miss = probe_cost(build_rows)
-    return probe_rows * miss + build_rows * (6.0 + miss) + output_rows * _OUTPUT
+def hash_join_cost(
+    probe_rows: float, build_rows: float, output_rows: float, *, build_in_order: bool = False, in_order: bool = False
+) -> float:
+    """`build_in_order`: rows arrive in the order of the key; `in_order`: on both sides."""
+    directory = miss_cost(build_rows * _DIRECTORY_BYTES)
+    build = build_rows * (_BUILD if build_in_order else _BUILD + directory)
+    if in_order:
+        return build + probe_rows * (_PROBE + _IN_ORDER) + output_rows * (_OUTPUT + _IN_ORDER)
+    match_ = miss_cost(build_rows * _TUPLE_BYTES)
+    return build + probe_rows * (_PROBE + directory) + output_rows * (_OUTPUT + match_)
 
 
 def nested_loop_cost(probe_rows: float, build_rows: float, output_rows: float) -> float:
-    return (probe_rows * build_rows) * _NESTED_PAIR + probe_rows + build_rows * 3.0 + output_rows * _OUTPUT
+    return (probe_rows * build_rows) * _NESTED_PAIR + probe_rows + build_rows * _BUILD + output_rows * _OUTPUT
 
 
 def predicate_cost(expression: Expression) -> float:

@@ -27,7 +27,7 @@ from zerodb_compiler.plan.costs import hash_join_cost, nested_loop_cost
 from zerodb_compiler.plan.logical import JoinKind, LogicalPlan
 from zerodb_compiler.sql.expressions import Expression
 
-PAIR_LIMIT = 1_200
+PAIR_LIMIT = 2_500
 
 
 @dataclass(slots=True)
@@ -67,6 +67,8 @@ class Relation:
     selectivity: float = 1.0  # for dependents, of the whole condition against the cross product
     share: float = 1.0  # for dependents: of left rows that have a match
     has_keys: bool = True  # for dependents: whether the condition has an equality
+    order: int | None = None  # the class whose order the rows come in: that of a table's leading key column
+    key: frozenset[int] = frozenset()  # the classes that hold the columns of a composite primary key
 
 
 @dataclass(slots=True)
@@ -79,6 +81,7 @@ class Tree:
     left: Tree | None = None
     right: Tree | None = None
     relation: int = -1
+    order: int | None = None  # the class whose order the rows come in; the probe side keeps its order
     # class number -> the member with the fewest distinct values
     distinct: dict[int, Member] = field(default_factory=dict)
 
@@ -131,7 +134,7 @@ class _Search:
             for member in equal.members:
                 if member.relation == number and (i not in distinct or member.distinct < distinct[i].distinct):
                     distinct[i] = member
-        return Tree(1 << number, relation.rows, 0.0, None, None, number, distinct)
+        return Tree(1 << number, relation.rows, 0.0, None, None, number, relation.order, distinct)
 
     def join(self, one: Tree, two: Tree, best: Tree | None) -> Tree | None:
         """The better of `best` and the join of the two in its better direction; None if they may not be joined."""
@@ -142,7 +145,7 @@ class _Search:
                     return best
                 return self._dependent(left, right, best)
         mask = one.mask | two.mask
-        has_keys = bool(one.distinct.keys() & two.distinct.keys())
+        shared = one.distinct.keys() & two.distinct.keys()
         rows = self._rows.get(mask)
         if rows is None:
             rows = self._rows[mask] = self._inner_rows(one, two)
@@ -150,11 +153,17 @@ class _Search:
         if best is not None and below >= best.cost:
             return best
         probe, build = (one, two) if one.rows >= two.rows else (two, one)
-        cost = hash_join_cost if has_keys else nested_loop_cost
-        total = below + cost(probe.rows, build.rows, rows)
+        if shared:
+            build_in_order = len(shared) == 1 and build.order in shared
+            in_order = build_in_order and probe.order == build.order
+            total = below + hash_join_cost(
+                probe.rows, build.rows, rows, build_in_order=build_in_order, in_order=in_order
+            )
+        else:
+            total = below + nested_loop_cost(probe.rows, build.rows, rows)
         if best is not None and total >= best.cost:
             return best
-        return Tree(mask, rows, total, probe, build, -1, _merged(one.distinct, two.distinct))
+        return Tree(mask, rows, total, probe, build, -1, probe.order, _merged(one.distinct, two.distinct))
 
     def _dependent(self, left: Tree, right: Tree, best: Tree | None) -> Tree | None:
         relation = self._region.relations[right.relation]
@@ -168,15 +177,17 @@ class _Search:
         total = left.cost + cost(left.rows, right.rows, rows)
         if best is not None and total >= best.cost:
             return best
-        return Tree(mask, rows, total, left, right, -1, _merged(left.distinct, right.distinct))
+        return Tree(mask, rows, total, left, right, -1, left.order, _merged(left.distinct, right.distinct))
 
     def _inner_rows(self, one: Tree, two: Tree) -> float:
         first: list[float] = []
         second: list[float] = []
         sources: tuple[set[int], set[int]] = (set(), set())
+        keyed = self._composite_key(one, two)
+        pairs = 1.0 if keyed is None else keyed[1]
         for i, member in one.distinct.items():
             other = two.distinct.get(i)
-            if other is not None:
+            if other is not None and (keyed is None or i not in keyed[0]):
                 first.append(member.distinct)
                 second.append(other.distinct)
                 sources[0].add(member.relation)
@@ -185,7 +196,22 @@ class _Search:
         if first:
             left = combined_distinct(first, one.rows, self._bound(sources[0]))
             rows /= max(left, combined_distinct(second, two.rows, self._bound(sources[1])), 1.0)
+        rows /= pairs
         return max(rows * self._applied(one.mask, two.mask), 1e-3)
+
+    def _composite_key(self, one: Tree, two: Tree) -> tuple[frozenset[int], float] | None:
+        """The classes of a composite primary key that the join covers, and the rows of its table: the other side's
+        foreign keys refer to these, however many combinations of the columns one could count."""
+        shared = one.distinct.keys() & two.distinct.keys()
+        if len(shared) < 2:
+            return None
+        whole = one.mask | two.mask
+        found: tuple[frozenset[int], float] | None = None
+        for number, relation in enumerate(self._region.relations):
+            covered = whole >> number & 1 and relation.key and relation.key <= shared
+            if covered and (found is None or relation.base_rows > found[1]):
+                found = relation.key, relation.base_rows
+        return found
 
     def _bound(self, sources: set[int]) -> float:
         """Composite keys of one relation are at most as many as its rows."""

@@ -42,9 +42,14 @@ def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
         case logical.Join(left=left, right=right, condition=condition):
             right_ids = output_ids(right)
             sides = [side for part in conjuncts(condition) if (side := equality_sides(part, right_ids)) is not None]
-            one_right = is_unique(right, [side[1] for side in sides])
-            if one_right and _unique(left, ids):
+            # A side without any of the ids is not worth the descent, which would double at every join.
+            if (
+                not ids <= right_ids
+                and _unique(left, ids - right_ids)
+                and is_unique(right, [side[1] for side in sides])
+            ):
                 return True
-            one_left = plan.kind is JoinKind.INNER and is_unique(left, [side[0] for side in sides])
-            return one_left and _unique(right, ids)
+            if plan.kind is not JoinKind.INNER or not ids & right_ids:
+                return False
+            return _unique(right, ids & right_ids) and is_unique(left, [side[0] for side in sides])
     return False

@@ -7,11 +7,11 @@ equalities and predicates it is the first to be able to evaluate; the right side
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 
 from zerodb_compiler.plan.cardinality import Estimator, base_rows, equality_sides
 from zerodb_compiler.plan.joins import EqualityClass, Member, Predicate, Region, Relation, Tree, order
-from zerodb_compiler.plan.logical import Filter, Join, JoinKind, LogicalPlan
+from zerodb_compiler.plan.logical import Filter, Join, JoinKind, LogicalPlan, Project, Scan
 from zerodb_compiler.plan.rules.push_predicates import implied
 from zerodb_compiler.plan.transform import (
     Fresh,
@@ -25,7 +25,7 @@ from zerodb_compiler.plan.transform import (
     same_key,
     with_inputs,
 )
-from zerodb_compiler.sql.expressions import Call, Expression
+from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression
 
 
 def order_joins(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
@@ -112,7 +112,23 @@ class _Builder:
             elif not self._equality(condition, classes, where):
                 predicates.append(Predicate(condition, mask, self._selectivity(condition, mask)))
         classes = [equal for equal in classes if equal.members]
+        self._keys(relations, classes)
         return Region(relations, classes, predicates)
+
+    def _keys(self, relations: list[Relation], classes: list[EqualityClass]) -> None:
+        """Fills in which class a relation is ordered by and which hold its composite primary key."""
+        where = {
+            member.expression.column.id: number
+            for number, equal in enumerate(classes)
+            for member in equal.members
+            if isinstance(member.expression, ColumnRef)
+        }
+        for relation in relations:
+            columns = _key_columns(relation.plan)
+            if columns:
+                relation.order = where.get(columns[0])
+            if len(columns) > 1 and all(id_ in where for id_ in columns):
+                relation.key = frozenset(where[id_] for id_ in columns)
 
     def _relation(self, number: int) -> Relation:
         leaf = self._leaves[number]
@@ -219,16 +235,31 @@ class _Builder:
 
     def _equalities(self, left: Tree, right: Tree) -> list[Expression]:
         """One equality for each class with members on both sides."""
+        shared = left.distinct.keys() & right.distinct.keys()
         found: list[Expression] = []
-        for equal in self._region.classes:
-            if not (equal.mask & left.mask and equal.mask & right.mask):
-                continue
-            one = _representative(equal, left.mask)
-            two = _representative(equal, right.mask)
+        for number in sorted(shared):
+            equal = self._region.classes[number]
+            one = self._representative(equal, number, left.mask, shared)
+            two = self._representative(equal, number, right.mask, shared)
             found.append(call("eq", one.expression, two.expression))
         return found
 
+    def _representative(self, equal: EqualityClass, number: int, mask: int, shared: Set[int]) -> Member:
+        """The column of a composite primary key that the join covers, else the one with the fewest distinct values."""
+        members = [member for member in equal.members if mask >> member.relation & 1]
+        for member in members:
+            key = self._region.relations[member.relation].key
+            if number in key and key <= shared:
+                return member
+        return min(members, key=lambda member: member.distinct)
 
-def _representative(equal: EqualityClass, mask: int) -> Member:
-    """The member with the fewest distinct values, the first of them."""
-    return min((member for member in equal.members if mask >> member.relation & 1), key=lambda member: member.distinct)
+
+def _key_columns(plan: LogicalPlan) -> list[int]:
+    """The primary key columns of the base table that a leaf consists of, in their order; segments are sorted by it."""
+    while isinstance(plan, Filter | Project) or (isinstance(plan, Join) and plan.kind is not JoinKind.INNER):
+        plan = plan.left if isinstance(plan, Join) else plan.input
+    if not isinstance(plan, Scan):
+        return []
+    places = {item.ordinal: item.column.id for item in plan.columns}
+    key = plan.table.primary_key
+    return [places[ordinal] for ordinal in key] if all(ordinal in places for ordinal in key) else []

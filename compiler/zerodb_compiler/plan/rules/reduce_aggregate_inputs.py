@@ -19,7 +19,7 @@ from zerodb_compiler.plan.transform import Fresh, call, conjuncts, inputs_of, ou
 from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression
 
 KEPT_SHARE = 0.3  # the keys kept must be fewer than this
-COPY_COST = 0.5  # rows scanned by the copy against rows of the aggregation's input
+COPY_COST = 0.5  # rows scanned by the copy against those scanned by the aggregation's input
 LEAST_ROWS = 10_000.0  # smaller aggregations are not worth a join
 
 
@@ -135,7 +135,7 @@ def _reduced(
                 continue
             for partner in partners & output_ids(other.plan):
                 share = estimator.rows(other.plan) / max(groups, 1.0)
-                if share < KEPT_SHARE and (best is None or share < best[0]) and _cheap(other.plan, rows):
+                if share < KEPT_SHARE and (best is None or share < best[0]) and _cheap(other.plan, aggregate.input):
                     best = share, key, other.plan, partner
     if best is None:
         return None
@@ -168,9 +168,9 @@ def _with_aggregate(plan: LogicalPlan, aggregate: Aggregate) -> LogicalPlan:
     return with_inputs(plan, [_with_aggregate(part, aggregate) for part in inputs_of(plan)])
 
 
-def _cheap(plan: LogicalPlan, rows: float) -> bool:
-    scanned = _scanned(plan)
-    return scanned is not None and scanned <= rows * COPY_COST
+def _cheap(plan: LogicalPlan, aggregated: LogicalPlan) -> bool:
+    scanned, cost = _scanned(plan), _scanned(aggregated)
+    return scanned is not None and cost is not None and scanned <= cost * COPY_COST
 
 
 def _scanned(plan: LogicalPlan) -> float | None:

@@ -38,6 +38,7 @@ from zerodb_compiler.sql.values import to_canonical
 if TYPE_CHECKING:
     from zerodb.compilation import Ready
     from zerodb.connection import Connection
+    from zerodb.engine.program import CompiledProgram
     from zerodb.view import View
 
 FORMAT_VERSION = 1
@@ -104,6 +105,7 @@ class CompiledStatement:
         self._lifted: tuple[Canonical, ...] = artifact.about["lifted"]
         self._output: tuple[OutputColumn, ...] = artifact.about["output"]
         self._program: Program = replace(artifact.about["program"], wasm=artifact.module)
+        self._code: CompiledProgram | None = None
 
     def runs_own_code(self) -> bool:
         """Whether the next execution runs the artifact's module, not a new compilation of its SQL."""
@@ -119,7 +121,9 @@ class CompiledStatement:
             given = bind_parameters(self._user, parameters)
             values = [to_canonical(declared.type, value) for declared, value in zip(self._user, given, strict=True)]
             engine, options = connection._database.engine, connection._options
-            code = engine.compile(self._program, ("artifact", self._program.wasm, codec.pack(self._program)))
+            if self._code is None:
+                self._code = engine.compile(self._program)
+            code = self._code
             execution = engine.execute(
                 code,
                 view,

@@ -116,12 +116,15 @@ def _replace(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> Sql
     a, old, new = (as_text(e, argument) for argument in arguments)
     # The kernel gives the text itself back where there is nothing to replace, and an empty text may be at address 0.
     address, length = zeros(e, null, I32, I32)
-    with unless_null(e, null), e.only_if(a.length):
-        parts = (part for item in (a, old, new) for part in (item.address, item.length))
-        built = e.f.run(e.context.kernel(text_building.replace), e.worker, *parts)
-        e.fail_if(built[0].is_zero(), abi.STATUS_OUT_OF_MEMORY)
-        address.set(built[0])
-        length.set(built[1])
+    with unless_null(e, null):
+        address.set(a.address)
+        length.set(a.length)
+        with e.f.if_(length):
+            parts = (part for item in (a, old, new) for part in (item.address, item.length))
+            built = e.f.run(e.context.kernel(text_building.replace), e.worker, *parts)
+            e.fail_if(built[0].is_zero(), abi.STATUS_OUT_OF_MEMORY)
+            address.set(built[0])
+            length.set(built[1])
     return Text(address, length, null)
 
 

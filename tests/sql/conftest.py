@@ -84,7 +84,7 @@ def _bound(bound: BoundShape) -> str:
         values = bound.values(bound.shape)
         assert values is not None
         lines += [
-            f"parameter {p.slot}: {p.type} = {v!r} from literal {p.literal}"
+            f"parameter {p.slot}: {p.type} = {v!r} from literal {', '.join(map(str, p.literals))}"
             for p, v in zip(bound.lifted, values, strict=True)
         ]
     lines += [f"parameter {p.slot}: {p.type} given as {p.name!r}" for p in bound.user_parameters]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import date
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
@@ -75,6 +77,17 @@ def test_other_literals_of_the_shape_hit(catalog) -> None:
     assert hit.values == [1, 1, 2, "it's", -4, 1]
 
 
+def test_constant_arithmetic_is_lifted_whole(catalog) -> None:
+    cache: ShapeCache[str] = ShapeCache()
+    cached(cache, "select a from t where a = 1 + 2 and e <= date '1998-12-01' - interval '90' day", catalog)
+    hit = cache.lookup("select a from t where a = 5 + 6 and e <= date '1998-12-02' - interval '1' day")
+    assert hit is not None
+    assert hit.values == [11, (date(1998, 12, 1) - date(1970, 1, 1)).days * 86_400_000_000]
+    assert cache.lookup("select a from t where a = 5 + 6 and e <= date '1998-12-02' - interval 'x' day") is None
+    too_large = "select a from t where a = 2147483647 + 6 and e <= date '1998-12-02' - interval '1' day"
+    assert cache.lookup(too_large) is None
+
+
 @pytest.mark.parametrize(
     ("first", "second"),
     [
@@ -83,7 +96,6 @@ def test_other_literals_of_the_shape_hit(catalog) -> None:
         ("select sum(b) from t group by 1 + a", "select sum(b) from t group by 2 + a"),
         ("select d + interval '1 day' from t", "select d + interval '2 day' from t"),
         ("select cast(b as numeric(5,1)) from t", "select cast(b as numeric(6,1)) from t"),
-        ("select a from t where a = 1 + 2", "select a from t where a = 1 + 3"),
         ("select a from t where c like '!%' escape '!'", "select a from t where c like '!%' escape '?'"),
         ("select case when a = 1 then 2 end from t", "select case when a = 2 then 2 end from t"),
         ("select a from t where d = 'tomorrow-'", "select a from t"),

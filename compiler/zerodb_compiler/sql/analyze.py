@@ -49,7 +49,7 @@ def bind_shape(
     baked: tuple[tuple[int, str], ...] = ()
     cacheable: Shape | None = None
     if shape is not None:
-        free = {parameter.literal for parameter in lifted} - context.baked
+        free = {literal for parameter in lifted for literal in parameter.literals} - context.baked
         baked = tuple((i, text) for i, text in enumerate(shape.literals) if i not in free)
     bound = BoundShape(statement, lifted, baked, context.user_parameters(), tuple(binder.tables.values()), shape)
     if shape is not None and bound.values(shape) == context.samples:

@@ -12,7 +12,7 @@ from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, no_operator, typed
 from zerodb_compiler.sql.expressions import Literal
 from zerodb_compiler.sql.nodes import position_of, unsupported
-from zerodb_compiler.sql.parameters import Constant, IntervalValue
+from zerodb_compiler.sql.parameters import Constant, IntervalValue, merged
 from zerodb_compiler.sql.values import MICROS_PER_DAY, check_range, round_shift
 from zerodb_compiler.types import BIGINT, DATE, INTEGER, TIMESTAMP, TypeId
 
@@ -50,11 +50,26 @@ _PART = re.compile(
 
 
 def interval(node: exp.Cast) -> IntervalValue:
-    """interval '...': PostgreSQL's verbose form (1 year 2 mons -3 days 04:05:06)."""
+    """interval '...' [unit]."""
     position = position_of(node)
     if not (isinstance(node.this, exp.Literal) and node.this.args["is_string"]):
         raise unsupported("an interval that is not constant", node)
     text = str(node.this.this)
+    months, days, micros = parse_interval(text, position)
+    # `interval '90' day` arrives as the text '90 day', of which the literal is only the first part.
+    start, end = node.this.meta.get("start"), node.this.meta.get("end")
+    if start is None or end is None:
+        return IntervalValue(months, days, micros, position)
+    unit = text[end - start - 1 :]
+    return IntervalValue(months, days, micros, position, (start,), (partial(_interval_of, unit=unit),))
+
+
+def _interval_of(text: str, unit: str) -> tuple[int, int, int]:
+    return parse_interval(text + unit)
+
+
+def parse_interval(text: str, position: int | None = None) -> tuple[int, int, int]:
+    """(months, days, microseconds) of PostgreSQL's verbose form (1 year 2 mons -3 days 04:05:06)."""
     place, months, days, micros = 0, 0, 0, 0
     while place < len(text):
         found = _PART.match(text, place)
@@ -82,7 +97,11 @@ def interval(node: exp.Cast) -> IntervalValue:
         raise DataError(f'invalid input syntax for type interval: "{text}"', sqlstate="22007", position=position)
     if abs(months) >= 1 << 31 or abs(days) >= 1 << 31 or abs(micros) >= 1 << 63:
         raise DataError(f'interval field value out of range: "{text}"', sqlstate="22015", position=position)
-    return IntervalValue(months, days, micros, position)
+    return months, days, micros
+
+
+def _moved(moment: int, by: tuple[int, int, int]) -> int:
+    return coercion.move_timestamp(moment, *by)
 
 
 def move(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
@@ -101,11 +120,8 @@ def move(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bo
         moment = b.convert(left, TIMESTAMP)
         if not isinstance(moment.value, int):
             return moment
-        value = coercion.move_timestamp(moment.value, by.months, by.days, by.micros, position_of(node))
-        step = partial(coercion.move_timestamp, months=by.months, days=by.days, micros=by.micros)
-        return Constant(
-            TIMESTAMP, value, moment.position, moment.sources, None if moment.steps is None else (*moment.steps, step)
-        )
+        value = coercion.move_timestamp(moment.value, *by.value, position_of(node))
+        return Constant(TIMESTAMP, value, moment.position, *merged(moment, by, _moved))
     moved = b.cast(left, TIMESTAMP, node)
     if by.months:
         moved = b.call("date_add_months", (moved, Literal(by.months, INTEGER)), TIMESTAMP, node)

@@ -15,7 +15,7 @@ from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, hand
 from zerodb_compiler.sql.expressions import Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
-from zerodb_compiler.sql.parameters import Constant, IntervalValue, UserValue
+from zerodb_compiler.sql.parameters import Constant, IntervalValue, UserValue, merged
 from zerodb_compiler.sql.values import round_shift
 from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, SqlType, TypeId
 
@@ -283,19 +283,23 @@ def _fold(b: ExpressionBinder, function: str, left: Bound, right: Bound, type_: 
     """add, sub and mul of exact constants, as in `l_quantity <= 1 + 10`. None where it is left to the run time."""
     if not (isinstance(left, Constant) and isinstance(right, Constant)) or not type_.is_exact:
         return None
-    x, y = left.value, right.value
-    if not (isinstance(x, int) and isinstance(y, int)) or function not in ("add", "sub", "mul"):
+    if not (isinstance(left.value, int) and isinstance(right.value, int)) or function not in ("add", "sub", "mul"):
         return None
-    if function == "mul":
-        value = x * y
-    else:
-        x = round_shift(x, type_.scale - left.type.scale)
-        y = round_shift(y, type_.scale - right.type.scale)
-        value = x + y if function == "add" else x - y
+    shifts = (0, 0) if function == "mul" else (type_.scale - left.type.scale, type_.scale - right.type.scale)
     low, high = type_.bounds
-    if not low <= value <= high:
+
+    def operation(x: int, y: int) -> int:
+        x, y = round_shift(x, shifts[0]), round_shift(y, shifts[1])
+        value = x * y if function == "mul" else x + y if function == "add" else x - y
+        if not low <= value <= high:
+            raise OverflowError
+        return value
+
+    try:
+        value = operation(left.value, right.value)
+    except OverflowError:
         return None
-    return Constant(type_, value, left.position, left.sources + right.sources, None)
+    return Constant(type_, value, left.position, *merged(left, right, operation))
 
 
 @handles(exp.Neg)

@@ -25,8 +25,8 @@ Step = Callable[[Any], Any]
 class Constant:
     """A value known while binding. `type` is NULL for an untyped string or the NULL literal.
 
-    `sources` are the text offsets of all literals it was made from; `steps` turn the text of the only source into
-    `value`, or are None where the value cannot be lifted.
+    `sources` are the text offsets of all literals it was made from; `steps` turn the text of the only source, or the
+    tuple of the texts of several, into `value`; they are None where the value cannot be lifted.
     """
 
     type: SqlType
@@ -46,26 +46,60 @@ class UserValue:
 
 @dataclass(frozen=True, slots=True)
 class IntervalValue:
-    """A constant interval: only dates and timestamps can be moved by it."""
+    """A constant interval: only dates and timestamps can be moved by it. `value` is (months, days, microseconds);
+    `sources` and `steps` are as a Constant's."""
 
     months: int
     days: int
     micros: int
     position: int | None
+    sources: tuple[int, ...] = ()
+    steps: tuple[Step, ...] | None = None
+
+    @property
+    def value(self) -> tuple[int, int, int]:
+        return self.months, self.days, self.micros
 
     def __neg__(self) -> IntervalValue:
-        return IntervalValue(-self.months, -self.days, -self.micros, self.position)
+        steps = None if self.steps is None else (*self.steps, _opposite)
+        return IntervalValue(-self.months, -self.days, -self.micros, self.position, self.sources, steps)
+
+
+def _opposite(value: tuple[int, int, int]) -> tuple[int, int, int]:
+    return -value[0], -value[1], -value[2]
+
+
+def merged(
+    left: Constant | IntervalValue, right: Constant | IntervalValue, operation: Callable[[Any, Any], Any]
+) -> tuple[tuple[int, ...], tuple[Step, ...] | None]:
+    """Sources and steps of `operation` over two constants, so that the result of constant arithmetic can be lifted."""
+    sources = left.sources + right.sources
+    if left.steps is None or right.steps is None or not left.sources or not right.sources:
+        return sources, None
+    first, read_left, read_right = len(left.sources), compose(left.steps), compose(right.steps)
+
+    def step(texts: tuple[str, ...]) -> Any:
+        a, b = texts[:first], texts[first:]
+        return operation(read_left(a if len(a) > 1 else a[0]), read_right(b if len(b) > 1 else b[0]))
+
+    return sources, (step,)
 
 
 @dataclass(frozen=True, slots=True)
 class LiftedParameter:
-    """Slot `slot` is filled by `convert(text of the shape's literal number literal)`; an exception of `convert` means
-    that the compiled statement does not fit that text."""
+    """Slot `slot` is filled by `convert(text)` of the shape's literal of that number (of a tuple of texts if there are
+    several literals); an exception of `convert` means that the compiled statement does not fit those texts."""
 
     slot: int
-    literal: int
+    literals: tuple[int, ...]
     type: SqlType
     convert: Step
+
+    def value(self, texts: Sequence[str]) -> Any:
+        """The value for the literals of a whole text."""
+        if len(self.literals) == 1:
+            return self.convert(texts[self.literals[0]])
+        return self.convert(tuple([texts[i] for i in self.literals]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +140,14 @@ class ParameterContext:
 
     def lift(self, constant: Constant) -> Expression:
         """A Parameter for the constant if that is possible, else a Literal."""
-        if constant.steps is None or constant.value is None or self.literals is None or len(constant.sources) != 1:
+        if constant.steps is None or constant.value is None or self.literals is None or not constant.sources:
             return self.bake(constant)
-        literal = self.literals.get(constant.sources[0])
-        if literal is None:
+        if not all(source in self.literals for source in constant.sources):
             return self.bake(constant)
+        literals = tuple(self.literals[source] for source in constant.sources)
         type_ = TEXT if constant.type.id is NULL.id else constant.type
         slot = len(self.names) + len(self.lifted)
-        self.lifted.append(LiftedParameter(slot, literal, type_, compose(constant.steps)))
+        self.lifted.append(LiftedParameter(slot, literals, type_, compose(constant.steps)))
         self.samples.append(constant.value)
         return Parameter(slot, type_, False, constant.value)
 

@@ -170,7 +170,7 @@ class BoundShape:
         """The lifted literals of a matching text in slot order, or None if one does not convert."""
         literals = shape.literals
         try:
-            return [parameter.convert(literals[parameter.literal]) for parameter in self.lifted]
+            return [parameter.value(literals) for parameter in self.lifted]
         except (Error, ArithmeticError, ValueError, Inconvertible):
             return None
 
@@ -241,4 +241,4 @@ class ShapeCache(Generic[T]):
 
 
 def _conversions(bound: BoundShape) -> tuple[object, ...]:
-    return tuple((parameter.literal, parameter.type) for parameter in bound.lifted)
+    return tuple((parameter.literals, parameter.type) for parameter in bound.lifted)

@@ -34,7 +34,7 @@ def _unique(keys: int, *columns: st.SearchStrategy[Any]) -> st.SearchStrategy[li
     return st.lists(st.tuples(*columns), max_size=7, unique_by=lambda row: row[:keys])
 
 
-_tables = st.fixed_dictionaries(
+random_tables = st.fixed_dictionaries(
     {
         "r": _unique(1, _small, _maybe, _small, _text),
         "s": _unique(1, _small, _maybe, _small, _text),
@@ -74,7 +74,7 @@ def test_meaning(text: str, catalog: MemoryCatalog, uneven_catalog: MemoryCatalo
     columns = [column.type for column in query.columns]
 
     @settings(max_examples=20, deadline=None, suppress_health_check=list(HealthCheck), database=None)
-    @given(_tables)
+    @given(random_tables)
     def check(tables: dict[str, list[tuple[Any, ...]]]) -> None:
         for name, rows in tables.items():
             connection.execute(f"delete from {name}")
@@ -90,12 +90,12 @@ def test_meaning(text: str, catalog: MemoryCatalog, uneven_catalog: MemoryCatalo
             return
         for plan in plans:
             found = reference.run(plan, tables)
-            assert _plain(found, columns) == _plain(wanted, columns), f"\n{format_physical(plan)}\n{tables}"
+            assert plain(found, columns) == plain(wanted, columns), f"\n{format_physical(plan)}\n{tables}"
 
     check()
 
 
-def _plain(rows: list[tuple[Any, ...]], types: list[Any]) -> Counter[tuple[Any, ...]]:
+def plain(rows: list[tuple[Any, ...]], types: list[Any]) -> Counter[tuple[Any, ...]]:
     """Rows as a multiset; numeric averages as rounded floating-point numbers, booleans as integers."""
     return Counter(tuple(map(_value, row, types)) for row in rows)
 

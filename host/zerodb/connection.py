@@ -50,7 +50,7 @@ class Connection:
 
     def __init__(self, database: databases.Database, *, read_only: bool) -> None:
         self._database = database
-        self._session = Session(database.storage, read_only=read_only)
+        self._session = Session(database.storage, database.engine.forget_table, read_only=read_only)
         self._options = Options()
         self._registered: dict[str, TableVersion] = {}
         self._lock = threading.RLock()
@@ -161,12 +161,16 @@ class Connection:
                 raise error_for("42P07", f'table "{name}" already exists')
             table = _arrow_table(pa, data)
             types = [column.type for column in schema_of(table.schema)]
+            if name in self._registered:
+                self.unregister(name)
             self._registered[name] = virtual_table(name, table, types)
 
     def unregister(self, name: str) -> None:
         with self._lock:
-            if self._registered.pop(name, None) is None:
+            found = self._registered.pop(name, None)
+            if found is None:
                 raise error_for("42P01", f'there is no registered table "{name}"')
+            self._database.engine.forget_table(found.id)
 
     def import_file(
         self,
@@ -227,7 +231,8 @@ class Connection:
         try:
             self._closed = True
             self._session.rollback()
-            self._registered.clear()
+            for name in list(self._registered):
+                self.unregister(name)
             databases.release(self._database)
         finally:
             self._lock.release()

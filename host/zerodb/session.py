@@ -16,7 +16,7 @@ is serializable. Limit: the 40001 comes on any commit in between, not only on on
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zerodb_compiler.errors import error_for
@@ -48,8 +48,10 @@ class Transaction:
 class Session:
     """BEGIN, COMMIT, ROLLBACK, and the snapshot and write transaction that a statement runs in."""
 
-    def __init__(self, storage: Storage, *, read_only: bool) -> None:
+    def __init__(self, storage: Storage, forget: Callable[[int], None], *, read_only: bool) -> None:
+        """`forget` is told the id of each table whose drop has been committed."""
         self._storage = storage
+        self._forget = forget
         self._read_only = read_only
         self._transaction: Transaction | None = None
 
@@ -66,7 +68,7 @@ class Session:
         """Ends the transaction; without one it does nothing."""
         transaction, self._transaction = self._transaction, None
         if transaction is not None and transaction.write is not None:
-            transaction.write.commit()
+            self._commit(transaction.write)
 
     def rollback(self) -> None:
         """Undoes the transaction; without one it does nothing."""
@@ -135,7 +137,7 @@ class Session:
             except BaseException:
                 write.rollback()
                 raise
-            write.commit()
+            self._commit(write)
             return
         if transaction.write is None:
             transaction.write = self._begin_write(transaction)
@@ -146,6 +148,13 @@ class Session:
         except BaseException:
             write.rollback_to(savepoint)
             raise
+
+    def _commit(self, write: WriteTransaction) -> None:
+        before = {version.id for version in write.base.tables.values()}
+        after = {version.id for version in write.tables.values()}
+        write.commit()
+        for table_id in before - after:
+            self._forget(table_id)
 
     def check_writable(self) -> None:
         if self._read_only:

@@ -1,8 +1,10 @@
 """Conditions on a dictionary column, evaluated once per string of the dictionary instead of once per row.
 
 Before the pipeline starts, a byte map from codes to 0 (false), 1 (true) or 2 (NULL, by a NULL parameter) is filled; a
-row looks its code up. That turns `p_type like
-'PROMO%'` into one byte load, wherever in the pipeline it stands.
+row looks its code up. That turns `p_type like 'PROMO%'` into one byte load, wherever in the pipeline it stands.
+
+A dictionary may hold strings that no row has any more, or only rows that another condition takes out. So a condition
+that some string could make fail (a cast, a division, a negative length) is left to the rows.
 """
 
 from __future__ import annotations
@@ -12,13 +14,35 @@ from zerodb_compiler.codegen.context import Context, Emitter
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Dictionary
 from zerodb_compiler.kernels import memory
 from zerodb_compiler.sql.expressions import Call, Column, ColumnRef, Expression, Literal, Parameter, columns_of, walk
-from zerodb_compiler.sql.functions import NULL_AWARE
+from zerodb_compiler.sql.functions import COMPARISONS
 from zerodb_compiler.wasm.values import I32
+
+# Calls that no string can make fail. What is wrong with a constant pattern of LIKE is wrong for every row.
+_NEVER_FAIL = frozenset(
+    {
+        *("and", "or", "not", "in", "like", "not_like", "ilike", "starts_with", "contains"),
+        *("lower", "upper", "trim", "ltrim", "rtrim", "length", "octet_length", "left", "right", "strpos", "replace"),
+        "concat",
+        *COMPARISONS,
+    }
+)
+_PATTERNS = frozenset({"like", "not_like", "ilike"})
+
+
+def _never_fails(call: Call) -> bool:
+    constants = [isinstance(argument, Literal | Parameter) for argument in call.arguments]
+    if call.function == "substring":
+        count = call.arguments[2] if len(call.arguments) == 3 else Literal(0, call.type)
+        return isinstance(count, Literal) and isinstance(count.value, int) and count.value >= 0
+    if call.function in _PATTERNS:
+        return all(constants[1:])
+    return call.function in _NEVER_FAIL
 
 
 def mappable(predicate: Expression) -> Column | None:
     """The only column that a condition reads, if a map pays and is right: the condition is built from strict calls and
-    AND, OR, NOT (so that a NULL of the column can be left to the row), and is more than a comparison of codes."""
+    AND, OR, NOT (so that a NULL of the column can be left to the row), none of which can fail, and is more than a
+    comparison of codes."""
     if not isinstance(predicate, Call):
         return None
     match predicate:
@@ -30,7 +54,7 @@ def mappable(predicate: Expression) -> Column | None:
     for node in walk(predicate):
         if not isinstance(node, Call | ColumnRef | Literal | Parameter):
             return None
-        if isinstance(node, Call) and node.function in NULL_AWARE - {"and", "or"}:
+        if isinstance(node, Call) and not _never_fails(node):
             return None
     columns = columns_of(predicate)
     return next(iter(columns)) if len(columns) == 1 else None

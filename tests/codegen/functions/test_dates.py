@@ -177,9 +177,7 @@ def test_groups_and_filters(db: zerodb.Connection) -> None:
 def test_out_of_range(db: zerodb.Connection, expression: str, message: str) -> None:
     db.execute("drop table if exists far")
     db.execute("create table far (d date, t timestamp, n integer)")
-    db.execute(
-        "insert into far values ('5000000-01-01', '294247-01-05', 2147483647), (null, null, 2147483647)"
-    )
+    db.execute("insert into far values ('5000000-01-01', '294247-01-05', 2147483647), (null, null, 2147483647)")
     query = f"select {expression} from far"
     with pytest.raises(zerodb.DataError) as caught:
         db.execute(query)

@@ -133,3 +133,18 @@ select r.id, (select sum(y) from s where s.x = r.a) from r where r.b = 2;
 select r.id from r where r.b = 1 and r.a not in (select x from s group by x having x is not null);
 select r.id, w.n from r, (select x, count(*) as n from s group by x) w where r.a = w.x and r.b = 1;
 select q.m from q where q.n in (select id from r where b = 1) and q.m < (select sum(y) from s where s.x = q.n and s.k = q.m)
+;
+select id from r where b >= (select count(*) from s where s.x < r.a);
+select id, (select sum(y) from s where s.x <= r.a), (select count(*) from s where s.x <> r.b) from r;
+select id, (select max(y) from s where s.x < r.a or s.y = r.b) from r where b < 4;
+select id, exists (select 1 from s where s.x < r.a) from r;
+select id from r where b = 1 or not exists (select 1 from s where s.x < r.a and s.y > r.b);
+select id, b in (select y from s where s.x < r.b + 3) from r;
+select id from r where exists (select 1 from s where s.x = r.a having count(*) > 1);
+select id from r where exists (select count(*) from s where s.x = r.a having count(*) = 0);
+select id from r where b in (select count(*) from s where s.x = r.a);
+select id from r where b not in (select count(*) from s where s.x = r.a);
+select id from r where b = (select count(*) from (select x, max(y) as m from s where s.k > r.b group by x) w where w.m > 1);
+select r.id, s.k from r left join s on r.a = s.x where s.y = (select max(m) from q where q.n <= coalesce(s.y, r.b))
+;
+select id from r where b not in (select max(x) from s where s.y = r.b)

@@ -47,7 +47,12 @@ class Pulled:
 
 
 def unsupported(what: str) -> NotSupportedError:
-    return NotSupportedError(f"a correlated subquery with {what} is not supported")
+    return NotSupportedError(f"{what} is not supported")
+
+
+def name_of(plan: LogicalPlan) -> str:
+    """What users call a node."""
+    return {"UnionAll": "UNION", "Limit": "LIMIT", "Values": "VALUES"}.get(type(plan).__name__, "a join")
 
 
 def pull(plan: LogicalPlan, fresh: Fresh) -> Pulled:
@@ -65,7 +70,7 @@ def pull(plan: LogicalPlan, fresh: Fresh) -> Pulled:
             return _join(plan, fresh)
         case Sort(input=input_):  # no LIMIT above it: the order of a subquery means nothing
             return pull(input_, fresh)
-    raise unsupported(f"{type(plan).__name__.upper()} inside")
+    raise unsupported(f"a correlated subquery with {name_of(plan)} inside")
 
 
 def _filter(plan: Filter, fresh: Fresh) -> Pulled:
@@ -78,7 +83,7 @@ def _filter(plan: Filter, fresh: Fresh) -> Pulled:
         ]
         for part in parts:  # the missing group must fail the condition too
             if ids_of(part) & frozenset(counts) or not rejects_nulls(part, frozenset(inner.defaults)):
-                raise unsupported("HAVING but no GROUP BY")
+                raise unsupported("a correlated subquery with HAVING but no GROUP BY")
     kept = [part for part in parts if ids_of(part) <= known]
     pulled = [part for part in parts if not ids_of(part) <= known]
     return Pulled(filtered(inner.plan, kept), inner.predicates + pulled, inner.defaults)
@@ -88,7 +93,7 @@ def _project(plan: Project, fresh: Fresh) -> Pulled:
     inner = pull(plan.input, fresh)
     known = output_ids(inner.plan)
     if any(not ids_of(item.expression) <= known for item in plan.items):
-        raise unsupported("an outer column in its select list")
+        raise unsupported("a correlated subquery with an outer column in its select list")
     defaults = None
     if inner.defaults is not None:
         defaults = {item.column.id: substitute(item.expression, inner.defaults) for item in plan.items}
@@ -111,9 +116,9 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> Pulled:
     inner = pull(plan.input, fresh)
     known = output_ids(inner.plan)
     if any(not ids_of(expression) <= known for expression in expressions_of(plan)):
-        raise unsupported("an outer column in an aggregate")
+        raise unsupported("a correlated subquery with an outer column in an aggregate")
     if inner.defaults is not None:
-        raise unsupported("an aggregate of an aggregate")
+        raise unsupported("a correlated subquery with an aggregate of an aggregate")
     keys = list(plan.keys)
     predicates: list[Expression] = []
     for predicate in inner.predicates:
@@ -124,7 +129,7 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> Pulled:
             predicates.append(call("eq", ColumnRef(key), sides[1]))
             continue
         if plan.aggregates:
-            raise unsupported("an aggregate over a correlation that is not an equality")
+            raise unsupported("a correlated subquery with an aggregate over a correlation that is not an equality")
         columns = {column.id: column for column in inner.plan.output}
         for id_ in sorted(ids_of(predicate) & known):  # DISTINCT: more keys do not change which rows there are
             mapping[id_] = ColumnRef(_key(ColumnRef(columns[id_]), keys, fresh))
@@ -168,16 +173,20 @@ def _join(plan: Join, fresh: Fresh) -> Pulled:
     left = pull(plan.left, fresh)
     inner = plan.kind is JoinKind.INNER
     if not inner and free_ids(plan.right):
-        raise unsupported("an outer column on the inner side of an outer join or of another subquery")
+        raise unsupported(
+            "a correlated subquery with an outer column on the inner side of an outer join or of another subquery"
+        )
     right = pull(plan.right, fresh)
     if left.defaults is not None or right.defaults is not None:
-        raise unsupported("a join of an aggregate")
+        raise unsupported("a correlated subquery with a join of an aggregate")
     known = output_ids(left.plan) | output_ids(right.plan)
     parts = conjuncts(plan.condition)
     kept = [part for part in parts if ids_of(part) <= known]
     pulled = [part for part in parts if not ids_of(part) <= known]
     right_ids = output_ids(right.plan)
     if not inner and any(plan.kind is not JoinKind.SEMI or ids_of(part) & right_ids for part in pulled):
-        raise unsupported("an outer column in the condition of an outer join or of another subquery")
+        raise unsupported(
+            "a correlated subquery with an outer column in the condition of an outer join or of another subquery"
+        )
     joined = Join(plan.kind, left.plan, right.plan, conjunction(kept))
     return Pulled(joined, left.predicates + right.predicates + pulled)

@@ -12,6 +12,7 @@ join; only the root and the inputs of UNION are cut back to what they had.
 
 from __future__ import annotations
 
+from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.plan.copying import copied
 from zerodb_compiler.plan.logical import (
     Aggregate,
@@ -29,6 +30,7 @@ from zerodb_compiler.plan.logical import (
     Values,
 )
 from zerodb_compiler.plan.rules.decorrelate import Pulled, equality, pull, unsupported
+from zerodb_compiler.plan.rules.domain import pull_by_domain
 from zerodb_compiler.plan.rules.outer_joins import becomes_null
 from zerodb_compiler.plan.transform import (
     TRUE,
@@ -99,7 +101,7 @@ def _visit(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
                 for pairs in (list(zip(columns, row, strict=True)) for row in rows)
             ]
             return _visit(UnionAll(columns, tuple(selects)), fresh)
-    raise unsupported("a LIMIT that it computes")
+    raise unsupported("a subquery in LIMIT")
 
 
 def _filtered(input_: LogicalPlan, parts: list[Expression], fresh: Fresh) -> LogicalPlan:
@@ -141,18 +143,26 @@ def _join(plan: Join, fresh: Fresh) -> LogicalPlan:
     if plan.kind is JoinKind.INNER:
         return _filtered(Join(JoinKind.INNER, left, right, conjunction(plain)), others, fresh)
     if any(ids_of(part) & output_ids(plan.left) for part in others):
-        raise unsupported("an outer join's condition around it")
+        raise unsupported("a subquery about the left side in the condition of an outer join")
     return Join(plan.kind, left, _filtered(right, others, fresh), conjunction(plain))
 
 
 # --- EXISTS and IN as conditions --------------------------------------------------------------------------------------
+def _pulled(subquery: LogicalPlan, outer: LogicalPlan, fresh: Fresh) -> Pulled:
+    """The subquery without the outer query's columns, the cheap way if there is one."""
+    try:
+        return pull(subquery, fresh)
+    except NotSupportedError:
+        return pull_by_domain(subquery, outer, fresh)
+
+
 def _exists(plan: LogicalPlan, subquery: LogicalPlan, negated: bool, fresh: Fresh) -> LogicalPlan:
     subquery = _bare(subquery)
     if isinstance(subquery, Aggregate) and not subquery.keys:  # one row, always
         return filtered(plan, [Literal(0, BOOLEAN)]) if negated else plan
-    pulled = pull(subquery, fresh)
+    pulled = _pulled(subquery, plan, fresh)
     if pulled.defaults is not None:
-        raise unsupported("an aggregate without GROUP BY under EXISTS")
+        pulled = pull_by_domain(subquery, plan, fresh)
     right = pulled.plan
     if not pulled.predicates:
         right = Limit(right, Literal(1, BIGINT), None)
@@ -174,9 +184,11 @@ def _bare(plan: LogicalPlan) -> LogicalPlan:
 
 
 def _membership(plan: LogicalPlan, part: InSubquery, fresh: Fresh) -> LogicalPlan:
-    pulled = pull(_visit(part.plan, fresh), fresh)
-    if pulled.defaults is not None:
-        pulled = _complete(pulled)
+    subquery = _visit(part.plan, fresh)
+    pulled = _pulled(subquery, plan, fresh)
+    defaults = pulled.defaults or {}
+    if (part.negated and defaults) or any(value != Literal(None, value.type) for value in defaults.values()):
+        pulled = pull_by_domain(subquery, plan, fresh)  # else: NULL matches as little as a group that is not there
     column = next(column for column in pulled.plan.output if column.id == part.column.id)
     equal = call("eq", part.operand, ColumnRef(column))
     if not part.negated:
@@ -189,14 +201,6 @@ def _membership(plan: LogicalPlan, part: InSubquery, fresh: Fresh) -> LogicalPla
     unknown = [call("is_null", side) for side in equal.arguments if side.nullable]
     match_ = call("or", equal, *unknown)
     return Join(JoinKind.ANTI, plan, pulled.plan, conjunction([match_, *pulled.predicates]))
-
-
-def _complete(pulled: Pulled) -> Pulled:
-    """x in (select aggregate ...): for a missing group its value is NULL, which matches as little as no row."""
-    assert pulled.defaults is not None
-    if any(not isinstance(value, Literal) or value.value is not None for value in pulled.defaults.values()):
-        raise unsupported("count() compared by IN")
-    return Pulled(pulled.plan, pulled.predicates)
 
 
 # --- subqueries as values ---------------------------------------------------------------------------------------------
@@ -234,7 +238,7 @@ class _Replacer:
             below = below.input
         if isinstance(below, Values) and below.rows == ((),):
             return value
-        pulled = pull(below, self._fresh)
+        pulled = _pulled(below, self.plan, self._fresh)
         own = ids_of(value) & output_ids(pulled.plan)
         if pulled.defaults is not None:
             return self._grouped(pulled, value, own)
@@ -273,13 +277,20 @@ class _Replacer:
     def _exists(self, subquery: LogicalPlan) -> Expression:
         if isinstance(subquery, Aggregate) and not subquery.keys:
             return TRUE
-        pulled = pull(subquery, self._fresh)
+        pulled = _pulled(subquery, self.plan, self._fresh)
         if not pulled.predicates:
             first = Limit(pulled.plan, Literal(1, BIGINT), None)
             count = self._count("count_star", None)
             self.plan = Join(JoinKind.INNER, self.plan, Aggregate(first, (), (count,)), None)
             return call("gt", ColumnRef(count.column), Literal(0, BIGINT))
-        return self._mark(pulled, [])
+        return self._mark(self._by_equalities(pulled, subquery), [])
+
+    def _by_equalities(self, pulled: Pulled, subquery: LogicalPlan) -> Pulled:
+        """A mark needs the distinct keys of the subquery: another correlation must go by the domain."""
+        known = output_ids(pulled.plan)
+        if all(equality(predicate, known) is not None for predicate in pulled.predicates):
+            return pulled
+        return pull_by_domain(subquery, self.plan, self._fresh)
 
     def _mark(self, pulled: Pulled, more: list[tuple[Expression, Expression]]) -> Expression:
         """LEFT join with the distinct keys; `more` are further (inner, outer) equalities. TRUE for a match."""
@@ -287,8 +298,7 @@ class _Replacer:
         pairs = list(more)
         for predicate in pulled.predicates:
             sides = equality(predicate, known)
-            if sides is None:
-                raise unsupported("a correlation that is not an equality, used as a value")
+            assert sides is not None
             pairs.append(sides)
         keys = [Item(Column(self._fresh(), "key", inner.type, inner.nullable), inner) for inner, _ in pairs]
         mark = Column(self._fresh(), "mark", BOOLEAN, False)
@@ -302,14 +312,16 @@ class _Replacer:
     def _membership(self, part: InSubquery) -> Expression:
         """x in (q): true for a match; else NULL if x is NULL or q has a NULL, unless q is empty; else false."""
         operand = self.value(part.operand)
-        pulled = pull(_visit(part.plan, self._fresh), self._fresh)
+        subquery = _visit(part.plan, self._fresh)
+        pulled = _pulled(subquery, self.plan, self._fresh)
         if pulled.defaults is not None:
-            raise unsupported("an aggregate compared by IN, used as a value")
+            pulled = pull_by_domain(subquery, self.plan, self._fresh)
         column = next(column for column in pulled.plan.output if column.id == part.column.id)
         if not operand.nullable and not column.nullable:
+            pulled = self._by_equalities(pulled, subquery)
             return self._mark(pulled, [(ColumnRef(column), operand)])
         if pulled.predicates:
-            raise unsupported("IN over values that may be NULL, used as a value")
+            raise unsupported("a correlated IN over values that may be NULL, used as a value")
         matched = self._mark(pulled, [(ColumnRef(column), operand)])
         copy = copied(pulled.plan, self._fresh)
         rows, values = self._count("count_star", None), self._count("count", ColumnRef(copy[1][column.id]))

@@ -44,4 +44,7 @@ function over linear memory. Conventions:
                     parse_bool(text) -> bool, status
     powers          power_128(k) -> int128 (leading bits of 10**k)
     floats          exp  ln  log10  square_root (x) -> f64, status          power(x, y) -> f64, status
+    float_decimals  f64_to_decimal  f32_to_decimal (x, scale) -> int128, status    (rounds as PostgreSQL)
+                    decimal_to_f64  decimal_to_f32 (int128, scale) -> f64   (nearest)
+    float_remainder float_remainder(x, y) -> f64    (C's fmod)
 """

@@ -173,9 +173,7 @@ def _join(plan: Join, fresh: Fresh) -> Pulled:
     left = pull(plan.left, fresh)
     inner = plan.kind is JoinKind.INNER
     if not inner and free_ids(plan.right):
-        raise unsupported(
-            "a correlated subquery with an outer column on the inner side of an outer join or of another subquery"
-        )
+        raise unsupported("a correlated subquery with an outer column on the inner side of a join")
     right = pull(plan.right, fresh)
     if left.defaults is not None or right.defaults is not None:
         raise unsupported("a correlated subquery with a join of an aggregate")
@@ -185,8 +183,6 @@ def _join(plan: Join, fresh: Fresh) -> Pulled:
     pulled = [part for part in parts if not ids_of(part) <= known]
     right_ids = output_ids(right.plan)
     if not inner and any(plan.kind is not JoinKind.SEMI or ids_of(part) & right_ids for part in pulled):
-        raise unsupported(
-            "a correlated subquery with an outer column in the condition of an outer join or of another subquery"
-        )
+        raise unsupported("a correlated subquery with an outer column in the condition of a join")
     joined = Join(plan.kind, left.plan, right.plan, conjunction(kept))
     return Pulled(joined, left.predicates + right.predicates + pulled)

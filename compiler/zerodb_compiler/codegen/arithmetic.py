@@ -336,13 +336,10 @@ def float_operation(e: Emitter, op: str, a: Real, b: Real, null: I32 | None, pos
     return float_result(e, result, (x, y), single, null, position)
 
 
-def float_to_exact(e: Emitter, a: Real, scale: int, type_: SqlType, position: int | None) -> SqlValue:
-    """Rounds to the nearest (halves to even for integers, as PostgreSQL) scaled integer of `type_`; 22003 if it does
-    not fit, NaN and infinities included."""
-    number = e.keep(a.value)
-    if scale:
-        number = e.keep(number * F64.const(float(10**scale)))
-    number = e.keep(number.unary("nearest"))
+def float_to_exact(e: Emitter, a: Real, type_: SqlType, position: int | None) -> SqlValue:
+    """Rounds to the nearest integer (halves to even, as PostgreSQL); 22003 if `type_` does not hold it, NaN and
+    infinities included."""
+    number = e.keep(a.value.unary("nearest"))
     low, high = type_.bounds
     narrow = fits_i64(low, high)
     # Beyond 2**53 the type's bounds are no doubles: those of the machine integer are tested, then the integer itself.

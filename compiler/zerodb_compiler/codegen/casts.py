@@ -99,7 +99,7 @@ def _from_real(e: Emitter, value: Real, target: SqlType, position: int | None) -
             return arithmetic.float_result(e, kept, (kept,), True, value.null, position)
         return Real(value.value, single, value.null)
     if target.id is not TypeId.NUMERIC:
-        return arithmetic.float_to_exact(e, value, 0, target, position)
+        return arithmetic.float_to_exact(e, value, target, position)
     kernel = float_decimals.f32_to_decimal if value.single else float_decimals.f64_to_decimal
     null = e.keep(value.null)
     failures = {errors.OVERFLOW: arithmetic.out_of_range(target)}

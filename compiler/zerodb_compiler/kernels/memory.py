@@ -43,7 +43,8 @@ def arena_allocate(worker: ptr, size: i32) -> ptr:
     if lt_u(rounded, size):
         return 0
     address = load32(worker, abi.WORKER_ARENA_NEXT)
-    if gt_u(rounded, load32(worker, abi.WORKER_ARENA_END) - address):
+    # A worker without an arena yet has next = end = 0, where nothing at all would fit.
+    if address == 0 or gt_u(rounded, load32(worker, abi.WORKER_ARENA_END) - address):
         return arena_refill(worker, rounded)
     store32(worker, address + rounded, abi.WORKER_ARENA_NEXT)
     return address
@@ -84,7 +85,7 @@ def scratch_end(worker: ptr, end: ptr) -> None:
 def copy_text_to_arena(worker: ptr, address: ptr, length: i32) -> ptr:
     """A copy that lives until the query ends; 0 if there is no memory. An empty text gives a valid address."""
     start = load32(worker, abi.WORKER_ARENA_NEXT)
-    if gt_u(length, load32(worker, abi.WORKER_ARENA_END) - start):
+    if start == 0 or gt_u(length, load32(worker, abi.WORKER_ARENA_END) - start):
         start = arena_allocate(worker, length)
         if start == 0:
             return 0

@@ -3,7 +3,7 @@
     scan       conjuncts over one table go into TableScan.predicates, cheapest and most selective first
     join       with an equality: HashJoin, the right side is built on; without: NestedLoopJoin
     build      unique if the build keys contain a primary key or all group keys of the build side: one match at most
-    sort       Sort below Limit is TopN
+    sort       Sort below Limit is TopN, unless that would keep so many rows that sorting all is quicker
     distinct   is an Aggregate without aggregates: HashAggregate
 
 Code generation keeps only the columns that are read above, so no Project is needed to narrow a build side. Semi and
@@ -27,6 +27,7 @@ from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expre
 from zerodb_compiler.sql.functions import COMPARISONS
 from zerodb_compiler.types import SqlType
 
+MOST_TOP_ROWS = 10_000  # a heap of more rows costs more than the radix sort of everything
 PREFILTER_SELECTIVITY = 0.7  # an extra test that keeps more rows is not worth its time
 
 
@@ -119,7 +120,12 @@ class _Planner:
         for project in projects:
             below = ids_of_all(item.expression for item in project.items)
         below = below | ids_of_all(key.expression for key in input_.keys)
-        top: PhysicalPlan = physical.TopN(self.plan(input_.input, below), input_.keys, count, offset, rows)
+        source = self.plan(input_.input, below)
+        top: PhysicalPlan
+        if rows > MOST_TOP_ROWS:
+            top = physical.Limit(physical.Sort(source, input_.keys, source.rows), count, offset, rows)
+        else:
+            top = physical.TopN(source, input_.keys, count, offset, rows)
         for project in reversed(projects):
             top = physical.Project(top, project.items, rows)
         return top

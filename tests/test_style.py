@@ -6,8 +6,6 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -24,7 +22,6 @@ def test_ruff_format_changes_nothing() -> None:
     run(sys.executable, "-m", "ruff", "format", "--check", "--quiet", "compiler", "host", "storage")
 
 
-@pytest.mark.slow
 def test_mypy_strict_finds_nothing() -> None:
     run(sys.executable, "-m", "mypy")
 

@@ -10,6 +10,7 @@ half a transaction).
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -26,7 +27,7 @@ from rocksdict import (
 )
 
 from zerodb_compiler.errors import DatabaseError, InternalError, error_for
-from zerodb_storage.kv import Batch
+from zerodb_storage.kv import Batch, seal
 
 BLOB_BYTES_MIN = 4096
 WRITE_BUFFER_BYTES = 64 << 20
@@ -86,7 +87,11 @@ def _check_directory(path: str, read_only: bool) -> None:
         names = os.listdir(path)
     except OSError as error:
         raise error_for("58030", f'cannot read directory "{path}": {error.strerror}') from error
-    ours = [name for name in names if name not in ("LOCK", "LOG") and not name.startswith("LOG.old.")]
+    ours = [
+        name
+        for name in names
+        if name not in ("LOCK", "LOG", seal.NAME, seal.NAME + ".new") and not name.startswith("LOG.old.")
+    ]
     if "CURRENT" in names:
         return
     if any(re.fullmatch(r"\d+\.(sst|blob|log)|MANIFEST-\d+|OPTIONS-\d+", name) for name in ours):
@@ -100,16 +105,35 @@ def _check_directory(path: str, read_only: bool) -> None:
         raise error_for("58P01", f'directory "{path}" is empty, there is no database to read')
 
 
+def _guard(path: str) -> int:
+    """A lock on the directory, held beyond RocksDB's own until the seal is written; the kernel drops it with the
+    process."""
+    os.makedirs(path, exist_ok=True)
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise error_for("55006", f'database "{path}" is in use by another process') from None
+    return descriptor
+
+
 class RocksStore:
     def __init__(self, path: str, *, read_only: bool = False, logged: bool = True) -> None:
         _check_directory(path, read_only)
         self.path = path
         self._read_only = read_only
         access = AccessType.read_only() if read_only else AccessType.read_write()
+        self._guard = None if read_only else _guard(path)
         try:
+            seal.verify(path)
+            if not read_only:
+                # RocksDB writes while it opens: from here on files change.
+                seal.remove(path)
             self._database = Rdict(path, options=_options(), access_type=access)
         except Exception as error:
-            raise _translated(error, path) from error
+            self._release()
+            raise (error if isinstance(error, DatabaseError) else _translated(error, path)) from error
         self._closed = False
         self._plain = self._write_options(sync=False, logged=logged)
         self._synced = self._write_options(sync=logged, logged=logged)
@@ -181,5 +205,14 @@ class RocksStore:
             if not self._logged and not self._read_only:
                 self._database.flush(True)
             self._database.close()
+            if not self._read_only:
+                seal.write(self.path)
         except Exception as error:
             raise _translated(error, self.path) from error
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._guard is not None:
+            os.close(self._guard)
+            self._guard = None

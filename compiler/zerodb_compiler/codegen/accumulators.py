@@ -125,7 +125,7 @@ class WideSum(_Nullable):
         assert isinstance(value, Int | Wide)
 
         def add() -> None:
-            wide = to_wide(with_null(e.keep_value(value), None))  # type: ignore[arg-type]
+            wide = to_wide(with_null(e.keep_value(value), None))
             self.add(e, state, offset, wide.value, wide.upper)
             self.mark(e, state, offset)
 

@@ -46,7 +46,7 @@ def bounded(e: Emitter, value: Int | Wide, type_: SqlType, position: int | None)
     low, high = type_.bounds
     error = out_of_range(type_)
     if value.low < low or value.high > high:
-        value = e.keep_value(value)  # type: ignore[assignment]
+        value = e.keep_value(value)
         assert isinstance(value, Int | Wide)
         if isinstance(value, Wide) and fits_i64(low, high):
             not_i64 = value.upper != (value.value >> 63)
@@ -134,7 +134,6 @@ def _nonzero(e: Emitter, divisor: Int | Wide, null: I32 | None, position: int | 
     if never_zero and (null is None or (divisor.null is None and not divisor.low <= -1 <= divisor.high)):
         return divisor
     kept = e.keep_value(divisor)
-    assert isinstance(kept, Int | Wide)
     if not never_zero:
         zero = compare(e, "eq", kept, exact_constant(0))
         raise_if(e, zero, null, ("22012", "division by zero"), position)
@@ -150,7 +149,6 @@ def _nonzero(e: Emitter, divisor: Int | Wide, null: I32 | None, position: int | 
 
 def _kept_wide(e: Emitter, value: Int | Wide) -> Wide:
     kept = e.keep_value(value)
-    assert isinstance(kept, Int | Wide)
     return to_wide(kept)
 
 
@@ -256,7 +254,6 @@ def rescale_down(e: Emitter, a: Int | Wide, digits: int, mode: str, type_: SqlTy
             return bounded(e, Int(rounded, min(low, high), max(low, high), a.null), type_, position)
         return divide_rounding(e, a, exact_constant(factor), 0, a.null, type_, position)
     kept = e.keep_value(a)
-    assert isinstance(kept, Int | Wide)
     quotient = divide_truncating(e, kept, exact_constant(factor), a.null, SqlType(TypeId.HUGEINT), position)
     assert isinstance(quotient, Int | Wide)
     if mode == "trunc":
@@ -274,7 +271,6 @@ def negate(e: Emitter, a: Int | Wide, null: I32 | None, type_: SqlType, position
 
 def absolute(e: Emitter, a: Int | Wide, null: I32 | None, type_: SqlType, position: int | None) -> SqlValue:
     kept = e.keep_value(a)
-    assert isinstance(kept, Int | Wide)
     largest = max(abs(a.low), abs(a.high))
     if isinstance(kept, Int) and kept.low > I64_LOW:
         value = select(kept.value < 0, I64.const(0) - kept.value, kept.value)

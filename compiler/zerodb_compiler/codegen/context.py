@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from zerodb_compiler.codegen import abi, program
-from zerodb_compiler.codegen.sqlvalues import Bool, Code, Dictionary, Int, Real, SqlValue, Text, Wide
+from zerodb_compiler.codegen.sqlvalues import PARTS, Dictionary, S
 from zerodb_compiler.kernels.compiler import kernel
 from zerodb_compiler.types import SqlType
 from zerodb_compiler.wasm.module import Function, FunctionRef, Module
@@ -183,22 +183,10 @@ class Emitter:
             return value
         return self.f.let(value, name)
 
-    def keep_value(self, value: SqlValue) -> SqlValue:
+    def keep_value(self, value: S) -> S:
         """A SQL value whose parts may be read any number of times."""
-        null = self.keep(value.null, "null")
-        match value:
-            case Int():
-                return replace(value, value=self.keep(value.value), null=null)
-            case Wide():
-                return replace(value, value=self.keep(value.value), upper=self.keep(value.upper), null=null)
-            case Real():
-                return replace(value, value=self.keep(value.value), null=null)
-            case Bool():
-                return replace(value, value=self.keep(value.value), null=null)
-            case Text():
-                return replace(value, address=self.keep(value.address), length=self.keep(value.length), null=null)
-            case Code():
-                return replace(value, code=self.keep(value.code), null=null)
+        kept = {name: self.keep(getattr(value, name)) for name in PARTS[type(value)]}
+        return replace(value, **kept, null=self.keep(value.null, "null"))
 
     @contextmanager
     def only_if(self, condition: I32 | None) -> Iterator[None]:

@@ -27,6 +27,7 @@ from zerodb_compiler.codegen.sqlvalues import (
     Wide,
     either_null,
     fits_i64,
+    parts,
     with_null,
 )
 from zerodb_compiler.errors import NotSupportedError
@@ -43,7 +44,7 @@ from zerodb_compiler.sql.expressions import (
 )
 from zerodb_compiler.sql.functions import COMPARISONS, SWAPPED
 from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.values import F64, I32, I64, Value, load, select
+from zerodb_compiler.wasm.values import F64, I32, I64, load, select
 
 Environment = Mapping[int, SqlValue]
 # A strict function's generator: emitter, the call, its argument values, and the flag that any argument is NULL.
@@ -180,44 +181,31 @@ class Result:
         sample = samples[0]
         nullable = any(value.null is not None for value in samples)
         null = e.f.local(I32, "null") if nullable else None
-        local: Callable[[type[Value]], object] = e.f.local
+        local = e.f.local
         self.value: SqlValue
         match sample:
             case Int() | Wide():
                 exact = [value for value in samples if isinstance(value, Int | Wide)]
                 low, high = min(value.low for value in exact), max(value.high for value in exact)
                 if isinstance(sample, Int):
-                    self.value = Int(local(I64), low, high, null)  # type: ignore[arg-type]
+                    self.value = Int(local(I64), low, high, null)
                 else:
-                    self.value = Wide(local(I64), local(I64), low, high, null)  # type: ignore[arg-type]
+                    self.value = Wide(local(I64), local(I64), low, high, null)
             case Real():
                 single = all(isinstance(value, Real) and value.single for value in samples)
-                self.value = Real(local(F64), single, null)  # type: ignore[arg-type]
+                self.value = Real(local(F64), single, null)
             case Bool():
-                self.value = Bool(local(I32), null)  # type: ignore[arg-type]
+                self.value = Bool(local(I32), null)
             case Text():
-                self.value = Text(local(I32), local(I32), null)  # type: ignore[arg-type]
+                self.value = Text(local(I32), local(I32), null)
             case Code():
-                self.value = Code(local(I32), sample.dictionary, null)  # type: ignore[arg-type]
+                self.value = Code(local(I32), sample.dictionary, null)
 
     def set(self, value: SqlValue) -> None:
         for target, source in zip(parts(self.value), parts(value), strict=True):
             target.set(source)  # type: ignore[attr-defined]
         if self.value.null is not None:
             self.value.null.set(I32.const(0) if value.null is None else value.null)  # type: ignore[attr-defined]
-
-
-def parts(value: SqlValue) -> tuple[Value, ...]:
-    """The WASM expressions of a value but for its null flag."""
-    match value:
-        case Int() | Real() | Bool():
-            return (value.value,)
-        case Wide():
-            return (value.value, value.upper)
-        case Text():
-            return (value.address, value.length)
-        case Code():
-            return (value.code,)
 
 
 def _case(e: Emitter, expression: Case, env: Environment) -> SqlValue:
@@ -296,8 +284,6 @@ def _call(e: Emitter, call: Call, env: Environment) -> SqlValue:
             return _extreme(e, call, env)
         case name if name in COMPARISONS:
             return _comparison(e, call, env)
-    from zerodb_compiler.codegen import functions  # noqa: F401 - fills FUNCTIONS
-
     generator = FUNCTIONS.get(call.function)
     if generator is None:
         raise NotSupportedError(f"function {call.function} is not supported", position=call.position)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from zerodb_compiler.codegen import functions as _functions  # noqa: F401 - registers the scalar functions
 from zerodb_compiler.codegen.context import Context
 from zerodb_compiler.codegen.operators import produce
 from zerodb_compiler.codegen.operators.output import OutputSink

@@ -17,7 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import code_operand, evaluate
@@ -78,7 +78,7 @@ class ColumnTest:
 Test = RangeTest | MemberTest | ColumnTest
 
 
-def _is_constant(expression: Expression) -> bool:
+def _is_constant(expression: Expression) -> TypeGuard[Constant]:
     """A constant whose value fits 64 bits (or is a text, for codes)."""
     if not isinstance(expression, Literal | Parameter):
         return False
@@ -127,11 +127,12 @@ def _classify_one(predicate: Expression, fields: Fields, ranges: dict[int, Range
     if not isinstance(predicate, Call):
         return None
     if predicate.function == "in":
-        operand, *items = predicate.arguments
-        if not 0 < len(items) <= MAX_IN_ITEMS or not all(_is_constant(item) for item in items):
+        operand, *others = predicate.arguments
+        items = [item for item in others if _is_constant(item)]
+        if not 0 < len(items) <= MAX_IN_ITEMS or len(items) < len(others):
             return None
         if isinstance(operand, ColumnRef) and (_integer_field(operand, fields) or _code_field(operand, fields)):
-            return MemberTest(operand.column.id, tuple(items), False)  # type: ignore[arg-type]
+            return MemberTest(operand.column.id, tuple(items), False)
         return None
     if predicate.function not in SWAPPED:
         return None
@@ -149,13 +150,13 @@ def _classify_one(predicate: Expression, fields: Fields, ranges: dict[int, Range
     if not _is_constant(right):
         return None
     if code is not None:
-        return MemberTest(left.column.id, (right,), op == "ne") if op in ("eq", "ne") else None  # type: ignore[arg-type]
+        return MemberTest(left.column.id, (right,), op == "ne") if op in ("eq", "ne") else None
     if number is None:
         return None
     if op == "ne":
-        return MemberTest(left.column.id, (right,), True)  # type: ignore[arg-type]
+        return MemberTest(left.column.id, (right,), True)
     test = ranges.setdefault(left.column.id, RangeTest(left.column.id))
-    test.conjuncts.append((op, right))  # type: ignore[arg-type]
+    test.conjuncts.append((op, right))
     return test
 
 

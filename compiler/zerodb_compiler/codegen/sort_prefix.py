@@ -1,10 +1,9 @@
 """Sorting many tuples by a 64-bit prefix of their keys.
 
 The leading sort keys are packed into one unsigned integer whose order is the order wanted (descending and NULLS FIRST
-included), as in DuckDB's and others' "normalised keys". Tuples are then sorted by radix on (prefix, address) pairs, eight
-bits a pass from the lowest, leaving out bytes that are the same everywhere; that reads memory in order and compares
-nothing. Where the prefix does not hold all keys (texts, more than 64 bits), runs of equal prefixes are sorted by the
-comparator.
+included), as in DuckDB's and others' "normalised keys". Tuples are then sorted by radix on (prefix, address) pairs,
+eight bits a pass from the lowest, leaving out bytes that are the same everywhere; that compares nothing. Where the
+prefix does not hold all keys (texts, more than 64 bits), runs of equal prefixes are sorted by the comparator.
 
     entry: prefix (8 bytes) | address of the tuple (4) | 4 unused
 """
@@ -85,7 +84,7 @@ def _value_bits(e: Emitter, value: SqlValue, part: _Part, nullable: bool) -> I64
             number = e.keep(number)
             plain = select(number == F64.const(0.0), F64.const(0.0), number)
             # NaN is the greatest of all; the sign decides whether all bits or only the sign are flipped.
-            bits = e.keep(select(number != number, I64.const((1 << 63) - 1), plain.as_i64()))  # noqa: PLR0124
+            bits = e.keep(select(number != number, I64.const((1 << 63) - 1), plain.as_i64()))
             ordered = bits ^ ((bits >> 63) | I64.const(-(1 << 63)))
             return ordered.shift_right_u(64 - room) if room < 64 else ordered
         case Text() | Code():
@@ -94,7 +93,7 @@ def _value_bits(e: Emitter, value: SqlValue, part: _Part, nullable: bool) -> I64
 
 
 def _text_bits(e: Emitter, value: Text) -> I64:
-    """The first eight bytes, the first in the highest bits, zeros past the end. Texts are followed by readable memory."""
+    """The first eight bytes, the first in the highest bits, zeros past the end."""
     vector = V128(load("v128.load64_zero", value.address).code)
     first: I64 = extract_lane("i64x2.extract_lane", shuffle(vector, vector, _REVERSED), 0)
     length = e.keep(value.length)

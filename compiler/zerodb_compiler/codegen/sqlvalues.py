@@ -14,8 +14,9 @@ where the value is NULL, or None where a NULL is impossible: then no code for NU
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
-from zerodb_compiler.wasm.values import F64, I32, I64
+from zerodb_compiler.wasm.values import F64, I32, I64, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,25 @@ def fits_i64(low: int, high: int) -> bool:
     return low >= I64_LOW and high <= I64_HIGH
 
 
-def with_null(value: SqlValue, null: I32 | None) -> SqlValue:
+S = TypeVar("S", bound=SqlValue)
+
+# The fields that hold the WASM expressions of a value, but for its NULL flag.
+PARTS: dict[type, tuple[str, ...]] = {
+    Int: ("value",),
+    Wide: ("value", "upper"),
+    Real: ("value",),
+    Bool: ("value",),
+    Text: ("address", "length"),
+    Code: ("code",),
+}
+
+
+def parts(value: SqlValue) -> tuple[Value, ...]:
+    """The WASM expressions of a value but for its NULL flag."""
+    return tuple([getattr(value, name) for name in PARTS[type(value)]])
+
+
+def with_null(value: S, null: I32 | None) -> S:
     return replace(value, null=null)
 
 

@@ -98,9 +98,9 @@ class Project:
 
 @dataclass(frozen=True, slots=True)
 class Join:
-    """`condition` None is a cross join (INNER). Where the kind can fill the right side with NULLs (LEFT, SINGLE), whoever
-    makes the join has made every column of the right side's output `nullable` throughout the right plan, so that a
-    Column is the same object below and above the join."""
+    """`condition` None is a cross join (INNER). Where the kind can fill the right side with NULLs (LEFT, SINGLE),
+    whoever makes the join has made every column of the right side's output `nullable` throughout the right plan, so
+    that a Column is the same object below and above the join."""
 
     kind: JoinKind
     left: LogicalPlan

@@ -40,7 +40,7 @@ def join_keys(e: Emitter, expressions: tuple[Expression, ...], env: Environment)
         if isinstance(value, Code):
             value = to_text(e, value)
         if isinstance(value, Int) and not fits_i64(*expression.type.bounds):
-            value = to_wide(e.keep_value(value))  # type: ignore[arg-type]
+            value = to_wide(e.keep_value(value))
         values.append(e.keep_value(value))
     return values
 

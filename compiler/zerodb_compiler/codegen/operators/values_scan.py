@@ -1,7 +1,7 @@
 """Constant rows.
 
-A single row (SELECT without FROM) feeds the consumer directly. Several rows are written to a tuple buffer first, so that
-the consumer's code exists once and not once per row.
+A single row (SELECT without FROM) feeds the consumer directly. Several rows are written to a tuple buffer first, so
+that the consumer's code exists once and not once per row.
 """
 
 from __future__ import annotations

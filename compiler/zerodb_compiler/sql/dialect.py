@@ -238,10 +238,13 @@ def _interval(tokens: list[Token], index: int) -> tuple[int, tuple[Token, ...]]:
             raise error_for("0A000", "this form of interval is not supported", position=keyword.start)
         text, used = f"{text} {unit.text}", 3
     place = (string.line, string.col, string.start, string.end)
+    # In parentheses, or sqlglot would take an alias that follows for the type's unit.
     return used, (
+        Token(TokenType.L_PAREN, "(", *place),
         Token(TokenType.STRING, text, *place),
         Token(TokenType.DCOLON, "::", *place),
         Token(TokenType.INTERVAL, "interval", *place),
+        Token(TokenType.R_PAREN, ")", *place),
     )
 
 

@@ -120,6 +120,9 @@ class DeltaChunk:
 
     def view(self, column: int, start: int = 0) -> Values:
         values = self.buffer.columns[column].view(start, self.rows)
+        if values.form is Form.WIDE and not _is_wide(self.facts[column]):
+            # A later append widened the shared buffer; this version's layout knows of 64 bits only.
+            values = Values(Form.INT, np.ascontiguousarray(values.data[:, 0]), values.validity)
         if values.validity is not None and (self.facts[column].null_count == 0 or values.validity.all()):
             return Values(values.form, values.data, None, values.text)
         return values
@@ -131,6 +134,11 @@ class DeltaChunk:
             found = tuple(sketch.sketch(self.view(column)) for column in range(len(self.buffer.columns)))
             self.buffer.sketched = (self.rows, found)
         return found
+
+
+def _is_wide(facts: ColumnFacts) -> bool:
+    """Whether a value does not fit 64 bits."""
+    return facts.bounds is not None and not -(1 << 63) <= facts.bounds[0] <= facts.bounds[1] < 1 << 63
 
 
 def append(chunks: tuple[DeltaChunk, ...], batch: Sequence[Values]) -> tuple[DeltaChunk, ...]:

@@ -22,8 +22,11 @@ from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.context import Context, Emitter, define
 from zerodb_compiler.codegen.expressions import Environment
 from zerodb_compiler.codegen.program import MorselSource, Pipeline
+from zerodb_compiler.errors import error_for
 from zerodb_compiler.wasm.module import Function, Label
 from zerodb_compiler.wasm.values import I32, I64, load
+
+MOST_PIPELINES = 256  # rows of different pipelines are ordered by the pipeline's number above the morsel's 24 bits
 
 
 class PipelineEmitter(Emitter):
@@ -82,6 +85,8 @@ def open_pipeline(
     context: Context, source: Source, consumer: Consumer, body: Callable[[PipelineEmitter], None]
 ) -> None:
     """Generates a pipeline function: `body` emits the source's loops, calling the consumer's hooks."""
+    if len(context.pipelines) >= MOST_PIPELINES:
+        raise error_for("54001", f"statement is too complex: it needs more than {MOST_PIPELINES} pipelines")
     name = context.fresh("pipeline")
     function = context.module.function(name, [("worker", I32), ("morsel", I32)], [I32], export=True)
     p = PipelineEmitter(context, function)

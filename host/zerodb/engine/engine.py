@@ -157,6 +157,8 @@ class Engine:
         try:
             module = wasmtime.Module(self._engines[tier], compiled.program.wasm)
         except wasmtime.WasmtimeError as error:
+            if "exceed" in str(error):  # locals, bytes of a function and so on have a limit in wasmtime
+                raise error_for("54001", "statement is too complex: its WebAssembly is too large") from None
             raise error_for("XX000", f"generated code does not compile ({tier.name.lower()}): {error}") from None
         compiled.statistics.seconds[tier] = time.perf_counter() - began
         compiled.add_module(tier, module)

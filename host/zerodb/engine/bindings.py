@@ -140,12 +140,12 @@ class TableBinding:
         if not same:
             return
         with self._lock, old._lock:
-            ours, theirs = self._descriptors(), old._descriptors()
+            ours, theirs, rows_field = self._descriptors(), old._descriptors(), abi.CHUNK_ROWS_FIELD >> 2
             for chunk, entries in enumerate(old._pins[: self.chunk_count]):
                 if entries is None:
                     continue
                 old._pins[chunk] = None
-                if self._is_same(chunk, entries):
+                if ours[chunk, rows_field] == theirs[chunk, rows_field] and self._is_same(chunk, entries):
                     ours[chunk] = theirs[chunk]
                     self._pins[chunk] = entries
                     self.resident[chunk] = True
@@ -160,7 +160,7 @@ class TableBinding:
 
     def _is_same(self, chunk: int, entries: list[Entry]) -> bool:
         """Whether the entries are this chunk's. With equal layouts the keys of all columns change together, so one
-        column's will do."""
+        column's will do. (Without columns and deletions there are none: the caller compares the rows.)"""
         if self.version.layout.has_deletes or not self.ordinals:
             return self._keys(chunk) == [entry.key for entry in entries]
         return self.version.chunk_key(chunk, self.ordinals[0]) == entries[0].key

@@ -56,14 +56,12 @@ def import_batches(
     `create` makes the table if it does not exist, with `columns` or those of the reader's schema. Columns are matched
     by position. `progress(rows, bytes)` is called after every commit with the rows so far and the reader's
     `position`. Errors: 42P01 no such table, 23502 NULL in a NOT NULL column, 23505 a primary key that exists already;
-    batches before the error stay.
+    batches before the error stay, and so does a new table if there are any.
     """
     with database.begin() as transaction:
         if create and table not in transaction.tables:
             declared = columns if columns is not None else schema_of(_schema(reader))
-            transaction.create_table(table, declared, primary_key)
-            database.publish(transaction)
-            transaction.continue_after_commit(database.snapshot())
+            transaction.create_table(table, declared, primary_key)  # durable with the first batch
         version = transaction.table(table)
         return _Import(database, transaction, version, progress, threads or os.cpu_count() or 1).run(reader)
 
@@ -89,6 +87,7 @@ class _Import:
         self._database = database
         self._transaction = transaction
         self._version = version
+        self._initial = version
         self._progress = progress
         self._threads = threads
         self._rows = 0
@@ -125,16 +124,19 @@ class _Import:
         folded = Folded(version)
         if version.delta_chunks:
             folded = fold.fold(version, self._database.segment_ids, encoders)
-            version = folded.version
+        elif version is self._initial:  # its deletions may be in the log only, and publishing ends the log
+            segments = version.segment_set.segments
+            folded.puts += [fold.delete_vector(segments[chunk], mask.visible) for chunk, mask in version.masks.items()]
         sources = list(encoders.map(_one_array, batch.columns))
         order = None
         if version.primary_key:
             declared = [(number, version.columns[number]) for number in version.primary_key]
             whole = [arrow.from_arrow(sources[number], key.type, key.name) for number, key in declared]
-            order = unique.checked_order(version, whole)
+            order = unique.checked_order(version, whole)  # not the folded version: its segments cannot be read yet
             if order is not None:
                 rows = pa.array(order)
                 sources = list(encoders.map(lambda array: _taken(array, rows), sources))
+        version = folded.version
         version, sources = _text_coded(version, sources, encoders)
         step = _segment_rows(batch)
         spans = [(next(self._database.segment_ids), begin) for begin in range(0, batch.num_rows, step)]

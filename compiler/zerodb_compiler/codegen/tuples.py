@@ -122,7 +122,8 @@ class TupleLayout:
                 position += 1
             fields.append(Field(sample, offset, null_offset))
         self.fields = tuple(fields)
-        self.size = -(-position // 8) * 8
+        # Even a tuple of nothing has an address of its own: rows are counted and found by it.
+        self.size = max(8, -(-position // 8) * 8)
 
     def write(self, e: Emitter, base: I32, values: Sequence[SqlValue], *, own_text: bool = True) -> None:
         """Stores a row of values of the samples' classes and bounds."""

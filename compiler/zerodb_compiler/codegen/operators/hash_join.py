@@ -281,6 +281,9 @@ class _Probe:
         """INNER, LEFT and SINGLE: the consumer's code stands once, in a loop over the matches; for the preserving kinds
         the loop runs once with tuple 0, whose values read as zeros and are marked NULL, if there was no match."""
         f, kind = p.f, self._plan.kind
+        if not self._plan.build_unique:
+            # One morsel may have billions of matches.
+            p.check_interrupt()
         preserving = kind in _PRESERVING
         matched = f.local(I32, "matched") if preserving else None
         if matched is not None:

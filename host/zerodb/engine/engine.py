@@ -32,6 +32,7 @@ from collections.abc import Hashable, Sequence
 import pyarrow as pa
 import wasmtime
 
+from zerodb.engine import keyboard
 from zerodb.engine.alarms import Alarms
 from zerodb.engine.bindings import Bindings
 from zerodb.engine.cache import BlobStore, ModuleCache
@@ -231,6 +232,7 @@ class Engine:
         run = Run(compiled, frame, parameters, self.memory, self._workers if workers > 1 else None, guarded)
         run.owner = owner
         alarm = None
+        watched = keyboard.armed(lambda: self._stop(run, error_for("57014", "the statement was interrupted")))
         try:
             with self._lock:
                 self._check_open()
@@ -244,6 +246,8 @@ class Engine:
                 raise _TryGuardedError from None
             raise
         finally:
+            if watched:
+                keyboard.disarm()
             if alarm is not None:
                 alarm.cancel()
             with self._lock:

@@ -278,8 +278,8 @@ class Run:
             raise self._failure
 
     def _fail(self, failure: BaseException) -> None:
-        """Keeps the first failure and makes the other workers stop."""
-        if self._failure is None:
+        """Keeps the first failure (but KeyboardInterrupt before all) and makes the other workers stop."""
+        if self._failure is None or not isinstance(failure, Exception):
             self._failure = failure
         self._ended = True
         self._words[(self.frame.address + abi.QUERY_INTERRUPT) >> 2] = 1

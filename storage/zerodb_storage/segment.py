@@ -15,7 +15,7 @@ import numpy as np
 
 from zerodb_storage import encoding, keys, records, sketch
 from zerodb_storage.kv import Reader
-from zerodb_storage.values import Array, Form, Values
+from zerodb_storage.values import Array, Form, Values, narrow
 
 Bounds: TypeAlias = tuple[int, int] | tuple[float, float] | None
 
@@ -98,6 +98,7 @@ class EncodedColumn:
 
 def encode_column(table_id: int, segment: int, column: int, values: Values) -> EncodedColumn:
     """One column of a new segment; the expensive part of writing, safe to run on any thread."""
+    values = narrow(values)
     facts = facts_of(values)
     bounds = facts.bounds
     hashes: Array = np.empty(0, np.uint32)

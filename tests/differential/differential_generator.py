@@ -115,8 +115,11 @@ class Maker:
         for i, type_ in enumerate(types):
             wide = r.random() < 0.35
             pool = tuple(self.value(type_, wide) for _ in range(r.choice([1, 3, 8, 30])))
+            shared = [c.pool for t in self.tables for c in t.columns if c.type == type_]
+            if shared and r.random() < 0.6:
+                pool = r.choice(shared)  # so that joins find partners
             columns.append(ColumnSpec(f"c{i}", type_, r.random() < 0.3, pool))
-        count = r.choice([0, 1, 2, 7, 15, 16, 17, 40, 150]) if rows is None else rows
+        count = r.choice([0, 1, 7, 15, 16, 17, 33, 40, 60, 150, 300]) if rows is None else rows
         data = [self.row(columns) for _ in range(count)]
         spec = TableSpec(f"t{len(self.tables)}", columns, data)
         self.tables.append(spec)
@@ -124,7 +127,7 @@ class Maker:
 
     def row(self, columns: list[ColumnSpec]) -> tuple[Any, ...]:
         r = self.random
-        nulls = r.choice([0.0, 0.1, 0.5])
+        nulls = r.choice([0.0, 0.05, 0.3])
         return tuple(None if not c.not_null and r.random() < nulls else r.choice(c.pool) for c in columns)
 
     # ---- expressions
@@ -155,6 +158,7 @@ class Maker:
         return [c for s in sources for c in s.columns if not types or c[1] in types]
 
     def pool(self, type_: str) -> tuple[Any, ...]:
+        """Values that some column of the type has."""
         pools = [c.pool for t in self.tables for c in t.columns if c.type == type_]
         return self.random.choice(pools) if pools else ()
 
@@ -253,7 +257,7 @@ class Maker:
             if pairs:
                 a, b = r.choice(pairs)
                 parts.append(f"{a[0]} = {b[0]}" if r.random() < 0.5 else f"{b[0]} = {a[0]}")
-        if not parts or r.random() < 0.3:
+        if not parts or r.random() < 0.2:
             parts.append(self.predicate([*left, right], 1))
         if r.random() < 0.07:
             return self.predicate([*left, right], 1)
@@ -266,7 +270,7 @@ class Maker:
         commas = False
         for _ in range(r.choice([0, 0, 0, 1, 1, 2])):
             more, source = self.source(depth)
-            kind = r.choice(("join", "join", "left join", "left join", "cross join", "right join", "full join", ","))
+            kind = r.choice(("join", "join", "left join", "left join", "cross join", "right join", ","))
             # A join after a comma does not see what is before the comma.
             commas = commas or kind == ","
             kind = "," if commas else kind
@@ -274,20 +278,9 @@ class Maker:
                 text += f"{' ' if kind != ',' else ''}{kind} {more}"
             else:
                 on = self.join_condition(sources, source)
-                if kind == "full join":
-                    kind, on = "full join", self._equality(sources, source)
-                    if not on:
-                        kind, on = "left join", "true"
                 text += f" {kind} {more} on {on}"
             sources.append(source)
         return text, sources
-
-    def _equality(self, left: list[Source], right: Source) -> str:
-        pairs = [(a, b) for a in self.columns(left) for b in right.columns if a[1] == b[1]]
-        if not pairs:
-            return ""
-        a, b = self.random.choice(pairs)
-        return f"{a[0]} = {b[0]}"
 
     def subquery_predicate(self, sources: list[Source], depth: int) -> str:
         r = self.random
@@ -337,7 +330,7 @@ class Maker:
         r = self.random
         source, sources = self.from_clause(depth)
         where = ""
-        if r.random() < 0.6:
+        if r.random() < 0.5:
             parts = [self.predicate(sources, 2)]
             if r.random() < 0.35 and depth > 0:
                 parts.append(self.subquery_predicate(sources, depth - 1))

@@ -120,3 +120,11 @@ def test_narrow_again_after_the_wide_values_are_deleted(db: zerodb.Connection, f
         (2, 7, Decimal("8.00000")), (3, None, None), (4, -1, Decimal("-1.00000")),
     ]  # fmt: skip
     assert rows(db, "select sum(v), min(n) from t") == [(6, Decimal("-1.00000"))]
+
+
+def test_reordered_group_keys_keep_their_places_in_a_union(db: zerodb.Connection) -> None:
+    db.execute("create table t (k text, v integer)")
+    db.execute("insert into t values ('a', 1), ('a', 3), ('b', 2)")
+    inner = "select k, min(v) from t group by k"
+    text = f"select m, k, count(*) from ({inner}) s(k, m) group by m, k union all select 0, 'z', 0"
+    assert rows(db, text) == [(0, "z", 0), (1, "a", 1), (2, "b", 1)]

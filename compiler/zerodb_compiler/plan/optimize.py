@@ -19,12 +19,14 @@ from zerodb_compiler.plan.rules.prune_columns import prune_columns
 from zerodb_compiler.plan.rules.push_predicates import push_predicates
 from zerodb_compiler.plan.rules.reduce_aggregate_inputs import reduce_aggregate_inputs
 from zerodb_compiler.plan.rules.simplify import simplify
+from zerodb_compiler.plan.rules.union_places import pin_union_places
 from zerodb_compiler.plan.rules.unnest import unnest
 from zerodb_compiler.plan.transform import Fresh, Rule
 
 RULES: tuple[Rule, ...] = (
     simplify,
     unnest,
+    pin_union_places,
     outer_to_inner,
     tighten_nullability,
     split_aggregates,

@@ -40,10 +40,7 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
     plain = [item for item in plan.aggregates if not item.call.distinct]
     if len(groups) == 1:
         (distinct,) = groups.values()
-        split = _two_levels(plan.input, plan.keys, distinct, plain, fresh)
-        # A UnionAll above goes by the places of columns.
-        columns = tuple(item.column for item in (*plan.keys, *plan.aggregates))
-        return split if split.output == columns else Project(split, tuple(map(passed, columns)))
+        return _two_levels(plan.input, plan.keys, distinct, plain, fresh)
     return _united(plan, list(groups.values()), plain, fresh)
 
 

@@ -121,10 +121,10 @@ class Connection:
         self.begin(isolation, read_only=read_only)
         try:
             yield self
+            self.commit()
         except BaseException:
             self.rollback()
             raise
-        self.commit()
 
     def begin(self, isolation: str | None = None, *, read_only: bool = False) -> None:
         self._check_open()

@@ -19,6 +19,7 @@ import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from zerodb.engine import keyboard
 from zerodb_compiler.errors import error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Savepoint, Snapshot, WriteTransaction
@@ -66,15 +67,17 @@ class Session:
 
     def commit(self) -> None:
         """Ends the transaction; without one it does nothing."""
-        transaction, self._transaction = self._transaction, None
-        if transaction is not None and transaction.write is not None:
-            self._commit(transaction.write)
+        with keyboard.held():
+            transaction, self._transaction = self._transaction, None
+            if transaction is not None and transaction.write is not None:
+                self._commit(transaction.write)
 
     def rollback(self) -> None:
         """Undoes the transaction; without one it does nothing."""
-        transaction, self._transaction = self._transaction, None
-        if transaction is not None and transaction.write is not None:
-            transaction.write.rollback()
+        with keyboard.held():
+            transaction, self._transaction = self._transaction, None
+            if transaction is not None and transaction.write is not None:
+                transaction.write.rollback()
 
     def savepoint(self, name: str) -> None:
         transaction = self._in_transaction("SAVEPOINT")
@@ -129,6 +132,10 @@ class Session:
         """The write transaction for one statement: committed after it in autocommit, else kept until COMMIT. If the
         statement fails, nothing of it stays."""
         self.check_writable()
+        with keyboard.held():  # a Ctrl-C must not leave storage's only write transaction open
+            yield from self._writing()
+
+    def _writing(self) -> Iterator[WriteTransaction]:
         transaction = self._transaction
         if transaction is None:
             write = self._storage.begin()

@@ -228,15 +228,34 @@ class Engine:
         owner: object | None,
         guarded: bool,
     ) -> Execution:
+        watched = keyboard.armed()
+        try:
+            return self._run(compiled, snapshot, parameters, deadline, workers, owner, guarded, watched)
+        finally:
+            if watched:
+                keyboard.disarm()
+
+    def _run(
+        self,
+        compiled: CompiledProgram,
+        snapshot: Snapshot,
+        parameters: Sequence[Value],
+        deadline: float | None,
+        workers: int,
+        owner: object | None,
+        guarded: bool,
+        watched: bool,
+    ) -> Execution:
         frame = self._take_frame(compiled, snapshot, workers)
         run = Run(compiled, frame, parameters, self.memory, self._workers if workers > 1 else None, guarded)
         run.owner = owner
         alarm = None
-        watched = keyboard.armed(lambda: self._stop(run, error_for("57014", "the statement was interrupted")))
         try:
             with self._lock:
                 self._check_open()
                 self._running.add(run)
+            if watched:
+                keyboard.on_press(lambda: self._stop(run, error_for("57014", "the statement was interrupted")))
             if deadline is not None:
                 reason = error_for("57014", "the statement was cancelled: it ran longer than its timeout")
                 alarm = self._alarms.set(deadline, lambda: self._stop(run, reason))
@@ -246,8 +265,6 @@ class Engine:
                 raise _TryGuardedError from None
             raise
         finally:
-            if watched:
-                keyboard.disarm()
             if alarm is not None:
                 alarm.cancel()
             with self._lock:

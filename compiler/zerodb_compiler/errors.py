@@ -103,7 +103,10 @@ _CLASS_BY_PREFIX: dict[str, type[DatabaseError]] = {
 }
 
 
+_RETRYABLE = ("40001", "40P01", "55P03")  # lost against, or waited too long for, another transaction
+
+
 def error_for(sqlstate: str, message: str, *, position: int | None = None, hint: str | None = None) -> DatabaseError:
     """The exception of the right PEP 249 class for a SQLSTATE."""
     kind = _CLASS_BY_PREFIX.get(sqlstate[:2], InternalError)
-    return kind(message, sqlstate=sqlstate, position=position, hint=hint, retryable=sqlstate in ("40001", "40P01"))
+    return kind(message, sqlstate=sqlstate, position=position, hint=hint, retryable=sqlstate in _RETRYABLE)

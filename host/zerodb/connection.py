@@ -50,8 +50,13 @@ class Connection:
 
     def __init__(self, database: databases.Database, *, read_only: bool) -> None:
         self._database = database
-        self._session = Session(database.storage, database.engine.forget_table, read_only=read_only)
         self._options = Options()
+        self._session = Session(
+            database.storage,
+            database.engine.forget_table,
+            lambda: self._options.statement_timeout_s,
+            read_only=read_only,
+        )
         self._registered: dict[str, TableVersion] = {}
         self._lock = threading.RLock()
         self._closed = False
@@ -79,7 +84,8 @@ class Connection:
     def statements(self, text: str) -> Iterator[str]:
         """The statements of a text one by one. Each is padded so that the places in errors are places in `text`."""
         starts = [parsed.start for parsed in parse(text)]
-        for start, end in zip(starts, [*starts[1:], len(text)], strict=True):
+        ends = [*starts[1:], len(text)] if starts else []
+        for start, end in zip(starts, ends, strict=True):
             yield " " * start + text[start:end]
 
     def prepare(self, sql: str) -> PreparedStatement:

@@ -17,7 +17,7 @@ from zerodb.explain import explain
 from zerodb.options import set_option, show_option
 from zerodb.outcome import Outcome, QueryBatches, text_table
 from zerodb.values import Canonical, canonical_array
-from zerodb_compiler.errors import NotSupportedError, error_for
+from zerodb_compiler.errors import Error, NotSupportedError, error_for
 from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
@@ -59,7 +59,13 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
 def canonical_parameters(ready: Ready, user: Sequence[Any]) -> list[Canonical]:
     """The value of every parameter slot: first the user's, then the text's own literals."""
     declared = ready.prepared.user
-    values = [to_canonical(parameter.type, value) for parameter, value in zip(declared, user, strict=True)]
+    values: list[Canonical] = []
+    try:
+        for parameter, value in zip(declared, user, strict=True):
+            values.append(to_canonical(parameter.type, value))
+    except Error as error:
+        error.hint = error.hint or f"parameter ${declared[len(values)].name}"
+        raise
     values += ready.lifted
     return values
 

@@ -33,6 +33,10 @@ def import_file(
 ) -> int:
     session = connection._session
     session.check_writable()
+    if not table:
+        raise error_for("42601", "a table needs a name")
+    if options.delimiter is not None and (len(options.delimiter) != 1 or options.delimiter in '\r\n"'):
+        raise error_for("22023", f"a delimiter is one character, not {options.delimiter!r}")
     if session.in_transaction:
         raise error_for("25001", "import_file cannot run inside a transaction: it commits batch by batch")
     if table in connection._registered:

@@ -20,9 +20,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zerodb.engine import keyboard
-from zerodb_compiler.errors import error_for
+from zerodb_compiler.errors import OperationalError, error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Savepoint, Snapshot, WriteTransaction
+from zerodb_storage.database import LOCK_TIMEOUT_S
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
@@ -49,9 +50,13 @@ class Transaction:
 class Session:
     """BEGIN, COMMIT, ROLLBACK, and the snapshot and write transaction that a statement runs in."""
 
-    def __init__(self, storage: Storage, forget: Callable[[int], None], *, read_only: bool) -> None:
-        """`forget` is told the id of each table whose drop has been committed."""
+    def __init__(
+        self, storage: Storage, forget: Callable[[int], None], timeout: Callable[[], float | None], *, read_only: bool
+    ) -> None:
+        """`forget` is told the id of each table whose drop has been committed; `timeout` gives the statement timeout
+        (s)."""
         self._storage = storage
+        self._timeout = timeout
         self._forget = forget
         self._read_only = read_only
         self._transaction: Transaction | None = None
@@ -138,7 +143,7 @@ class Session:
     def _writing(self) -> Iterator[WriteTransaction]:
         transaction = self._transaction
         if transaction is None:
-            write = self._storage.begin()
+            write = self._begin()
             try:
                 yield write
             except BaseException:
@@ -156,6 +161,18 @@ class Session:
             write.rollback_to(savepoint)
             raise
 
+    def _begin(self) -> WriteTransaction:
+        """Storage's write transaction; waiting for it counts for the statement timeout."""
+        timeout = self._timeout()
+        if timeout is None or timeout >= LOCK_TIMEOUT_S:
+            return self._storage.begin()
+        try:
+            return self._storage.begin(timeout)
+        except OperationalError as error:
+            if error.sqlstate != "55P03":
+                raise
+            raise error_for("57014", "the statement was cancelled: it waited for another transaction") from None
+
     def _commit(self, write: WriteTransaction) -> None:
         before = {version.id for version in write.base.tables.values()}
         after = {version.id for version in write.tables.values()}
@@ -170,7 +187,7 @@ class Session:
             raise error_for("25006", "cannot write in a read-only transaction")
 
     def _begin_write(self, transaction: Transaction) -> WriteTransaction:
-        write = self._storage.begin()
+        write = self._begin()
         seen = transaction.snapshot
         if (
             seen is not None

@@ -62,9 +62,10 @@ def bind_parameters(declared: Sequence[UserParameter], given: Parameters | None)
             raise ProgrammingError(f"the statement has no parameters, but {len(given)} were given", sqlstate="08P01")
         return []
     if isinstance(declared[0].name, str):
-        if not isinstance(given, Mapping):
+        if given is not None and not isinstance(given, Mapping):
             names = ", ".join(f"${parameter.name}" for parameter in declared)
             raise ProgrammingError(f"the parameters {names} need a mapping", sqlstate="08P01")
+        given = given or {}
         missing = [f"${parameter.name}" for parameter in declared if parameter.name not in given]
         if missing:
             raise ProgrammingError(f"no value for parameter {', '.join(missing)}", sqlstate="08P01")

@@ -453,10 +453,20 @@ class _CsvSource:
                             return misfit
                         held = []
         except UnicodeDecodeError as problem:
-            return error_for("22021", f'"{self.path}" is not UTF-8 ({problem.reason})')
+            return error_for("22021", f'"{self.path}" line {self._undecodable()}: not UTF-8 ({problem.reason})')
         except csv.Error as problem:
             return error_for("22P04", f'"{self.path}": {problem}')
         return self._misfit(held, kinds, nulls) or error_for("22P04", f'"{self.path}": {_first_line(error)}')
+
+    def _undecodable(self) -> int:
+        """The number of the first line that is not UTF-8."""
+        with open(self.path, "rb") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    line.decode()
+                except UnicodeDecodeError:
+                    return number
+        return 0
 
     def _misfit(
         self, held: list[tuple[int, list[str]]], kinds: list[tuple[str, pa.DataType]], nulls: list[str]
@@ -469,7 +479,7 @@ class _CsvSource:
             for at, row in held:
                 if row[column] not in nulls and not _converts([row[column]], kind):
                     place = f'"{self.path}" line {at}, column "{name}"'
-                    message = f'{place}: "{row[column][:60]}" is not a value of type {kind}'
+                    message = f'{place}: "{row[column][:60]}" is not a value of type {sql_type(kind, name)}'
                     found.append((at, error_for("22P02", message)))
                     break
         return min(found, key=lambda pair: pair[0])[1] if found else None

@@ -149,6 +149,19 @@ def test_statement_timeout(db: zerodb.Connection) -> None:
     assert db.execute("select count(*) from numbers").fetchone() == (60_000,)
 
 
+def test_statement_timeout_while_another_transaction_writes(path: str) -> None:
+    with zerodb.connect(path) as first, zerodb.connect(path) as second:
+        first.execute("create table t (a integer)")
+        second.execute("set statement_timeout = '50ms'")
+        with first.transaction():
+            first.execute("insert into t values (1)")
+            with pytest.raises(zerodb.OperationalError) as caught:
+                second.execute("insert into t values (2)")
+            assert caught.value.sqlstate == "57014"
+        second.execute("insert into t values (3)")
+        assert first.execute("select a from t order by a").fetchall() == [(1,), (3,)]
+
+
 def test_interrupt(db: zerodb.Connection) -> None:
     db.register("numbers", pa.table({"n": pa.array(range(60_000), pa.int64())}))
     timer = threading.Timer(0.2, db.interrupt)

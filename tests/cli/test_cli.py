@@ -134,7 +134,60 @@ def test_errors(process: Run, tmp_path: Path) -> None:
     assert process("run", "-c", "select 1/0").returncode == 1
 
 
+def test_nothing_to_run_is_no_error(zerodb: Run) -> None:
+    for text in ("", " ;; ", "-- nothing", "/* nothing */;"):
+        done = zerodb("run", "-c", text)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_errors_of_parameters_name_them(zerodb: Run) -> None:
+    ok(zerodb("run", "-c", SCRIPT, "--db", "a.zdb"))
+    query = ("run", "--db", "a.zdb", "-c", "select name from t where id = $id and price < $most")
+    assert zerodb(*query).stderr == "ERROR 08P01: no value for parameter $id, $most\n"
+    assert zerodb(*query, "--param", "id=1").stderr == "ERROR 08P01: no value for parameter $most\n"
+    done = zerodb(*query, "--param", "id=1", "--param", "most=x")
+    assert done.returncode == 1
+    assert "22P02" in done.stderr
+    assert "(parameter $most)" in done.stderr
+
+
+def test_errors_of_import_are_one_line(zerodb: Run, process: Run, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("a,b\n1,x\n")
+    (tmp_path / "latin.csv").write_bytes(b"a,b\n1,x\n2,\xe9\n")
+    for wrong, *arguments in [
+        ("22023", "t", "a.csv", "--delimiter", "ab"),
+        ("42601", "", "a.csv"),
+        ("line 3", "t", "latin.csv"),
+        ("58P01", "t", "none.csv"),
+        ("42703", "t", "a.csv", "--primary-key", "z"),
+    ]:
+        done = zerodb("import", "a.zdb", *arguments)
+        assert done.returncode == 1
+        assert done.stderr.startswith("ERROR ")
+        assert done.stderr.count("\n") == 1
+        assert wrong in done.stderr
+    assert zerodb("export", "a.zdb", "none", "x.csv").stderr.startswith("ERROR 42P01")
+    assert zerodb("import", "a.zdb", "t", "-").returncode == 2
+    ok(process("import", "a.zdb", "t", "-", "--format", "csv", input="a,b\n1,x\n2,y\n"))
+    assert ok(zerodb("run", "--db", "a.zdb", "-c", "select * from t", "--format", "csv")) == "a,b\n1,x\n2,y\n"
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full here")
+@pytest.mark.parametrize("format_", ["table", "csv", "json", "arrow"])
+def test_full_disk_under_the_output(format_: str) -> None:
+    command = [sys.executable, "-m", "zerodb", "run", "-c", "select 1 as a", "--format", format_]
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "ERROR 58030: No space left on device\n")
+
+
+def test_timestamps_have_the_digits_they_need(zerodb: Run) -> None:
+    query = "select timestamp '2024-01-01 10:00:00.5' as a, timestamp '2024-01-01 10:00:10' as b"
+    assert ok(zerodb("run", "-c", query, "--format", "csv")) == "a,b\n2024-01-01 10:00:00.5,2024-01-01 10:00:10\n"
+
+
 def test_wrong_usage(zerodb: Run) -> None:
+    assert zerodb("demo", "--scale", "0").returncode == 2
     assert zerodb("run").returncode == 2
     assert zerodb("run", "nothing.sql").returncode == 2
     assert zerodb("nonsense").returncode == 2

@@ -68,6 +68,38 @@ def test_places_that_are_no_database(tmp_path: Path) -> None:
         Database.open(str(tmp_path / "new"), synchronous="sometimes")
 
 
+def test_another_programs_database_is_not_changed(tmp_path: Path) -> None:
+    place = str(tmp_path / "foreign")
+    foreign = Rdict(place)
+    foreign["k"] = "v"
+    foreign.close()
+    before = {name: (tmp_path / "foreign" / name).read_bytes() for name in os.listdir(place)}
+    with pytest.raises(DatabaseError, match="foreign") as error:
+        Database.open(place)
+    assert error.value.sqlstate == "XX001"
+    assert {name: (tmp_path / "foreign" / name).read_bytes() for name in os.listdir(place)} == before
+    foreign = Rdict(place)
+    assert dict(foreign.items()) == {"k": "v"}
+    foreign.close()
+
+
+def test_a_database_that_could_not_be_made_leaves_nothing(path: str) -> None:
+    script = textwrap.dedent(f"""
+        import resource, signal
+        from zerodb_storage import Database
+        signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))
+        try:
+            Database.open({path!r})
+        except Exception as error:
+            print(error.sqlstate)
+    """)
+    found = subprocess.run([sys.executable, "-c", script], env=ENVIRONMENT, capture_output=True, text=True, check=True)
+    assert found.stdout.split() == ["53100"], found.stdout + found.stderr
+    assert not os.path.exists(path)
+    Database.open(path).close()
+
+
 def test_a_second_process_is_refused_and_a_closed_database_says_so(path: str) -> None:
     db = Database.open(path)
     script = textwrap.dedent(f"""

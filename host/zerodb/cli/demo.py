@@ -106,7 +106,8 @@ def _generate(scale: float, folder: Path, console: Console) -> None:
             check=False,
         )
     if done.returncode != 0:
-        raise Failure(f"ERROR 58000: tpchgen-cli failed: {done.stderr.strip().splitlines()[-1:] or done.returncode}")
+        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+        raise Failure(f"ERROR 58000: tpchgen-cli failed: {lines[-1]}")
     console.print(f"TPC-H data at scale {scale:g}, made in {time.perf_counter() - began:.1f} s", highlight=False)
 
 

@@ -6,6 +6,7 @@ where the place is known, the SQL with a caret under it. Only click is imported 
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -187,15 +188,18 @@ def import_(
     columns: str | None,
     primary_key: str | None,
 ) -> None:
-    """Append a CSV, Parquet, JSON lines or Arrow file to TABLE, which is created if it is not there."""
-    from zerodb.cli.running import import_with_progress
+    """Append a CSV, Parquet, JSON lines or Arrow file (- for standard input, with --format) to TABLE, which is created
+    if it is not there."""
+    from zerodb.cli.running import import_with_progress, seekable
 
-    with open_database(database) as connection:
+    if file == "-" and format_ is None:
+        raise click.UsageError("standard input has no name to tell its format from: give --format")
+    with open_database(database) as connection, seekable(file) as path:
         try:
             import_with_progress(
                 connection,
                 table,
-                file,
+                path,
                 format=format_,
                 header=header,
                 delimiter="\t" if delimiter == "\\t" else delimiter,
@@ -245,7 +249,7 @@ def check(database: str) -> None:
 
 
 @cli.command()
-@click.option("--scale", type=float, default=0.1, show_default=True, help="TPC-H scale factor.")
+@click.option("--scale", type=click.FloatRange(min=0.01), default=0.1, show_default=True, help="TPC-H scale factor.")
 @click.option("--directory", type=click.Path(file_okay=False), default=".", help="Where to leave demo.zdb and q1.wasm.")
 @click.option("--threads", type=int, help="Worker threads.")
 def demo(scale: float, directory: str, threads: int | None) -> None:
@@ -265,6 +269,16 @@ def main() -> None:
     except BrokenPipeError:
         sys.stderr.close()
         raise SystemExit(1) from None
+    except OSError as error:  # standard output on a full disk
+        click.echo(f"ERROR 58030: {error.strerror}", file=sys.stderr)
+        _drop_standard_output()
+        raise SystemExit(1) from None
+
+
+def _drop_standard_output() -> None:
+    """What could not be written would be tried, and complained about, once more at exit."""
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -89,7 +89,8 @@ def text_of(value: Any) -> str:
         case Decimal():
             return format(value, "f")
         case datetime.datetime():
-            return value.isoformat(sep=" ")
+            text = value.isoformat(sep=" ")
+            return text.rstrip("0") if value.microsecond else text
         case float():
             text = str(value)
             return _FLOAT_WORDS.get(text) or text.removesuffix(".0")

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
+import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,7 +39,7 @@ def run_text(
             if prepared is not None:
                 wanted = {str(parameter.name) for parameter in prepared.parameters}
                 given = {name: value for name, value in parameters.items() if name in wanted}
-                cursor = prepared.execute(positional(given) if wanted else None)
+                cursor = prepared.execute(positional(given))
             else:
                 cursor = connection.execute(statement)
             finish(cursor, format_, console, began, timing)
@@ -43,8 +48,10 @@ def run_text(
 
 
 def positional(parameters: dict[str, str]) -> Any:
-    """`--param 1=x --param 2=y` are the values of $1 and $2."""
-    if parameters and all(name.isdigit() for name in parameters):
+    """`--param 1=x --param 2=y` are the values of $1 and $2; None without any."""
+    if not parameters:
+        return None
+    if all(name.isdigit() for name in parameters):
         count = max(int(name) for name in parameters)
         return [parameters.get(str(number + 1)) for number in range(count)]
     return parameters
@@ -63,7 +70,7 @@ def run_artifact(connection: Connection, file: str, parameters: dict[str, str], 
         began = time.perf_counter()
         statement = load(connection, data)
         text = statement.sql
-        cursor = statement.execute(positional(parameters) or None)
+        cursor = statement.execute(positional(parameters))
         finish(cursor, format_, Console(), began, timing)
     except Error as error:
         raise Failure(error_text(error, text, file)) from None
@@ -90,7 +97,8 @@ def import_with_progress(connection: Connection, table: str, file: str, **option
         TextColumn("{task.fields[rows]:,} rows"),
         TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+    console = Console(stderr=True)
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(f"importing {table}", total=total, rows=0)
 
         def advance(rows: int, position: int) -> None:
@@ -100,6 +108,21 @@ def import_with_progress(connection: Connection, table: str, file: str, **option
     seconds = time.perf_counter() - began
     click.echo(f"{table}: {rows:,} row{'' if rows == 1 else 's'} in {seconds:.2f} s", err=True)
     return rows
+
+
+@contextlib.contextmanager
+def seekable(file: str) -> Iterator[str]:
+    """The path of a file that can be read more than once, as finding out a CSV file's types needs it: standard input
+    (`-`) and pipes are copied first."""
+    if file != "-" and not Path(file).is_fifo():
+        yield file
+        return
+    with tempfile.NamedTemporaryFile(prefix="zerodb-import-", suffix=Path(file).suffix) as copy:
+        with contextlib.ExitStack() as stack:
+            source = sys.stdin.buffer if file == "-" else stack.enter_context(Path(file).open("rb"))
+            shutil.copyfileobj(source, copy)
+        copy.flush()
+        yield copy.name
 
 
 def row_total(path: Path) -> int | None:
@@ -121,7 +144,8 @@ def export_file(connection: Connection, source: str, path: Path, format_: str | 
     ending = format_ or _ENDINGS.get(suffix, suffix)
     if ending not in ("csv", "parquet", "json", "arrow"):
         raise NotSupportedError(f'cannot tell the format of "{path}": say --format csv, parquet, json or arrow')
-    text = f'select * from "{source}"' if source in connection.tables() else source
+    table = source in connection.tables() or source.isidentifier()
+    text = 'select * from "' + source.replace('"', '""') + '"' if table else source
     cursor = connection.execute(text)
     if cursor.description is None:
         raise NotSupportedError("export needs a table or a query")

@@ -143,7 +143,11 @@ class Memory:
         self._sizes: dict[int, int] = {}
         self._warm, self._cold = _Extents(), _Extents()
         self._descriptor = os.memfd_create("zerodb", os.MFD_CLOEXEC)
-        os.ftruncate(self._descriptor, MEMORY_BYTES)
+        try:
+            os.ftruncate(self._descriptor, MEMORY_BYTES)
+        except OSError as error:  # a limit on the size of files holds for memory files, too
+            os.close(self._descriptor)
+            raise OperationalError(f"cannot get the linear memory: {error.strerror}", sqlstate="53200") from error
         limits = wasmtime.Limits(MEMORY_PAGES, MEMORY_PAGES)
         self.shared = [SharedMemory(engine, wasmtime.MemoryType(limits, shared=True)) for engine in engines]
         self.base = [self._map(shared) for shared in self.shared][-1]

@@ -11,8 +11,10 @@ half a transaction).
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import re
+import shutil
 from collections.abc import Iterator, Sequence
 
 from rocksdict import (
@@ -93,6 +95,7 @@ def _check_directory(path: str, read_only: bool) -> None:
         if name not in ("LOCK", "LOG", seal.NAME, seal.NAME + ".new") and not name.startswith("LOG.old.")
     ]
     if "CURRENT" in names:
+        _check_mode(path)
         return
     if any(re.fullmatch(r"\d+\.(sst|blob|log)|MANIFEST-\d+|OPTIONS-\d+", name) for name in ours):
         # A crash inside the very first open leaves files like these but never a table or blob file.
@@ -103,6 +106,17 @@ def _check_directory(path: str, read_only: bool) -> None:
         raise InternalError(f'directory "{path}" holds other files and is not a zerodb database', sqlstate="XX001")
     if read_only:
         raise error_for("58P01", f'directory "{path}" is empty, there is no database to read')
+
+
+def _check_mode(path: str) -> None:
+    """Refuses another program's database of rocksdict, which opening would change. RocksDB's others open unharmed."""
+    try:
+        with open(os.path.join(path, "rocksdict-config.json"), encoding="utf-8") as file:
+            raw = json.load(file)["raw_mode"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return
+    if raw is False:
+        raise InternalError(f'"{path}" is a RocksDB database but not a zerodb', sqlstate="XX001")
 
 
 def _guard(path: str) -> int:
@@ -124,6 +138,7 @@ class RocksStore:
         self.path = path
         self._read_only = read_only
         access = AccessType.read_only() if read_only else AccessType.read_write()
+        created = not os.path.exists(path)
         self._guard = None if read_only else _guard(path)
         try:
             seal.verify(path)
@@ -132,6 +147,8 @@ class RocksStore:
                 seal.remove(path)
             self._database = Rdict(path, options=_options(), access_type=access)
         except Exception as error:
+            if created and not read_only:  # half a database would be in the way of the next try
+                shutil.rmtree(path, ignore_errors=True)
             self._release()
             raise (error if isinstance(error, DatabaseError) else _translated(error, path)) from error
         self._closed = False

@@ -10,8 +10,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import zerodb
 from differential_scratch import Scratch
+
+import zerodb
 
 
 @pytest.fixture(scope="module")

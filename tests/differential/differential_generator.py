@@ -92,7 +92,9 @@ class Maker:
             case "text":
                 return r.choice(WORDS) if not wide else f"w{r.randrange(400)}" + "x" * r.randrange(20)
             case "date":
-                return datetime.date(1970, 1, 1) + datetime.timedelta(r.randrange(-40_000, 40_000) if wide else r.randrange(9))
+                return datetime.date(1970, 1, 1) + datetime.timedelta(
+                    r.randrange(-40_000, 40_000) if wide else r.randrange(9)
+                )
             case "timestamp":
                 micros = r.randrange(-(10**15), 10**15) if wide else r.randrange(5) * 1_000_000
                 return datetime.datetime(1970, 1, 1) + datetime.timedelta(microseconds=micros)
@@ -102,7 +104,9 @@ class Maker:
             case "numeric(9,2)":
                 return Decimal(r.randrange(-999_999_999, 10**9) if wide else r.randrange(-300, 300)).scaleb(-2)
             case "numeric(30,5)":
-                return Decimal(r.randrange(-(10**30) + 1, 10**30) if wide else r.randrange(-300_000, 300_000)).scaleb(-5)
+                return Decimal(r.randrange(-(10**30) + 1, 10**30) if wide else r.randrange(-300_000, 300_000)).scaleb(
+                    -5
+                )
         low, high = _RANGES[type_]
         if wide:
             return r.choice([low, high, r.randint(low, high), r.randint(max(low, -200), min(high, 200))])
@@ -223,7 +227,9 @@ class Maker:
             return f"{reference} is {r.choice(('', 'not '))}null"
         if choice < 0.86:
             other = r.choice(self.columns(sources, type_))[0]
-            return f"{reference} is {r.choice(('', 'not '))}distinct from {r.choice((other, self.constant(type_, pool)))}"
+            return (
+                f"{reference} is {r.choice(('', 'not '))}distinct from {r.choice((other, self.constant(type_, pool)))}"
+            )
         if choice < 0.9 and type_ == "text":
             return f"{reference} {r.choice(('', 'not '))}like '{r.choice(('a%', '%b', '%a%', '_', 'a_c', '%', ''))}'"
         if choice < 0.9 and type_ == "boolean":
@@ -302,7 +308,8 @@ class Maker:
         numbers = [(a, b) for a, b in pairs if a[1] in INTEGERS]
         if numbers:
             a, b = r.choice(numbers)
-            return f"{a[0]} {r.choice(('=', '<', '>='))} (select {r.choice(('min', 'max', 'count'))}({b[0]}) from {table}{where})"
+            comparison, aggregate = r.choice(("=", "<", ">=")), r.choice(("min", "max", "count"))
+            return f"{a[0]} {comparison} (select {aggregate}({b[0]}) from {table}{where})"
         return f"{negate}exists (select 1 from {table}{where})"
 
     # ---- aggregates

@@ -94,7 +94,8 @@ def arithmetic(
             return type_, side
     if a is None or b is None:
         return type_, None
-    assert isinstance(a, int) and isinstance(b, int)
+    assert isinstance(a, int)
+    assert isinstance(b, int)
     x, y = _fraction(wanted_left, a), _fraction(wanted_right, b)
     factor = 10 ** (type_.scale if type_.id is TypeId.NUMERIC else 0)
     if function in ("div", "mod") and y == 0:

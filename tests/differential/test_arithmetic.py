@@ -163,7 +163,9 @@ def test_casts_between_exact_types(scratch: Scratch, source: SqlType) -> None:
         shift = 10 ** max(0, source.scale - target.scale)
         for border in target.bounds:
             at = border * 10**source.scale // 10**target.scale
-            values |= {at + i for i in (-shift, -1, 0, 1, shift)} | {at + i * (shift // 2) + j for i in (-1, 1) for j in (-1, 0, 1)}
+            values |= {at + i for i in (-shift, -1, 0, 1, shift)} | {
+                at + i * (shift // 2) + j for i in (-1, 1) for j in (-1, 0, 1)
+            }
         values |= {i * shift // 2 + j for i in (-3, -1, 1, 3) for j in (-1, 0, 1)}
         rows: list[tuple[int | None, ...]] = [(v,) for v in sorted(values) if low <= v <= high]
         rows.append((None,))
@@ -179,7 +181,11 @@ def test_functions_of_one_number(scratch: Scratch, source: SqlType) -> None:
 
     from differential_oracle import OVERFLOW, fitted, round_half_away, truncated
 
-    whole = source if source.is_integer else SqlType(TypeId.NUMERIC, min(38, max(1, source.precision - source.scale + 1)), 0)
+    whole = (
+        source
+        if source.is_integer
+        else SqlType(TypeId.NUMERIC, min(38, max(1, source.precision - source.scale + 1)), 0)
+    )
     factor = 10**source.scale
 
     def outcome(function: str, a: int | None) -> Outcome:

@@ -19,7 +19,7 @@ QUERIES = 12
 
 
 def create(db: zerodb.Connection, table: TableSpec, r: random.Random) -> None:
-    """The rows arrive in two parts, each folded into segments or not; some are then deleted, or updated to themselves."""
+    """The rows arrive in two parts, each folded into segments or not; some are then deleted, or set to themselves."""
     columns = ", ".join(f"{c.name} {c.type}{' not null' if c.not_null else ''}" for c in table.columns)
     db.execute(f"create table {table.name} ({columns})")
     cut = r.choice([0, len(table.rows) // 2, len(table.rows)])

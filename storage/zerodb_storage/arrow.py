@@ -116,6 +116,8 @@ def distinct(array: pa.Array, type_: SqlType, column: str) -> tuple[Array, list[
 def _cast(array: pa.Array, expected: pa.DataType, type_: SqlType, column: str) -> pa.Array:
     try:
         if pa.types.is_dictionary(array.type):
+            if pa.types.is_string_view(array.type.value_type):  # polars' categories; Arrow has no `take` for these
+                array = pa.DictionaryArray.from_arrays(array.indices, array.dictionary.cast(pa.large_string()))
             array = array.dictionary_decode()
         if pa.types.is_large_binary(array.type) or pa.types.is_binary(array.type):
             array = array.cast(pa.large_string() if pa.types.is_large_binary(array.type) else pa.string())

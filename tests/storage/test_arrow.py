@@ -90,3 +90,10 @@ def test_all_string_types_are_text(kind: pa.DataType) -> None:
     assert indices.tolist() == [0, 0, 1, 0]
     assert validity is not None
     assert validity.tolist() == [1, 0, 1, 1]
+
+
+def test_categories_of_string_views() -> None:
+    views = pa.array(["a", "b"], pa.string()).cast(pa.string_view())
+    array = pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), views)
+    found = arrow.from_arrow(array, types.TEXT, "c")
+    assert arrow.to_arrow(found, types.TEXT).to_pylist() == ["b", None, "a"]

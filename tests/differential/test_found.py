@@ -128,3 +128,13 @@ def test_reordered_group_keys_keep_their_places_in_a_union(db: zerodb.Connection
     inner = "select k, min(v) from t group by k"
     text = f"select m, k, count(*) from ({inner}) s(k, m) group by m, k union all select 0, 'z', 0"
     assert rows(db, text) == [(0, "z", 0), (1, "a", 1), (2, "b", 1)]
+
+
+def test_null_among_the_constants_of_a_condition_on_a_dictionary(db: zerodb.Connection) -> None:
+    """The map of a condition's results by code gave NULL as true."""
+    db.execute("create table t (a text not null)")
+    with fold_after(1):
+        db.executemany("insert into t values (?)", [["x"], ["y"], [""]] * 30)
+    assert rows(db, "select a from t where a not in (null, '')") == []
+    assert rows(db, "select distinct a from t where a not in (null, '') is null") == [("x",), ("y",)]
+    assert rows(db, "select count(*) from t where not (a in ('x', null) or a = 'y')") == [(0,)]

@@ -1,6 +1,6 @@
 """Conditions on a dictionary column, evaluated once per string of the dictionary instead of once per row.
 
-Before the pipeline starts, a byte map from codes to 0 (false), 1 (true) or 2 (NULL, by a NULL parameter) is filled; a
+Before the pipeline starts, a byte map from codes to 0 (false), 1 (true) or 2 (NULL, by a NULL constant) is filled; a
 row looks its code up. That turns `p_type like 'PROMO%'` into one byte load, wherever in the pipeline it stands.
 
 A dictionary may hold strings that no row has any more, or only rows that another condition takes out. So a condition

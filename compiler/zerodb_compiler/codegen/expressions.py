@@ -305,7 +305,7 @@ def _mapped(e: Emitter, call: Call, env: Environment) -> SqlValue | None:
         e.start_actions.append(known.fill)
         e.maps[key] = known
     found: I32 = load("i32.load8_u", e.query_i32(known.field) + value.code)
-    if not any(isinstance(node, Parameter) and node.nullable for node in walk(call)):
+    if not any(isinstance(node, Literal | Parameter) and node.nullable for node in walk(call)):
         return normalised(e, found, value.null)
     found = e.keep(found)
     return normalised(e, found & 1, either_null(found >> 1, value.null))

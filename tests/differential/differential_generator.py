@@ -1,6 +1,7 @@
 """Random schemas, data and queries that zerodb and DuckDB must answer alike.
 
-A `Maker` draws everything from one `random.Random`, so a failing case is its seed. Queries stay where the two systems
+A `Maker` draws structure and constants from two generators, so that a failing case is its seed, and a query can be had
+again with other constants: then zerodb should run code it has compiled already. Queries stay where the two systems
 agree by definition: integer arithmetic that cannot overflow, exact aggregates, NULLS FIRST or LAST always said. Values
 come from small pools, so that joins, groups and duplicates meet; the widths of the pools differ, so that layouts do.
 """
@@ -80,12 +81,13 @@ class Query:
 class Maker:
     def __init__(self, seed: int) -> None:
         self.random = random.Random(seed)
+        self.values = random.Random(seed + 1)
         self.tables: list[TableSpec] = []
         self._alias = 0
 
     # ---- data
     def value(self, type_: str, wide: bool) -> Any:
-        r = self.random
+        r = self.values
         match type_:
             case "boolean":
                 return r.random() < 0.5
@@ -139,7 +141,8 @@ class Maker:
         r = self.random
         if r.random() < 0.03:
             return f"cast(null as {type_})"
-        value = r.choice(pool) if pool and r.random() < 0.7 else self.value(type_, r.random() < 0.4)
+        pooled, wide = r.random() < 0.7, r.random() < 0.4
+        value = self.values.choice(pool) if pool and pooled else self.value(type_, wide)
         return self.literal(type_, value)
 
     def literal(self, type_: str, value: Any) -> str:
@@ -154,7 +157,7 @@ class Maker:
                 return f"timestamp '{value}'"
             case "double precision" | "real":
                 return f"cast('{value}' as {type_})"
-        if isinstance(value, int) and abs(value) < 1 << 62 and self.random.random() < 0.8:
+        if self.random.random() < 0.8 and isinstance(value, int) and abs(value) < 1 << 62:
             return f"({value})" if value < 0 else str(value)
         return f"cast('{value}' as {type_})"
 
@@ -183,6 +186,8 @@ class Maker:
                 name = r.choice(small)[0]
                 other = r.choice([r.choice(small)[0], str(r.randrange(1, 9))])
                 return f"(cast({name} as bigint) {r.choice('+-*')} {other})", "bigint"
+        if choice < 0.7 and (found := self._computed(sources)) is not None:
+            return found
         reference, type_ = r.choice(columns)
         if choice < 0.75:
             same = r.choice(self.columns(sources, type_))[0]
@@ -197,6 +202,50 @@ class Maker:
         name = r.choice(("greatest", "least"))
         same = r.choice(self.columns(sources, type_))[0]
         return f"{name}({reference}, {same})", type_
+
+    def _computed(self, sources: list[Source]) -> tuple[str, str] | None:
+        """Functions and arithmetic that mean the same in both systems and cannot fail."""
+        r = self.random
+        reference, type_ = r.choice(self.columns(sources))
+        match type_:
+            case "text":
+                function = r.choice(("lower({})", "upper({})", "{} || '-' || {}", "substring({}, 2, 3)", "trim({})",
+                                     "replace({}, 'a', 'bb')", "left({}, 2)", "right({}, 1)"))  # fmt: skip
+                if r.random() < 0.3:
+                    return f"length({reference})", "bigint"
+                return function.format(reference, reference), "text"
+            case "date":
+                if r.random() < 0.5:
+                    unit = r.choice(("year", "month", "day", "quarter", "dow", "doy"))
+                    return f"extract({unit} from {reference})", "bigint"
+                return f"({reference} {r.choice('+-')} {r.randrange(100)})", "date"
+            case "timestamp":
+                return f"extract({r.choice(('year', 'month', 'day', 'hour', 'minute'))} from {reference})", "bigint"
+            case "numeric(9,2)":
+                other = r.choice(self.columns(sources, "numeric(9,2)", "smallint", "u8"))[0]
+                return f"cast({reference} {r.choice('+-*')} {other} as numeric(30,5))", "numeric(30,5)"
+            case "boolean":
+                return f"not {reference}", "boolean"
+            case "smallint" | "u8" | "integer":
+                return (
+                    f"cast({reference} as {r.choice(('bigint', 'hugeint', 'numeric(30,5)', 'double precision'))})",
+                    "sum",
+                )
+        return None
+
+    def scalar_subquery(self, sources: list[Source]) -> tuple[str, str] | None:
+        r = self.random
+        table, inner = self.source(0)
+        pairs = [(a, b) for a in self.columns(sources) for b in inner.columns if a[1] == b[1]]
+        reference, type_ = r.choice(inner.columns)
+        if type_ == "boolean":
+            return None
+        where = ""
+        if pairs and r.random() < 0.7:
+            a, b = r.choice(pairs)
+            where = f" where {b[0]} = {a[0]}"
+        function = r.choice(("min", "max", "count"))
+        return f"(select {function}({reference}) from {table}{where})", "bigint" if function == "count" else type_
 
     def predicate(self, sources: list[Source], depth: int = 2) -> str:
         r = self.random
@@ -345,6 +394,10 @@ class Maker:
         if r.random() < 0.35:
             return self._grouped(source, sources, where, plain)
         items = [self.scalar(sources) for _ in range(r.randint(1, 4))]
+        if r.random() < 0.12 and (found := self.scalar_subquery(sources)) is not None:
+            items.append(found)
+        if plain:
+            items = [item for item in items if item[1] != "sum"] or [r.choice(self.columns(sources))]
         distinct = "distinct " if r.random() < 0.2 else ""
         return f"select {distinct}{', '.join(i for i, _ in items)} from {source}{where}", [t for _, t in items]
 
@@ -361,6 +414,16 @@ class Maker:
             having = f" having count(*) {r.choice(('>', '<', '='))} {r.randrange(4)}"
         items = keys + values
         return f"select {', '.join(i for i, _ in items)} from {source}{where}{group}{having}", [t for _, t in items]
+
+    def variants(self, count: int) -> list[Query]:
+        """One query with different constants."""
+        state, alias = self.random.getstate(), self._alias
+        queries = []
+        for _ in range(count):
+            self.random.setstate(state)
+            self._alias = alias
+            queries.append(self.query())
+        return queries
 
     def query(self) -> Query:
         r = self.random

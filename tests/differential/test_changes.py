@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import random
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import pytest
@@ -35,7 +34,9 @@ class Session:
         key = ", primary key (id)" if self.random.random() < 0.5 else ""
         self.has_key = bool(key)
         self.db.execute(f"create table t (id integer not null, {columns}{key})")
-        self.duck.create(TableSpec("t", [type(self.table.columns[0])("id", "integer", True, ()), *self.table.columns], []))
+        self.duck.create(
+            TableSpec("t", [type(self.table.columns[0])("id", "integer", True, ()), *self.table.columns], [])
+        )
         self.next_id = 0
         self.source = Source("t", [("id", "integer"), *((c.name, c.type) for c in self.table.columns)])
 
@@ -76,7 +77,8 @@ class Session:
         elif choice < 0.4:
             text = f"delete from t where id % {self.random.randint(2, 5)} = 0"
         elif choice < 0.5:
-            text = f"insert into t select id + {self.next_id}, {', '.join(c.name for c in self.table.columns)} from t where {where}"
+            columns = ", ".join(c.name for c in self.table.columns)
+            text = f"insert into t select id + {self.next_id}, {columns} from t where {where}"
             self.next_id *= 2
         elif choice < 0.6 and column.type in ("integer", "bigint", "hugeint"):
             text = f"update t set {column.name} = {column.name} / 2 where {where}".replace("/ 2", "% 5")
@@ -94,9 +96,10 @@ class Session:
         if top is None:
             return "no row"
         name = self.table.columns[0].name
+        columns = ", ".join(c.name for c in self.table.columns)
         texts = [
             f"update t set {name} = 1 / (id - {top})",
-            f"insert into t select id + 1000000, {', '.join(c.name for c in self.table.columns)} from t where 1 / (id - {top}) = 0",
+            f"insert into t select id + 1000000, {columns} from t where 1 / (id - {top}) = 0",
             f"delete from t where 10 / (id - {top}) >= 0",
             "update t set id = id * 2000000000 where id <> 0",
         ]
@@ -171,5 +174,3 @@ def test_changes(seed: int, tmp_path: Path) -> None:
 def test_changes_long(tmp_path: Path) -> None:
     for seed in range(1_000, 2_000):
         run(seed, ":memory:" if seed % 3 else str(tmp_path / f"{seed}.zdb"))
-
-

@@ -109,8 +109,10 @@ def test_float_to_integer_rounds_half_to_even_and_checks(scratch: Scratch) -> No
                 expected: Any = OVERFLOW
                 if math.isfinite(a) and low <= round(a) <= high:
                     expected = round(a)
-                for run in (lambda i=i: statement.execute([i]),  # type: ignore[misc]
-                            lambda a=a, t=type_: scratch.db.execute(f"select cast(cast('{a}' as double precision) as {t})")):  # type: ignore[misc]
+                for run in (
+                    lambda i=i, s=statement: s.execute([i]),  # type: ignore[misc]
+                    lambda a=a, t=type_: scratch.db.execute(f"select cast(cast('{a}' as double precision) as {t})"),
+                ):  # type: ignore[misc]
                     try:
                         got: Any = run().fetchall()[0][0]
                     except zerodb.Error as error:

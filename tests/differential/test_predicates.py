@@ -136,7 +136,10 @@ def test_texts_in_dictionaries_and_raw(scratch: Scratch) -> None:
     """The same comparisons over few strings (a dictionary) and many (raw), with constants that are in neither."""
     few = [None, "", "a", "b", "ab", "é", "a b"]
     for values in (few, [*few, *(f"text {i}" for i in range(400))]):
-        rows = [(i, value, values[(i * 7 + 3) % len(values)]) for i, value in enumerate(values * (3 if values is few else 1))]
+        rows = [
+            (i, value, values[(i * 7 + 3) % len(values)])
+            for i, value in enumerate(values * (3 if values is few else 1))
+        ]
         for folded in (True, False):
             with scratch.temporary([("id", INTEGER), ("a", TEXT), ("b", TEXT)], rows, folded=folded) as name:
                 for x in (["a", "b", "zz"], ["text 3", None, ""], [None, "é", "text 399"], [None, None, None]):

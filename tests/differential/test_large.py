@@ -107,6 +107,7 @@ def run(seed: int) -> None:
             assert same, f"seed {seed}: {query.text}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", SEEDS)
 def test_large(seed: int) -> None:
     run(seed)

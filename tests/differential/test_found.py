@@ -138,3 +138,17 @@ def test_null_among_the_constants_of_a_condition_on_a_dictionary(db: zerodb.Conn
     assert rows(db, "select a from t where a not in (null, '')") == []
     assert rows(db, "select distinct a from t where a not in (null, '') is null") == [("x",), ("y",)]
     assert rows(db, "select count(*) from t where not (a in ('x', null) or a = 'y')") == [(0,)]
+
+
+def test_nan_in_a_group_key_is_the_same_nan_in_the_select_list(db: zerodb.Connection) -> None:
+    db.execute("create table t (d double precision)")
+    db.execute("insert into t values (1), ('nan'), (null)")
+    key = "case when d = 'nan'::double precision then 1 else 2 end"
+    assert rows(db, f"select {key}, count(*) from t group by {key}") == [(1, 1), (2, 2)]
+
+
+def test_zero_and_minus_zero_are_different_constants(db: zerodb.Connection) -> None:
+    db.execute("create table t (d double precision)")
+    db.execute("insert into t values ('-0')")
+    found = db.execute("select d + '0'::double precision, d + '-0'::double precision from t").fetchall()[0]
+    assert [math.copysign(1, value) for value in found] == [1.0, -1.0]

@@ -48,12 +48,23 @@ class ColumnRef:
         return self.column.nullable
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Literal:
-    """A constant baked into the code, in canonical form (types.py): int for discrete types, float, str, or None."""
+    """A constant baked into the code, in canonical form (types.py): int for discrete types, float, str, or None.
+
+    Equal are literals that stand for one another in any expression: NaN equals NaN, but 0.0 is not -0.0."""
 
     value: int | float | str | None
     type: SqlType
+
+    def _identity(self) -> tuple[SqlType, int | str | None]:
+        return self.type, repr(self.value) if isinstance(self.value, float) else self.value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Literal) and self._identity() == other._identity()
+
+    def __hash__(self) -> int:
+        return hash(self._identity())
 
     @property
     def nullable(self) -> bool:

@@ -5,13 +5,22 @@ Every layer (binder, code generator, storage, result decoding) speaks of values 
     boolean                    0 or 1
     smallint ... hugeint, u*   the integer
     numeric(p, s)              the integer value * 10**s ("scaled integer"), |value| < 10**p, p <= 38
-    date                       days since 1970-01-01
-    timestamp                  microseconds since 1970-01-01 00:00:00 (no time zone)
+    date                       days since 1970-01-01; the least and greatest value of the range are -infinity and infinity
+    timestamp                  microseconds since 1970-01-01 00:00:00 (no time zone); infinities as date's
+    timestamp with time zone   microseconds since 1970-01-01 00:00:00 UTC; infinities as date's
+    time                       microseconds since midnight, 0 .. 86,400,000,000 (24:00:00)
+    interval                   128 bits: low 64 bits microseconds, then 32 bits days, then (highest) 32 bits months, each
+                               in two's complement. Its order and equality are another: see `has_sort_key`
+    uuid                       the 128-bit number minus 2**127, so that signed comparison gives uuid's order
+    enum                       the index of the label in the type's `labels`
     real, double precision     the IEEE 754 number
     text, varchar(n), char(n)  UTF-8 bytes
+    json                       UTF-8 bytes of the text as given
+    bytea, jsonb, arrays, structs, maps, ranges
+                               bytes; the binary forms are defined beside their kernels
 
-All but the floating-point and text types are therefore integers with known bounds (`SqlType.bounds`), which is what
-lets the code generator prove most overflow checks away.
+All but the floating-point, text and byte types are therefore integers with known bounds (`SqlType.bounds`), which is
+what lets the code generator prove most overflow checks away.
 """
 
 from __future__ import annotations
@@ -40,9 +49,25 @@ class TypeId(enum.Enum):
     DOUBLE = "double precision"
     TEXT = "text"
     DATE = "date"
-    TIMESTAMP = "timestamp"
+    TIMESTAMP = "timestamp"  # PostgreSQL's "timestamp without time zone"
+    TIMESTAMPTZ = "timestamp with time zone"
+    TIME = "time"
+    INTERVAL = "interval"
+    UUID = "uuid"
+    ENUM = "enum"
+    BYTEA = "bytea"
+    JSON = "json"
+    JSONB = "jsonb"
+    ARRAY = "array"
+    STRUCT = "record"
+    MAP = "map"
+    RANGE = "range"
 
 
+# Values of these are byte strings with a structure of their own.
+_BLOBS = frozenset({TypeId.BYTEA, TypeId.JSON, TypeId.JSONB, TypeId.ARRAY, TypeId.STRUCT, TypeId.MAP, TypeId.RANGE})
+# Types whose equality and order are not those of the canonical integers or bytes: compared by `sort_key(value)`.
+_SORT_KEYED = frozenset({TypeId.INTERVAL, TypeId.JSONB, TypeId.ARRAY, TypeId.STRUCT, TypeId.MAP, TypeId.RANGE})
 _INTEGER_BITS: dict[TypeId, tuple[int, bool]] = {
     TypeId.SMALLINT: (16, True),
     TypeId.INTEGER: (32, True),
@@ -57,13 +82,20 @@ _INTEGER_BITS: dict[TypeId, tuple[int, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class SqlType:
-    """A SQL type. `precision`/`scale` belong to numeric, `length` and `padded` to varchar(n)/char(n)."""
+    """A SQL type. `precision`/`scale` belong to numeric (`precision` also to time, timestamp and interval: fractional
+    digits, where they are not 6), `length` and `padded` to varchar(n)/char(n), `element` to arrays and ranges (the
+    subtype), `fields` to structs and maps (key and value), `name` to named types (enums, composites, domains),
+    `labels` to enums, in their order."""
 
     id: TypeId
     precision: int = 0
     scale: int = 0
     length: int | None = None
     padded: bool = False
+    element: SqlType | None = None
+    fields: tuple[tuple[str, SqlType], ...] = ()
+    name: str | None = None
+    labels: tuple[str, ...] = ()
 
     @property
     def is_integer(self) -> bool:
@@ -87,9 +119,19 @@ class SqlType:
         return self.id is TypeId.TEXT
 
     @property
+    def is_blob(self) -> bool:
+        """True where the canonical value is a byte string other than text."""
+        return self.id in _BLOBS
+
+    @property
+    def has_sort_key(self) -> bool:
+        """True where values are compared, grouped and sorted by a key computed from them."""
+        return self.id in _SORT_KEYED
+
+    @property
     def is_discrete(self) -> bool:
-        """True where the canonical value is an integer (all but floating point, text and unknown)."""
-        return not (self.is_float or self.is_text or self.id is TypeId.NULL)
+        """True where the canonical value is an integer (all but floating point, text, byte strings and unknown)."""
+        return not (self.is_float or self.is_text or self.is_blob or self.id is TypeId.NULL)
 
     @property
     def bounds(self) -> tuple[int, int]:
@@ -104,8 +146,14 @@ class SqlType:
                 return 0, 1
             case TypeId.DATE:
                 return -(1 << 31), (1 << 31) - 1
-            case TypeId.TIMESTAMP:
+            case TypeId.TIMESTAMP | TypeId.TIMESTAMPTZ:
                 return -(1 << 63), (1 << 63) - 1
+            case TypeId.TIME:
+                return 0, 86_400_000_000
+            case TypeId.INTERVAL | TypeId.UUID:
+                return -(1 << 127), (1 << 127) - 1
+            case TypeId.ENUM:
+                return 0, max(0, len(self.labels) - 1)
         raise AssertionError(f"{self} has no integer bounds")
 
     def __str__(self) -> str:
@@ -113,6 +161,12 @@ class SqlType:
             return f"numeric({self.precision},{self.scale})"
         if self.id is TypeId.TEXT and self.length is not None:
             return f"{'char' if self.padded else 'varchar'}({self.length})"
+        if self.id is TypeId.ARRAY:
+            return f"{self.element}[]"
+        if self.name is not None:
+            return self.name
+        if self.id is TypeId.MAP:
+            return f"map({', '.join(str(type_) for _, type_ in self.fields)})"
         return str(self.id.value)
 
 
@@ -131,9 +185,30 @@ DOUBLE = SqlType(TypeId.DOUBLE)
 TEXT = SqlType(TypeId.TEXT)
 DATE = SqlType(TypeId.DATE)
 TIMESTAMP = SqlType(TypeId.TIMESTAMP)
+TIMESTAMPTZ = SqlType(TypeId.TIMESTAMPTZ)
+TIME = SqlType(TypeId.TIME)
+INTERVAL = SqlType(TypeId.INTERVAL)
+UUID = SqlType(TypeId.UUID)
+BYTEA = SqlType(TypeId.BYTEA)
+JSON = SqlType(TypeId.JSON)
+JSONB = SqlType(TypeId.JSONB)
 
 
 def numeric(precision: int, scale: int) -> SqlType:
     """numeric(precision, scale); precision is at most 38 (a 128-bit scaled integer)."""
     assert 0 <= scale <= precision <= MAX_PRECISION
     return SqlType(TypeId.NUMERIC, precision, scale)
+
+
+def array(element: SqlType) -> SqlType:
+    """element[]; arrays of any dimensions have one type, as in PostgreSQL."""
+    return element if element.id is TypeId.ARRAY else SqlType(TypeId.ARRAY, element=element)
+
+
+def enum_type(name: str, labels: tuple[str, ...]) -> SqlType:
+    return SqlType(TypeId.ENUM, name=name, labels=labels)
+
+
+def struct(fields: tuple[tuple[str, SqlType], ...], name: str | None = None) -> SqlType:
+    """A composite type, or an anonymous record (`name` None)."""
+    return SqlType(TypeId.STRUCT, fields=fields, name=name)

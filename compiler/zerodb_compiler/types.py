@@ -5,12 +5,12 @@ Every layer (binder, code generator, storage, result decoding) speaks of values 
     boolean                    0 or 1
     smallint ... hugeint, u*   the integer
     numeric(p, s)              the integer value * 10**s ("scaled integer"), |value| < 10**p, p <= 38
-    date                       days since 1970-01-01; the least and greatest value of the range are -infinity and infinity
+    date                       days since 1970-01-01; the least and greatest value are -infinity and infinity
     timestamp                  microseconds since 1970-01-01 00:00:00 (no time zone); infinities as date's
     timestamp with time zone   microseconds since 1970-01-01 00:00:00 UTC; infinities as date's
     time                       microseconds since midnight, 0 .. 86,400,000,000 (24:00:00)
-    interval                   128 bits: low 64 bits microseconds, then 32 bits days, then (highest) 32 bits months, each
-                               in two's complement. Its order and equality are another: see `has_sort_key`
+    interval                   128 bits: low 64 bits microseconds, then 32 bits days, then (highest) 32 bits months,
+                               each in two's complement. Its order and equality are others: see `has_sort_key`
     uuid                       the 128-bit number minus 2**127, so that signed comparison gives uuid's order
     enum                       the index of the label in the type's `labels`
     real, double precision     the IEEE 754 number

@@ -30,7 +30,7 @@ def explain(connection: Connection, prepared: Prepared, view: View, values: Sequ
 
 def explain_text(connection: Connection, ready: Ready, view: View, user: Sequence[Any] | None) -> Iterator[str]:
     """The lines for any prepared statement; ANALYZE if `user` values are given."""
-    from zerodb.execution import canonical_parameters
+    from zerodb.queries import canonical_parameters
 
     values = None if user is None else canonical_parameters(ready, user)
     yield from _lines(connection, ready.prepared, view, values)
@@ -51,7 +51,7 @@ def _lines(connection: Connection, prepared: Prepared, view: View, values: Seque
     if values is not None:
         if not isinstance(prepared.explained, st.Query):
             raise NotSupportedError("EXPLAIN ANALYZE is for queries: it would change rows")
-        from zerodb.execution import execute
+        from zerodb.queries import execute
 
         began = time.perf_counter()
         execution = execute(connection, query, view, values)

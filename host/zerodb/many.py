@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zerodb import execution
+from zerodb import changes
 from zerodb.compilation import Prepared, Ready
 from zerodb.outcome import Outcome
 from zerodb.values import Parameters, bind_parameters, canonical_array, python_array
@@ -62,7 +62,7 @@ def _insert(connection: Connection, ready: Ready, statement: st.Insert, rows: li
         arrays.append(array)
     table = pa.Table.from_arrays(arrays, names=[column.name for column in source.columns])
     with connection._session.writing() as write:
-        execution.append(write, execution.base_table(statement), table)
+        changes.apply(connection, write, changes.RowChange(statement.table, inserted=table))
     return Outcome("INSERT", len(rows))
 
 

@@ -1,0 +1,61 @@
+"""Running a statement's query: its parameters' values, its execution, and its rows as Arrow columns."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from zerodb.compilation import CompiledQuery, Prepared, Ready
+from zerodb.outcome import Outcome, QueryBatches
+from zerodb.values import Canonical
+from zerodb_compiler.errors import Error
+from zerodb_compiler.sql.values import to_canonical
+
+if TYPE_CHECKING:
+    from zerodb.connection import Connection
+    from zerodb.engine.engine import Execution
+    from zerodb.view import View
+
+
+def canonical_parameters(ready: Ready, user: Sequence[Any]) -> list[Canonical]:
+    """The value of every parameter slot: first the user's, then the text's own literals."""
+    declared = ready.prepared.user
+    values: list[Canonical] = []
+    try:
+        for parameter, value in zip(declared, user, strict=True):
+            values.append(to_canonical(parameter.type, value))
+    except Error as error:
+        error.hint = error.hint or f"parameter ${declared[len(values)].name}"
+        raise
+    values += ready.lifted
+    return values
+
+
+def execute(connection: Connection, query: CompiledQuery, view: View, values: Sequence[Canonical]) -> Execution:
+    options = connection._options
+    return connection._database.engine.execute(
+        query.code, view, values, timeout=options.statement_timeout_s, threads=options.threads, owner=connection
+    )
+
+
+def query_outcome(query: CompiledQuery, execution: Execution, tag: str = "SELECT") -> Outcome:
+    batches = QueryBatches(execution.batches(), query.output, query.code.decoder)
+    return Outcome(tag, execution.row_count, query.output, batches)
+
+
+def query_rows(connection: Connection, prepared: Prepared, view: View, values: Sequence[Canonical]) -> pa.Table:
+    """All rows of the statement's query."""
+    assert prepared.query is not None
+    return query_outcome(prepared.query, execute(connection, prepared.query, view, values)).table()
+
+
+def for_writing(
+    connection: Connection, ready: Ready, view: View, user: Sequence[Any]
+) -> tuple[Prepared, list[Canonical]]:
+    """The statement compiled for what the write transaction sees, should another connection have committed since it
+    was looked up."""
+    if not ready.prepared.fits(view):
+        ready = connection._database.prepare(ready.text, view)
+    return ready.prepared, canonical_parameters(ready, user)

@@ -16,7 +16,7 @@ from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.plan.logical import AggregateItem, Item
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
-from zerodb_compiler.sql.binder_functions import no_function
+from zerodb_compiler.sql.binder_functions import function_name, no_function
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     Call,
@@ -35,37 +35,20 @@ from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlTyp
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
 
-AGGREGATE_NAMES = {"every": "bool_and"}
-_CLASSES: dict[type[exp.Expr], str] = {
-    exp.Count: "count",
-    exp.Sum: "sum",
-    exp.Avg: "avg",
-    exp.Min: "min",
-    exp.Max: "max",
-    exp.LogicalAnd: "bool_and",
-    exp.LogicalOr: "bool_or",
-    exp.AnyValue: "any_value",
-}
-
-
-@handles(*_CLASSES)
-def _aggregate(b: ExpressionBinder, node: exp.Expr) -> Bound:
-    return _bind(b, node, None)
+# SQL name -> AggregateCall.function
+AGGREGATES = {name: name for name in ("count", "sum", "avg", "min", "max", "bool_and", "bool_or", "any_value")}
+AGGREGATES["every"] = "bool_and"
 
 
 @handles(exp.Filter)
 def _filter(b: ExpressionBinder, node: exp.Filter) -> Bound:
     only(node, "this", "expression")
     only(node.expression, "this")
-    if type(node.this) not in _CLASSES:
+    call = node.this
+    if not isinstance(call, exp.Anonymous) or function_name(call) not in AGGREGATES:
         raise unsupported("FILTER of this function", node)
-    return _bind(b, node.this, node.expression.this)
-
-
-def _bind(b: ExpressionBinder, node: exp.Expr, where: exp.Expr | None) -> Bound:
-    only(node, "this", "expressions", "big_int")
-    arguments = [part for part in (node.args.get("this"), *(node.args.get("expressions") or ())) if part is not None]
-    return aggregate(b, _CLASSES[type(node)], node, arguments, where)
+    only(call, "this", "expressions")
+    return aggregate(b, AGGREGATES[function_name(call)], call, list(call.expressions), node.expression.this)
 
 
 def aggregate(
@@ -262,4 +245,4 @@ def signature(expression: Expression | None) -> object:
     return expression
 
 
-__all__ = ["AGGREGATE_NAMES", "Aggregates", "aggregate", "coercion", "error_for", "result_type", "signature"]
+__all__ = ["AGGREGATES", "Aggregates", "aggregate", "coercion", "error_for", "result_type", "signature"]

@@ -1,26 +1,26 @@
-"""Scalar functions: names, argument types and results, by one table of signatures.
+"""Calls of scalar functions.
 
-sqlglot turns functions it knows into node classes and leaves others Anonymous; `_name_and_arguments` brings both back
-to PostgreSQL's name and the arguments in order, so that the table below is the only place that knows functions.
+A call reaches the binder by PostgreSQL's name (exp.Anonymous), but for the few that have a syntax of their own. What it
+means is decided by the registry of signatures (signatures.py, families/) or by one of the binders in SPECIAL.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError, error_for
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql import coercion, families, signatures
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_operators import arithmetic
 from zerodb_compiler.sql.expressions import Expression, Literal
-from zerodb_compiler.sql.nodes import only, position_of, unsupported
+from zerodb_compiler.sql.nodes import fold, only, position_of, unmarked, unsupported
 from zerodb_compiler.sql.parameters import Constant
 from zerodb_compiler.sql.scope import near
 from zerodb_compiler.types import (
     BIGINT,
-    BOOLEAN,
     DOUBLE,
     INTEGER,
     MAX_PRECISION,
@@ -32,64 +32,28 @@ from zerodb_compiler.types import (
     numeric,
 )
 
-# name -> (argument types, how many of them are required, result type)
-_FIXED: dict[str, tuple[tuple[SqlType, ...], int, SqlType]] = {
-    "sqrt": ((DOUBLE,), 1, DOUBLE),
-    "ln": ((DOUBLE,), 1, DOUBLE),
-    "log10": ((DOUBLE,), 1, DOUBLE),
-    "exp": ((DOUBLE,), 1, DOUBLE),
-    "power": ((DOUBLE, DOUBLE), 2, DOUBLE),
-    "lower": ((TEXT,), 1, TEXT),
-    "upper": ((TEXT,), 1, TEXT),
-    "trim": ((TEXT, TEXT), 1, TEXT),
-    "ltrim": ((TEXT, TEXT), 1, TEXT),
-    "rtrim": ((TEXT, TEXT), 1, TEXT),
-    "length": ((TEXT,), 1, INTEGER),
-    "octet_length": ((TEXT,), 1, INTEGER),
-    "substring": ((TEXT, INTEGER, INTEGER), 2, TEXT),
-    "left": ((TEXT, INTEGER), 2, TEXT),
-    "right": ((TEXT, INTEGER), 2, TEXT),
-    "repeat": ((TEXT, INTEGER), 2, TEXT),
-    "strpos": ((TEXT, TEXT), 2, INTEGER),
-    "replace": ((TEXT, TEXT, TEXT), 3, TEXT),
-    "starts_with": ((TEXT, TEXT), 2, BOOLEAN),
-    "contains": ((TEXT, TEXT), 2, BOOLEAN),
-}
-_SYNONYMS = {
-    "ceiling": "ceil",
-    "pow": "power",
-    "log": "log10",
-    "dlog10": "log10",
-    "btrim": "trim",
-    "char_length": "length",
-    "character_length": "length",
-    "substr": "substring",
-}
-# sqlglot's class -> (PostgreSQL's name, arguments in order)
+Special = Callable[["ExpressionBinder", str, list[Bound], exp.Expr], Bound]
+# Functions whose result type depends on more than a signature says: name -> binder.
+SPECIAL: dict[str, Special] = {}
+
+
+def special(*names: str) -> Callable[[Special], Special]:
+    """Registers a binder for the functions of those names; it raises `no_function` for arguments it does not take."""
+
+    def register(binder: Special) -> Special:
+        for name in names:
+            assert name not in SPECIAL, name
+            SPECIAL[name] = binder
+        return binder
+
+    return register
+
+
+# sqlglot's classes of functions with a syntax of their own -> (PostgreSQL's name, arguments in order). All other calls
+# arrive as Anonymous, by their name (dialect.parse_tokens).
 _CLASSES: dict[type[exp.Expr], tuple[str, tuple[str, ...]]] = {
-    exp.Abs: ("abs", ("this",)),
-    exp.Sign: ("sign", ("this",)),
-    exp.Floor: ("floor", ("this",)),
-    exp.Ceil: ("ceil", ("this",)),
-    exp.Trunc: ("trunc", ("this", "decimals")),
-    exp.Round: ("round", ("this", "decimals")),
-    exp.Sqrt: ("sqrt", ("this",)),
-    exp.Ln: ("ln", ("this",)),
-    exp.Exp: ("exp", ("this",)),
-    exp.Lower: ("lower", ("this",)),
-    exp.Upper: ("upper", ("this",)),
-    exp.Length: ("length", ("this",)),
     exp.Substring: ("substring", ("this", "start", "length")),
-    exp.Left: ("left", ("this", "expression")),
-    exp.Right: ("right", ("this", "expression")),
-    exp.Repeat: ("repeat", ("this", "times")),
     exp.StrPosition: ("strpos", ("this", "substr")),
-    exp.Replace: ("replace", ("this", "expression", "replacement")),
-    exp.StartsWith: ("starts_with", ("this", "expression")),
-    exp.Contains: ("contains", ("this", "expression")),
-    exp.Greatest: ("greatest", ("this", "expressions")),
-    exp.Least: ("least", ("this", "expressions")),
-    exp.Concat: ("concat", ("expressions",)),
 }
 # Arguments sqlglot sets for its own transpiling, without meaning here.
 _NOTES = ("ignore_nulls", "safe", "coalesce", "is_start_truncated")
@@ -113,12 +77,12 @@ def _known(b: ExpressionBinder, node: exp.Expr) -> Bound:
 
 @handles(exp.Anonymous)
 def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
-    from zerodb_compiler.sql.binder_aggregates import AGGREGATE_NAMES, aggregate
+    from zerodb_compiler.sql.binder_aggregates import AGGREGATES, aggregate
 
     only(node, "this", "expressions")
-    name = str(node.this).lower()
-    if name in AGGREGATE_NAMES:
-        return aggregate(b, AGGREGATE_NAMES[name], node, list(node.expressions), None)
+    name = function_name(node)
+    if name in AGGREGATES:
+        return aggregate(b, AGGREGATES[name], node, list(node.expressions), None)
     return scalar(b, name, list(node.expressions), node)
 
 
@@ -128,17 +92,6 @@ def _trim(b: ExpressionBinder, node: exp.Trim) -> Bound:
     name = {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(node.args.get("position") or "BOTH", "trim")
     characters = node.args.get("expression")
     return scalar(b, name, [node.this] + ([characters] if characters is not None else []), node)
-
-
-@handles(exp.Log)
-def _log(b: ExpressionBinder, node: exp.Log) -> Bound:
-    only(node, "this", "expression")
-    base, value = node.this, node.args.get("expression")
-    if value is None:
-        return scalar(b, "log10", [base], node)
-    if isinstance(base, exp.Literal) and str(base.this) == "10":
-        return scalar(b, "log10", [value], node)
-    raise unsupported("log with a base", node)
 
 
 @handles(exp.Extract)
@@ -161,17 +114,19 @@ def _extract(b: ExpressionBinder, node: exp.Extract) -> Bound:
     return b.call(f"extract_{unit}", (b.finish(value),), result, node)
 
 
-@handles(exp.TimestampTrunc)
-def _date_trunc(b: ExpressionBinder, node: exp.TimestampTrunc) -> Bound:
-    only(node, "this", "unit")
-    unit = str(node.args["unit"].name).lower()
-    value = b.bound(node.this)
-    type_ = b.type_of(value)
-    if type_.id not in (TypeId.DATE, TypeId.TIMESTAMP):
-        raise no_function("date_trunc", [TEXT, type_], node)
+@special("date_trunc")
+def _date_trunc(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    types = [b.type_of(value) for value in values]
+    if len(values) != 2 or types[1].id not in (TypeId.DATE, TypeId.TIMESTAMP):
+        raise no_function("date_trunc", types, node)
+    field = values[0]
+    if not isinstance(field, Constant) or not isinstance(field.value, str):
+        raise unsupported("date_trunc to a unit that is not constant", node)
+    b.finish(field)  # the literal decides the code: it is baked
+    unit = field.value.lower()
     if unit not in _TRUNCATED:
         raise error_for("0A000", f'unit "{unit}" is not supported by date_trunc', position=position_of(node))
-    return b.call(f"date_trunc_{unit}", (b.cast(value, TIMESTAMP, node),), TIMESTAMP, node)
+    return b.call(f"date_trunc_{unit}", (b.cast(values[1], TIMESTAMP, node),), TIMESTAMP, node)
 
 
 def no_function(name: str, types: list[SqlType], node: exp.Expr, hint: str | None = None) -> ProgrammingError:
@@ -181,26 +136,47 @@ def no_function(name: str, types: list[SqlType], node: exp.Expr, hint: str | Non
     )
 
 
+def function_name(node: exp.Anonymous) -> str:
+    """The name called, folded as identifiers are."""
+    name = node.this
+    return fold(name) if isinstance(name, exp.Identifier) else unmarked(str(name)).lower()
+
+
 def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr) -> Bound:
-    """A call of the scalar function `name`. ProgrammingError 42883 if there is none for these arguments."""
-    name = _SYNONYMS.get(name, name)
+    """A call of the scalar function `name`. ProgrammingError 42883 if there is none for these arguments, 42725 if
+    there are several."""
+    name = signatures.canonical_name(name)
     for argument in nodes:
         if isinstance(argument, (exp.Star, exp.Distinct, exp.Kwarg, exp.Order)):
             raise ProgrammingError(f"wrong argument of function {name}", position=position_of(node))
-    special = _SPECIAL.get(name)
-    if special is None and name not in _FIXED:
-        types = [b.type_of(b.bound(argument)) for argument in nodes]
-        hint = near(name, [*_FIXED, *_SPECIAL, *_SYNONYMS, "sum", "count", "avg", "min", "max", "coalesce", "nullif"])
-        raise no_function(name, types, node, hint)
     values = [b.bound(argument) for argument in nodes]
-    if special is not None:
-        return special(b, name, values, node)
-    wanted, required, result = _FIXED[name]
+    if name in SPECIAL:
+        return SPECIAL[name](b, name, values, node)
     types = [b.type_of(value) for value in values]
-    fits = required <= len(values) <= len(wanted) and all(map(coercion.is_implicit, types, wanted))
-    if not fits:
-        raise no_function(name, types, node)
-    return b.call(name, tuple(_argument(b, v, t, node) for v, t in zip(values, wanted, strict=False)), result, node)
+    found = signatures.resolve(name, types)
+    if isinstance(found, signatures.Ambiguous):
+        raise ProgrammingError(
+            f"function {name}({', '.join(map(str, types))}) is not unique",
+            sqlstate="42725",
+            position=position_of(node),
+            hint="add explicit casts",
+        )
+    if found is None:
+        known = name in signatures.SIGNATURES
+        raise no_function(name, types, node, None if known else near(name, _all_names()))
+    wanted = found.wanted(len(values))
+    assert wanted is not None
+    targets = [signatures.argument_type(source, target) for source, target in zip(types, wanted, strict=True)]
+    arguments = tuple(_argument(b, value, type_, node) for value, type_ in zip(values, targets, strict=True))
+    result = found.result if isinstance(found.result, SqlType) else found.result(targets)
+    call = b.call(found.call, arguments, result, node)
+    return replace(call, nullable=True) if found.nullable else call
+
+
+def _all_names() -> list[str]:
+    from zerodb_compiler.sql.binder_aggregates import AGGREGATES
+
+    return [*signatures.names(), *SPECIAL, *AGGREGATES, "coalesce", "nullif"]
 
 
 def _argument(b: ExpressionBinder, value: Bound, type_: SqlType, node: exp.Expr) -> Expression:
@@ -216,11 +192,13 @@ def _number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr)
     return values[0], DOUBLE if types[0].id is TypeId.NULL else types[0]
 
 
+@special("abs", "sign")
 def _same_number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     value, type_ = _number(b, name, values, node)
     return b.call(name, (b.cast(value, type_, node),), type_, node)
 
 
+@special("floor", "ceil", "trunc", "round")
 def _rounded(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     """floor, ceil, trunc, round: integers are already whole; trunc and round may be given a number of digits."""
     types = [b.type_of(value) for value in values]
@@ -263,30 +241,22 @@ def _widened(type_: SqlType, digits: int) -> SqlType:
     return numeric(min(MAX_PRECISION, type_.precision + digits), type_.scale)
 
 
+@special("mod")
 def _modulo(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     if len(values) != 2:
         raise no_function(name, [b.type_of(value) for value in values], node)
     return arithmetic(b, "mod", "%", values[0], values[1], node)
 
 
+@special("greatest", "least")
 def _extreme(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     arguments, type_ = united(b, values, name.upper(), node)
     return arguments[0] if len(arguments) == 1 else b.call(name, tuple(arguments), type_, node)
 
 
+@special("concat")
 def _concat(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     return b.call("concat_null", tuple(b.text(value, node) for value in values), TEXT, node)
 
 
-_SPECIAL: dict[str, Callable[[ExpressionBinder, str, list[Bound], exp.Expr], Bound]] = {
-    "abs": _same_number,
-    "sign": _same_number,
-    "floor": _rounded,
-    "ceil": _rounded,
-    "trunc": _rounded,
-    "round": _rounded,
-    "mod": _modulo,
-    "greatest": _extreme,
-    "least": _extreme,
-    "concat": _concat,
-}
+families.load()

@@ -5,17 +5,11 @@ from __future__ import annotations
 from sqlglot import exp
 
 from zerodb_compiler.sql.binder_types import sql_type
-from zerodb_compiler.sql.nodes import fold
+from zerodb_compiler.sql.nodes import fold, unmarked
 from zerodb_compiler.types import TypeId
 
 _NAMES: dict[type[exp.Expr], str] = {
-    exp.LogicalAnd: "bool_and",
-    exp.LogicalOr: "bool_or",
-    exp.AnyValue: "any_value",
-    exp.Pow: "power",
-    exp.StrPosition: "strpos",
-    exp.StartsWith: "starts_with",
-    exp.TimestampTrunc: "date_trunc",
+    exp.StrPosition: "position",
     exp.Case: "case",
     exp.Exists: "exists",
     exp.Boolean: "bool",
@@ -50,11 +44,9 @@ def output_name(node: exp.Expr) -> str:
             first = node.expressions[0] if node.expressions else node
             return fold(first.args["alias"]) if isinstance(first, exp.Alias) else output_name(first)
         case exp.Anonymous():
-            return str(node.this).lower()
+            return fold(node.this) if isinstance(node.this, exp.Identifier) else unmarked(str(node.this)).lower()
         case exp.Trim():
             return {"LEADING": "ltrim", "TRAILING": "rtrim"}.get(node.args.get("position") or "", "btrim")
-    if isinstance(node, exp.Mod) and node._meta:
-        return "mod"  # the operator's node has no place in the text, the function's has
     if type(node) in _NAMES:
         return _NAMES[type(node)]
     if isinstance(node, exp.Func) and not isinstance(node, (exp.Connector, exp.Binary)):

@@ -6,6 +6,8 @@ adds is done on the tokens, before the parser sees them:
     ?  $1  $name  :name   all become the two tokens `$` `number`, numbered from 1 by position or first use of the name;
                           the number's token keeps the place in the text, which sqlglot's placeholders do not
     EXPLAIN, SHOW, ...    are ordinary words here: sqlglot would swallow the rest of the statement as one string
+    f(...)                a called function's name is marked, so that sqlglot does not know it and leaves the call as
+                          exp.Anonymous under its own name: sqlglot's classes are those of many dialects
 
 Anything sqlglot accepts and PostgreSQL does not must be caught here (on tokens) or by the binder (on nodes).
 """
@@ -19,9 +21,11 @@ from typing import ClassVar
 from sqlglot import exp
 from sqlglot.dialects.postgres import Postgres
 from sqlglot.errors import ParseError, TokenError
+from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql.nodes import CALL_MARK
 
 MAX_NESTING = 100
 MAX_UNARY_RUN = 100
@@ -88,6 +92,13 @@ _CLAUSES = frozenset(
     }
 )
 _FIELDS = frozenset({"year", "month", "day", "hour", "minute", "second"})
+_CALLED = frozenset({TokenType.VAR, TokenType.LEFT, TokenType.RIGHT, TokenType.REPLACE, TokenType.FORMAT})
+# The functions sqlglot knows, but for those that have a syntax of their own.
+_OWN_SYNTAX = """
+    ARRAY CAST COALESCE DATE EXISTS EXTRACT MAP NORMALIZE NULLIF OVERLAY POSITION ROW STRUCT SUBSTRING TIME TIMESTAMP
+    TRIM UNNEST XMLELEMENT XMLTABLE
+"""
+_FUNCTIONS = frozenset({*PostgresParser.FUNCTIONS, *PostgresParser.FUNCTION_PARSERS}) - {*_OWN_SYNTAX.split()}
 _UNARY = frozenset({TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.RLIKE, TokenType.TILDE})
 
 
@@ -127,13 +138,27 @@ def _mark_parameter(found: re.Match[str]) -> str:
 def parse_tokens(tokens: list[Token], text: str) -> exp.Expr:
     """The AST of one statement's tokens."""
     try:
-        trees = _DIALECT.parser().parse(tokens, text)
+        trees = _DIALECT.parser().parse(_mark_calls(tokens), text)
     except ParseError as error:
         raise _syntax_error(error, tokens, text) from None
     tree = trees[0] if trees else None
     if tree is None:
         raise ProgrammingError("syntax error", position=tokens[0].start)
     return tree
+
+
+def _mark_calls(tokens: list[Token]) -> list[Token]:
+    marked = list(tokens)
+    for index in range(len(tokens) - 1):
+        token = tokens[index]
+        if (
+            tokens[index + 1].token_type is TokenType.L_PAREN
+            and token.token_type in _CALLED
+            and token.text.upper() in _FUNCTIONS
+        ):
+            name = token.text + CALL_MARK
+            marked[index] = Token(TokenType.VAR, name, token.line, token.col, token.start, token.end)
+    return marked
 
 
 class _Limits:

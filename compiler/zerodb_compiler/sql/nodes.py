@@ -31,9 +31,17 @@ def position_of(node: Any) -> int | None:
     return best
 
 
+# Ends the name of a called function on its way through sqlglot, which then leaves the call as it is (dialect.py).
+CALL_MARK = "\x03"
+
+
+def unmarked(name: str) -> str:
+    return name.removesuffix(CALL_MARK)
+
+
 def fold(identifier: exp.Expr) -> str:
     """An identifier's name: folded to lower case (ASCII only, as PostgreSQL) unless quoted."""
-    name = str(identifier.this)
+    name = unmarked(str(identifier.this))
     return name if identifier.args.get("quoted") else name.translate(_SAME_CASE)
 
 

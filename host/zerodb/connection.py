@@ -221,6 +221,12 @@ class Connection:
         self._check_open()
         return self._database.storage.check()
 
+    def duplicate(self) -> Connection:
+        """Another connection to the same database, one in memory too; a session of its own."""
+        self._check_open()
+        databases.share(self._database)
+        return Connection(self._database, read_only=self._session._read_only)
+
     # --- the end -----------------------------------------------------------------------------------------------------
     def interrupt(self) -> None:
         """Ends what this connection runs now with error 57014. May be called from any thread."""

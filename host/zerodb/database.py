@@ -116,6 +116,12 @@ def acquire(name: str, *, read_only: bool, memory_limit: int | None, threads: in
         return found
 
 
+def share(database: Database) -> None:
+    """One more connection uses the database."""
+    with _open_lock:
+        database.users += 1
+
+
 def release(database: Database) -> None:
     """A connection is closed; the last one closes the database."""
     with _open_lock:

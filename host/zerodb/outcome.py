@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import pyarrow as pa
 
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
+from zerodb.engine.text_rows import TextRow, text_rows
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.types import TEXT
 
@@ -16,11 +17,13 @@ Row = tuple[Any, ...]
 
 
 class Batches(Protocol):
-    """The rows of a result set in portions, each as Python tuples or as Arrow."""
+    """The rows of a result set in portions, each as Python tuples, as text (PostgreSQL's output) or as Arrow."""
 
     def __len__(self) -> int: ...
 
     def rows(self, index: int) -> list[Row]: ...
+
+    def texts(self, index: int) -> Sequence[TextRow]: ...
 
     def arrow(self, index: int, schema: pa.Schema) -> pa.RecordBatch: ...
 
@@ -41,6 +44,9 @@ class QueryBatches:
     def rows(self, index: int) -> list[Row]:
         return self._decoder.rows(self._batches[index])
 
+    def texts(self, index: int) -> Sequence[TextRow]:
+        return text_rows(self._batches[index], self._output)
+
     def arrow(self, index: int, schema: pa.Schema) -> pa.RecordBatch:
         return arrow_batch(self._batches[index], self._output, schema)
 
@@ -58,6 +64,9 @@ class HostBatches:
 
     def rows(self, index: int) -> list[Row]:
         return list(zip(*(column.to_pylist() for column in self._data.columns), strict=True))
+
+    def texts(self, index: int) -> Sequence[TextRow]:
+        return [tuple(None if value is None else str(value) for value in row) for row in self.rows(index)]
 
     def arrow(self, index: int, schema: pa.Schema) -> pa.RecordBatch:
         return self._data.cast(schema)

@@ -1,4 +1,5 @@
-"""The command line: `zerodb shell`, `run`, `compile`, `explain`, `import`, `export`, `check`, `demo`.
+"""The command line: `zerodb shell`, `run`, `compile`, `explain`, `import`, `export`, `check`,
+`test`, `demo`.
 
 Exit status: 0, 1 for an SQL or data error, 2 for wrong usage. Errors are one line on stderr with the SQLSTATE and,
 where the place is known, the SQL with a caret under it. Only click is imported here; the rest comes with the command.
@@ -246,6 +247,34 @@ def check(database: str) -> None:
     if problems:
         raise Failure("\n".join(f"ERROR XX001: {problem}" for problem in problems))
     click.echo(f"{database}: no problem found")
+
+
+@cli.command()
+@click.argument("files", nargs=-1, required=True, type=click.Path(exists=True), metavar="FILE.test|FOLDER...")
+@click.option("--engine", default="postgresql", show_default=True, help="The name in skipif and onlyif.")
+@click.option("--fail-fast", is_flag=True, help="End at the first failure.")
+@click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--stride", type=click.IntRange(min=1), default=1, help="Run only every N-th query.")
+@click.option("--timing", is_flag=True, help="Say how long each file took, on stderr.")
+@click.option("--report", type=click.Path(dir_okay=False), help="Write counts and failures to a file, as JSON lines.")
+@click.option("--threads", type=int, help="Worker threads a process; 1 if there are several processes.")
+def test(
+    files: tuple[str, ...],
+    engine: str,
+    fail_fast: bool,
+    jobs: int,
+    stride: int,
+    timing: bool,
+    report: str | None,
+    threads: int | None,
+) -> None:
+    """Run sqllogictest files, each on a database of its own in memory."""
+    from zerodb.cli.testing import run_tests
+    from zerodb.logictest.files import RunOptions
+
+    options = RunOptions(engine, fail_fast, stride, threads or (1 if jobs > 1 else None))
+    if not run_tests(files, options, jobs, timing, report):
+        raise SystemExit(1)
 
 
 @cli.command()

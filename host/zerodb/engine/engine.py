@@ -25,6 +25,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+import weakref
 from _queue import SimpleQueue
 from collections import OrderedDict, deque
 from collections.abc import Hashable, Sequence
@@ -118,7 +119,7 @@ class Engine:
         self._garbage: deque[Frame] = deque()
         self._workers: WorkerThreads | None = None
         self._compiler: threading.Thread | None = None
-        self._to_optimize: SimpleQueue[CompiledProgram | None] = SimpleQueue()
+        self._to_optimize: SimpleQueue[weakref.ref[CompiledProgram] | None] = SimpleQueue()
         self._alarms = Alarms()
         self._closed = False
 
@@ -129,18 +130,16 @@ class Engine:
         return self.cache.get(key)
 
     def compile(self, program: Program, key: Hashable | None = None) -> CompiledProgram:
-        """Ready to execute on return; faster code takes over when the background compilation has finished."""
+        """Ready to execute on return. Once the program proves to be worth it (`CompiledProgram.optimize`), faster code
+        is compiled in the background and takes over when it is ready."""
         if key is not None and (found := self.cache.get(key)) is not None:
             return found
         self._check_open()
-        compiled = CompiledProgram(program, self._engines, self.memory, self._allocate, self._garbage)
-        best = max(self._engines)
-        if not self._load(compiled, best):
-            quick = min(self._engines)
-            if quick is not best and self._compile_quickly(compiled, quick):
-                self._optimize_later(compiled)
-            else:
-                self._compile(compiled, best)
+        best, quick = max(self._engines), min(self._engines)
+        optimize = self._optimize_later if quick is not best else None
+        compiled = CompiledProgram(program, self._engines, self.memory, self._allocate, self._garbage, optimize)
+        if not self._load(compiled, best) and not (quick is not best and self._compile_quickly(compiled, quick)):
+            self._compile(compiled, best)
         return compiled if key is None else self.cache.put(key, compiled)
 
     def _load(self, compiled: CompiledProgram, tier: Tier) -> bool:
@@ -175,14 +174,17 @@ class Engine:
         return True
 
     def _optimize_later(self, compiled: CompiledProgram) -> None:
-        self._to_optimize.put(compiled)
+        self._to_optimize.put(weakref.ref(compiled))  # nobody waits for the code of a program that is forgotten
         with self._lock:
             if self._compiler is None and not self._closed:
                 self._compiler = threading.Thread(target=self._optimize, name="zerodb-compiler", daemon=True)
                 self._compiler.start()
 
     def _optimize(self) -> None:
-        while (compiled := self._to_optimize.get()) is not None:
+        while (reference := self._to_optimize.get()) is not None:
+            compiled = reference()
+            if compiled is None:
+                continue
             try:
                 if not self._closed:
                     self._compile(compiled, Tier.CRANELIFT)

@@ -34,6 +34,8 @@ from zerodb_compiler.errors import DatabaseError, error_for
 # Below this a hand-off to other threads (about 50 us) costs more than it gives: rows for a scan, else morsels.
 MIN_PARALLEL_ROWS = 100_000
 MIN_PARALLEL_MORSELS = 4
+# A pipeline of so many morsels asks for Cranelift's code before it begins.
+MIN_OPTIMIZED_MORSELS = 2
 # So few missing chunks (those that changed with the last commit) are loaded before the pipelines start.
 LOADED_BEFORE = 2
 
@@ -114,6 +116,7 @@ class Run:
         self._words[(self.frame.address + abi.QUERY_INTERRUPT) >> 2] = 1
 
     def run(self) -> list[ResultBatch]:
+        began = perf_counter()
         try:
             self.frame.reset(self.parameters)
             if self.stopped is not None:
@@ -122,6 +125,7 @@ class Run:
             for pipeline in self.compiled.program.pipelines:
                 self._pipeline(pipeline)
         finally:
+            self.compiled.ran(perf_counter() - began)
             for instance in self._instances:
                 if instance is not None:
                     self.compiled.check_in(instance)
@@ -167,6 +171,8 @@ class Run:
             case MorselSource.SINGLE:
                 chunks = range(1)
         morsels = chunks.tolist() if isinstance(chunks, np.ndarray) else chunks
+        if len(morsels) >= MIN_OPTIMIZED_MORSELS:
+            self.compiled.optimize()
         helpers = 0
         if self._threads is not None and pipeline.parallel and self._is_large(pipeline, len(morsels)):
             helpers = min(len(self.frame.workers), len(morsels)) - 1

@@ -79,6 +79,7 @@ def new_engine(tier: Tier) -> wasmtime.Engine:
     if tier is Tier.WINCH:
         # `Config.strategy` knows no "winch"; the C function takes its number.
         ffi.wasmtime_config_strategy_set(config.ptr(), _STRATEGY_WINCH)
+        config.parallel_compilation = False  # half a millisecond of work is not worth handing to other threads
     else:
         config.cranelift_opt_level = "speed"
     return wasmtime.Engine(config)

@@ -46,20 +46,35 @@ class Schema:
         return replace(self, text_modes=tuple(modes))
 
 
-def _type_record(type_: SqlType) -> list[Any]:
-    return [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded]
+def type_record(type_: SqlType) -> list[Any]:
+    record: list[Any] = [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded]
+    if type_.element or type_.fields or type_.name is not None or type_.labels:
+        element = None if type_.element is None else type_record(type_.element)
+        fields = [[name, type_record(field)] for name, field in type_.fields]
+        record += [element, fields, type_.name, list(type_.labels)]
+    return record
 
 
-def _type_from(record: list[Any]) -> SqlType:
-    name, precision, scale, length, padded = record
-    return SqlType(TypeId[name], precision, scale, length, padded)
+def type_from(record: list[Any]) -> SqlType:
+    name, precision, scale, length, padded, *more = record
+    found = SqlType(TypeId[name], precision, scale, length, padded)
+    if not more:
+        return found
+    element, fields, type_name, labels = more
+    return replace(
+        found,
+        element=None if element is None else type_from(element),
+        fields=tuple((field, type_from(each)) for field, each in fields),
+        name=type_name,
+        labels=tuple(labels),
+    )
 
 
 def schema_record(schema: Schema) -> dict[str, Any]:
     return {
         "id": schema.id,
         "name": schema.name,
-        "columns": [[c.name, _type_record(c.type), c.not_null, c.default] for c in schema.columns],
+        "columns": [[c.name, type_record(c.type), c.not_null, c.default] for c in schema.columns],
         "primary_key": list(schema.primary_key),
         "text_modes": [int(mode) for mode in schema.text_modes],
         "version": schema.version,
@@ -71,7 +86,7 @@ def schema_from(record: dict[str, Any]) -> Schema:
         id=record["id"],
         name=record["name"],
         columns=tuple(
-            Column(name, _type_from(type_), not_null, default) for name, type_, not_null, default in record["columns"]
+            Column(name, type_from(type_), not_null, default) for name, type_, not_null, default in record["columns"]
         ),
         primary_key=tuple(record["primary_key"]),
         text_modes=tuple(TextMode(mode) for mode in record["text_modes"]),

@@ -6,18 +6,24 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.layout import TableLayout, TableStatistics
 from zerodb_compiler.types import SqlType
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:
-    """A column as declared. `default` is the SQL text of its DEFAULT expression or None."""
+    """A column as declared. `default` is the SQL text of its DEFAULT expression or None, `generated` that of GENERATED
+    ALWAYS AS (...) STORED; `identity` is "always" or "by default"; `sequence` the id of the sequence that gives a
+    serial or identity column its values."""
 
     name: str
     type: SqlType
     not_null: bool = False
     default: str | None = None
+    generated: str | None = None
+    identity: str | None = None
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +41,19 @@ class TableInfo:
     layout: TableLayout
     statistics: TableStatistics
     schema_version: int = 0
+    schema: str = "public"
+    constraints: Constraints = NO_CONSTRAINTS
+
+    @property
+    def key(self) -> str:
+        """What snapshots know the table by."""
+        return self.name if self.schema == "public" else f"{self.schema}\0{self.name}"
 
 
 class Catalog(Protocol):
-    def table(self, name: str) -> TableInfo | None:
-        """The table of that (already case-folded) name, or None."""
+    def table(self, name: str, schema: str | None = None) -> TableInfo | None:
+        """The table of that (already case-folded) name in that schema, or in the first schema of the search path that
+        has it; None if there is none."""
         ...
 
     def table_names(self) -> Sequence[str]:

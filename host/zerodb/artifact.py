@@ -74,7 +74,7 @@ def component(ready: Ready, view: View) -> bytes:
         "user": prepared.user,
         "lifted": list(ready.lifted),
         "output": query.output,
-        "tables": {dependency.name: _table(view, dependency.name) for dependency in prepared.dependencies},
+        "tables": {dependency.key: _table(view, dependency.key) for dependency in prepared.dependencies},
         "program": replace(query.program, wasm=b""),
     }
     data = PREAMBLE + _section(CORE_MODULE_SECTION, query.program.wasm)

@@ -61,12 +61,12 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
         raise NotSupportedError(f'"{table.name}" is a registered table: it cannot be changed')
     count = 0
     if change.deleted is not None:
-        count = write.delete(table.name, change.deleted)
+        count = write.delete(table.key, change.deleted)
     if change.inserted is not None:
         count = change.inserted.num_rows
         if count:
             key_changes = not change.is_update or bool(set(change.assigned) & set(table.primary_key))
-            write.append(table.name, change.inserted, unique_key=key_changes)
+            write.append(table.key, change.inserted, unique_key=key_changes)
     return count
 
 

@@ -58,9 +58,10 @@ class Stages:
 
 @dataclass(frozen=True, slots=True)
 class Dependency:
-    """What a compiled statement assumes of one table."""
+    """What a compiled statement assumes of one table: its key, and the names by which the text calls it."""
 
-    name: str
+    key: str
+    names: tuple[tuple[str, str | None], ...]
     table_id: int
     schema_version: int
     layout: TableLayout
@@ -107,9 +108,12 @@ class Prepared:
     def fits(self, view: View) -> bool:
         """Whether the tables are as they were when it was compiled."""
         for needed in self.dependencies:
-            version = view.tables.get(needed.name)
+            version = view.tables.get(needed.key)
             if version is None or version.id != needed.table_id or version.schema_version != needed.schema_version:
                 return False
+            for name, schema in needed.names:
+                if view.resolve(name, schema) != needed.key:
+                    return False
             layout = version.layout
             if layout is not needed.layout and layout != needed.layout:
                 return False
@@ -136,11 +140,11 @@ def prepare(text: str, parsed: ParsedStatement, shape: Shape, view: View, engine
     if source is not None:
         plan, columns, names = source
         query = _compile(plan, columns, names, engine, stages)
-    return Prepared(text, shape, bound, tuple(map(_dependency, bound.tables)), query, stages)
+    return Prepared(text, shape, bound, tuple(_dependency(bound, table) for table in bound.tables), query, stages)
 
 
-def _dependency(table: TableInfo) -> Dependency:
-    return Dependency(table.name, table.id, table.schema_version, table.layout)
+def _dependency(bound: BoundShape, table: TableInfo) -> Dependency:
+    return Dependency(table.key, bound.table_names[table.key], table.id, table.schema_version, table.layout)
 
 
 def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Sequence[str]] | None:

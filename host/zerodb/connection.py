@@ -8,6 +8,7 @@ Outside BEGIN and `transaction()` every statement commits by itself.
 from __future__ import annotations
 
 import contextlib
+import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -31,6 +32,9 @@ from zerodb_storage import TableVersion
 
 if TYPE_CHECKING:
     from types import TracebackType
+
+
+_SESSIONS = itertools.count(3)
 
 
 class Connection:
@@ -58,6 +62,8 @@ class Connection:
             read_only=read_only,
         )
         self._registered: dict[str, TableVersion] = {}
+        self._temporary_schema = f"pg_temp_{next(_SESSIONS)}"
+        self._path = (self._temporary_schema, "public")  # where names without a schema are looked for
         self._lock = threading.RLock()
         self._closed = False
 
@@ -117,7 +123,7 @@ class Connection:
             raise
 
     def _view(self) -> View:
-        return View(self._session.snapshot(), self._registered)
+        return View(self._session.snapshot(), self._registered, self._path)
 
     # --- transactions ------------------------------------------------------------------------------------------------
     @contextlib.contextmanager

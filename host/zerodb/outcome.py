@@ -87,11 +87,10 @@ class Outcome:
         assert self.columns is not None
         return arrow_schema(self.columns)
 
-    def table(self, *, stored: bool = False) -> pa.Table:
-        """The whole result as one Arrow table; `stored`: with canonical values, as storage takes them."""
+    def table(self) -> pa.Table:
+        """The whole result as one Arrow table."""
         assert self.batches is not None
-        assert self.columns is not None
-        schema = arrow_schema(self.columns, stored=stored)
+        schema = self.schema
         return pa.Table.from_batches([self.batches.arrow(i, schema) for i in range(len(self.batches))], schema)
 
 

@@ -7,31 +7,63 @@ from collections.abc import Mapping, Sequence
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
 from zerodb_storage import Snapshot, TableVersion
 
+DEFAULT_PATH = ("public",)
+
 
 class View:
-    """Implements `zerodb_compiler.catalog.Catalog`, and is the snapshot the engine executes over."""
+    """Implements `zerodb_compiler.catalog.Catalog`, and is the snapshot the engine executes over.
 
-    __slots__ = ("sequence", "tables")
+    `path` are the schemas that a name without one is looked for in, the session's temporary one first.
+    """
 
-    def __init__(self, snapshot: Snapshot, registered: Mapping[str, TableVersion]) -> None:
+    __slots__ = ("path", "sequence", "snapshot", "tables")
+
+    def __init__(
+        self, snapshot: Snapshot, registered: Mapping[str, TableVersion], path: tuple[str, ...] = DEFAULT_PATH
+    ) -> None:
         self.sequence = snapshot.sequence
+        self.snapshot = snapshot
+        self.path = path
         self.tables: Mapping[str, TableVersion] = {**snapshot.tables, **registered} if registered else snapshot.tables
 
-    def table(self, name: str) -> TableInfo | None:
-        version = self.tables.get(name)
-        return None if version is None else table_info(version)
+    def table(self, name: str, schema: str | None = None) -> TableInfo | None:
+        key = self.resolve(name, schema)
+        return None if key is None else table_info(self.tables[key])
+
+    def resolve(self, name: str, schema: str | None = None) -> str | None:
+        """The key of the table that a name means."""
+        if schema is not None:
+            schema = self.schema_named(schema)
+            key = name if schema == "public" else f"{schema}\0{name}"
+            return key if key in self.tables else None
+        for candidate in self.path:
+            key = name if candidate == "public" else f"{candidate}\0{name}"
+            if key in self.tables:
+                return key
+        return None
+
+    def schema_named(self, name: str) -> str:
+        """pg_temp is this session's own; main is what DuckDB and SQLite call public."""
+        if name == "pg_temp":
+            return next((schema for schema in self.path if schema.startswith("pg_temp")), name)
+        return "public" if name == "main" else name
 
     def table_names(self) -> Sequence[str]:
-        return list(self.tables)
+        return [version.name for version in self.tables.values()]
 
 
 def table_info(version: TableVersion) -> TableInfo:
     return TableInfo(
         id=version.id,
         name=version.name,
-        columns=tuple(ColumnInfo(c.name, c.type, c.not_null, c.default) for c in version.columns),
+        columns=tuple(
+            ColumnInfo(c.name, c.type, c.not_null, c.default, c.generated, c.identity, c.sequence)
+            for c in version.columns
+        ),
         primary_key=version.primary_key,
         layout=version.layout,
         statistics=version.statistics,
         schema_version=version.schema_version,
+        schema=version.schema.schema,
+        constraints=version.constraints,
     )

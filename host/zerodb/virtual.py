@@ -42,14 +42,16 @@ class _NothingStored:
 
 def virtual_table(name: str, data: pa.Table, types: Sequence[SqlType], *, repeats: bool = True) -> TableVersion:
     """A table of the given rows. With `repeats`, text columns whose values repeat get a dictionary."""
-    columns = tuple(Column(field.name, type_) for field, type_ in zip(data.schema, types, strict=True))
+    columns = tuple(
+        Column(field.name, type_, slot=slot) for slot, (field, type_) in enumerate(zip(data.schema, types, strict=True))
+    )
     modes = [TextMode.PLAIN] * len(columns)
     found: dict[int, Dictionary] = {}
     batch: list[Values] = []
     for ordinal, column in enumerate(columns):
         chunks = data.column(ordinal).chunks or [pa.nulls(0, data.schema.field(ordinal).type)]
         values = concatenate([from_arrow(chunk, column.type, column.name) for chunk in chunks])
-        if repeats and column.type.is_variable and dictionary.worth_it(values):
+        if repeats and column.type.is_text and dictionary.worth_it(values):
             store = DictionaryStore()
             codes = dictionary.encode(values, store)
             if codes is not None:
@@ -58,7 +60,5 @@ def virtual_table(name: str, data: pa.Table, types: Sequence[SqlType], *, repeat
         batch.append(values)
     schema = Schema(next(_TABLE_IDS), name, columns, (), tuple(modes))
     dictionaries: Mapping[int, Dictionary] = MappingProxyType(found)
-    empty = TableVersion(
-        schema, _NothingStored(), TableHandle(), SegmentSet((), len(columns)), dictionaries=dictionaries
-    )
+    empty = TableVersion(schema, _NothingStored(), TableHandle(), SegmentSet.of((), columns), dictionaries=dictionaries)
     return empty.appended(batch) if data.num_rows else empty

@@ -19,8 +19,8 @@ def check(store: KeyValueStore) -> list[str]:
         except DatabaseError as error:
             problems.append(error.message)
     for found in _headers(store, problems):
-        for column, facts in enumerate(found.facts):
-            _check_column(store, found, column, facts.null_count, problems)
+        for slot, facts in zip(found.slots, found.facts, strict=True):
+            _check_column(store, found, slot, facts.null_count, problems)
     try:
         recovery.recover(store)
     except DatabaseError as error:
@@ -31,7 +31,7 @@ def check(store: KeyValueStore) -> list[str]:
 def _scan(store: KeyValueStore, problems: list[str]) -> list[tuple[bytes, bytes]]:
     """Every pair but the column values, which are read through their headers."""
     found: list[tuple[bytes, bytes]] = []
-    for letter in (b"F", b"S", b"T", b"D", b"H", b"V", b"L", b"G", b"M"):
+    for letter in (b"F", b"S", b"T", b"D", b"H", b"V", b"L", b"G", b"M", b"O", b"N"):
         try:
             found += store.scan(*keys.space(letter))
         except DatabaseError as error:

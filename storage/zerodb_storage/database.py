@@ -23,14 +23,15 @@ import numpy as np
 
 from zerodb_compiler.errors import error_for
 from zerodb_storage import checking, commit_log, encoding, keys, records, recovery
-from zerodb_storage.catalog import schema_record
+from zerodb_storage.catalog import is_temporary, schema_record
 from zerodb_storage.fold import Folded, fold
 from zerodb_storage.kv import Batch, KeyValueStore
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.kv.rocks import RocksStore
 from zerodb_storage.recovery import TableState
 from zerodb_storage.segment import Segment
-from zerodb_storage.snapshot import Snapshot
+from zerodb_storage.sequences import Sequences
+from zerodb_storage.snapshot import Objects, Snapshot
 from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import Changes, WriteTransaction
 from zerodb_storage.values import Form, Values
@@ -58,10 +59,24 @@ class Database:
         self._snapshot = recovered.snapshot
         self._states = recovered.states
         self._next_table_id = recovered.next_table_id
+        self.sequences = Sequences(store)
         self.segment_ids = itertools.count(recovered.next_segment_id)
         self._writer = threading.Lock()
         self._unused: deque[tuple[int, int]] = deque()
         self._closed = False
+        if not read_only:
+            self._drop_temporary()
+
+    def _drop_temporary(self) -> None:
+        """What sessions of an earlier process left behind."""
+        tables = [key for key, version in self._snapshot.tables.items() if is_temporary(version.schema.schema)]
+        objects = [key for key in self._snapshot.catalog if is_temporary(key[1])]
+        if tables or objects:
+            with self.begin() as transaction:
+                for table in tables:
+                    transaction.drop_table(table)
+                for found in objects:
+                    transaction.drop_object(*found)
 
     @staticmethod
     def open(path: str | os.PathLike[str] | None, *, read_only: bool = False, synchronous: str = "full") -> Database:
@@ -125,6 +140,8 @@ class Database:
             raise error_for("55006", "the database cannot be closed while a transaction is open")
         try:
             self._closed = True
+            if not self.read_only:
+                self.sequences.settle()
             self._store.close()
         finally:
             self._writer.release()
@@ -182,13 +199,14 @@ class Database:
             if version is not before.get(table_id):
                 changes = transaction.changes.get(table_id, Changes())
                 self._plan_table(plan, before.get(table_id), version, changes)
+        _plan_objects(plan, transaction.base.catalog, transaction.catalog)
         if not plan.batch:
             return
         self._write(plan, transaction.next_table_id)
-        tables = {version.name: plan.versions.get(version.id, version) for version in transaction.tables.values()}
+        tables = {version.key: plan.versions.get(version.id, version) for version in transaction.tables.values()}
         self._next_table_id = transaction.next_table_id
         self._states = {id_: plan.states.get(id_, self._states.get(id_)) or TableState() for id_ in after}
-        self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables))
+        self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables), transaction.catalog)
         for found in plan.dropped_segments:
             self._watch(found, found.table_id, found.id)
         for version in plan.dropped_tables:
@@ -198,12 +216,12 @@ class Database:
         """Bulk import: publish a version whose new segments were encoded outside."""
         version = added.version
         plan = _Plan(self._snapshot.sequence + 1)
-        self._plan_folded(plan, transaction.base.tables.get(version.name), added)
+        self._plan_folded(plan, transaction.base.tables.get(version.key), added)
         self._write(plan, transaction.next_table_id)
-        tables = {**transaction.base.tables, version.name: plan.versions[version.id]}
+        tables = {**transaction.base.tables, version.key: plan.versions[version.id]}
         self._next_table_id = transaction.next_table_id
         self._states = {**self._states, **plan.states}
-        self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables))
+        self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables), self._snapshot.catalog)
         for found in plan.dropped_segments:
             self._watch(found, found.table_id, found.id)
 
@@ -223,8 +241,11 @@ class Database:
         state = self._states.get(version.id, TableState())
         deleted = changes.deletions()
         rows = state.logged_rows + changes.row_count + len(deleted)
-        if rows >= FOLD_ROWS or state.logged_records + 1 >= FOLD_RECORDS:
-            self._plan_folded(plan, before, self._folded(version))
+        if changes.reshaped or rows >= FOLD_ROWS or state.logged_records + 1 >= FOLD_RECORDS:
+            folded = self._folded(version)
+            self._plan_folded(plan, before, folded)
+            if changes.reshaped and before is not None:
+                self._plan_replaced(plan, before, version)
             return
         if before is None or before.schema != version.schema:
             _put_schema(plan, version)
@@ -255,14 +276,24 @@ class Database:
             _put_schema(plan, version)
         stored = dict(self._states.get(version.id, TableState()).stored_strings)
         for column, known in version.dictionaries.items():
-            first = stored.get(column, 0)
+            slot = version.columns[column].slot
+            first = stored.get(slot, 0)
             if known.size > first:
                 offsets, text = known.store.buffers(first, known.size)
-                key = keys.strings(version.id, column, first)
+                key = keys.strings(version.id, slot, first)
                 run = Values(Form.TEXT, offsets - offsets[0], None, np.ascontiguousarray(text))
                 plan.batch.put(key, records.seal(key, encoding.encode(run)))
-                stored[column] = known.size
+                stored[slot] = known.size
         plan.states[version.id] = TableState(stored_strings=stored)
+
+    def _plan_replaced(self, plan: _Plan, before: TableVersion, version: TableVersion) -> None:
+        """Segments that the transaction gave up as a whole."""
+        kept = {found.id for found in version.segment_set.segments}
+        for found in before.segment_set.segments:
+            if found.id not in kept:
+                plan.batch.deletes += [keys.header(found.table_id, found.id), keys.deleted(found.table_id, found.id)]
+                plan.batch.put(keys.garbage(found.table_id, found.id), b"")
+                plan.dropped_segments.append(found)
 
     def _plan_drop(self, plan: _Plan, version: TableVersion) -> None:
         batch = plan.batch
@@ -301,6 +332,19 @@ class _Plan:
         self.states: dict[int, TableState] = {}
         self.dropped_segments: list[Segment] = []
         self.dropped_tables: list[TableVersion] = []
+
+
+def _plan_objects(plan: _Plan, before: Objects, after: Objects) -> None:
+    if before is after:
+        return
+    for name in before.keys() - after.keys():
+        plan.batch.delete(keys.object_(*name))
+        if name[0] == "sequence":
+            plan.batch.delete(keys.sequence(before[name]["id"]))
+    for name, data in after.items():
+        if name not in before or before[name] != data:
+            key = keys.object_(*name)
+            plan.batch.put(key, records.pack(key, {"data": data}))
 
 
 def _put_schema(plan: _Plan, version: TableVersion) -> None:

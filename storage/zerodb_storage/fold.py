@@ -51,7 +51,7 @@ def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor |
         if not kept:
             schema, columns = choose_text_modes(schema, columns, dictionaries)
         columns = sorted_by_key(schema, columns, dictionaries)
-        new = encode_segments(version.id, columns, segment_ids, result.values, executor)
+        new = encode_segments(version.id, schema.slots, columns, segment_ids, result.values, executor)
     result.puts += [(keys.header(found.table_id, found.id), segment.header_value(found)) for found in new]
     masks: dict[int, Mask] = {}
     for position, chunk in enumerate(kept):
@@ -96,7 +96,7 @@ def choose_text_modes(
     """For a table's first segments: text columns that repeat get a dictionary (added to `dictionaries`)."""
     chosen = list(columns)
     for number, column in enumerate(schema.columns):
-        plain = column.type.is_variable and schema.text_modes[number] is TextMode.PLAIN
+        plain = column.type.is_text and schema.text_modes[number] is TextMode.PLAIN
         if not plain or not dictionary.worth_it(columns[number]):
             continue
         store = DictionaryStore()
@@ -142,6 +142,7 @@ def cuts(columns: Sequence[Values]) -> list[tuple[int, int]]:
 
 def encode_segments(
     table_id: int,
+    slots: tuple[int, ...],
     columns: Sequence[Values],
     segment_ids: Iterator[int],
     values: list[tuple[bytes, bytes]],
@@ -154,15 +155,15 @@ def encode_segments(
 
     def run(job: tuple[int, int, int, int]) -> EncodedColumn:
         found, column, begin, end = job
-        return segment.encode_column(table_id, found, column, columns[column].slice(begin, end))
+        return segment.encode_column(table_id, found, slots[column], columns[column].slice(begin, end))
 
     mapped: Callable[..., Iterator[EncodedColumn]] = map if executor is None else executor.map
     encoded = list(mapped(run, jobs))
     made: list[Segment] = []
     for number, (found, begin, end) in enumerate(spans):
         part = encoded[number * len(columns) : (number + 1) * len(columns)]
-        made.append(segment.assemble(table_id, found, end - begin, part))
-        values += [(keys.column(table_id, found, column), each.value) for column, each in enumerate(part)]
+        made.append(segment.assemble(table_id, found, end - begin, slots, part))
+        values += [(keys.column(table_id, found, slot), each.value) for slot, each in zip(slots, part, strict=True)]
     return made
 
 

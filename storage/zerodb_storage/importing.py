@@ -139,20 +139,23 @@ class _Import:
         version = folded.version
         version, sources = _text_coded(version, sources, encoders)
         step = _segment_rows(batch)
+        slots = version.schema.slots
         spans = [(next(self._database.segment_ids), begin) for begin in range(0, batch.num_rows, step)]
         jobs = [(found, begin, column) for found, begin in spans for column in range(len(sources))]
 
         def run(job: tuple[int, int, int]) -> EncodedColumn:
             found, begin, column = job
             values = _canonical(version, sources[column], column, begin, step)
-            return segment.encode_column(version.id, found, column, values)
+            return segment.encode_column(version.id, found, slots[column], values)
 
         encoded = list(encoders.map(run, jobs))
         new = []
         for number, (found, begin) in enumerate(spans):
             part = encoded[number * len(sources) : (number + 1) * len(sources)]
-            new.append(segment.assemble(version.id, found, min(step, batch.num_rows - begin), part))
-            folded.values += [(keys.column(version.id, found, c), each.value) for c, each in enumerate(part)]
+            new.append(segment.assemble(version.id, found, min(step, batch.num_rows - begin), slots, part))
+            folded.values += [
+                (keys.column(version.id, found, s), each.value) for s, each in zip(slots, part, strict=True)
+            ]
             folded.puts.append((keys.header(version.id, found), segment.header_value(new[-1])))
         together = version.segment_set.with_segments([*version.segment_set.segments, *new])
         folded.version = replace(version, segment_set=together)

@@ -10,6 +10,8 @@
     log       L table partition sequence       -> one transaction's changes to one partition
     garbage   G table partition segment        -> values that no header makes reachable (unfinished or dropped)
     code      M key                            -> the module cache
+    object    O kind, schema, name             -> a catalog object that is no table
+    sequence  N sequence                       -> a sequence's value
 
 Numbers are big-endian, so the byte order is the numeric one. There is one partition per table for now.
 """
@@ -56,6 +58,20 @@ def log(table_id: int, sequence: int) -> bytes:
 
 def garbage(table_id: int, segment: int) -> bytes:
     return _SEGMENT.pack(b"G", table_id, PARTITION, segment)
+
+
+def object_(kind: str, schema: str, name: str) -> bytes:
+    return b"O" + "\0".join((kind, schema, name)).encode()
+
+
+def object_of(key: bytes) -> tuple[str, str, str]:
+    """(kind, schema, name)"""
+    kind, schema, name = key[1:].decode().split("\0", 2)
+    return kind, schema, name
+
+
+def sequence(sequence_id: int) -> bytes:
+    return _TABLE.pack(b"N", sequence_id)
 
 
 def code(key: bytes) -> bytes:
@@ -120,4 +136,8 @@ def describe(key: bytes) -> str:
             return f"garbage record of table {table_of(key)}"
         case b"M":
             return "module cache entry"
+        case b"O":
+            return "catalog record of " + key[1:].replace(b"\0", b" ").decode(errors="replace")
+        case b"N":
+            return f"value of sequence {table_of(key)}"
     return f"unknown key {key[:16].hex()}"

@@ -8,7 +8,7 @@ from types import MappingProxyType
 
 from zerodb_compiler.errors import InternalError
 from zerodb_storage import commit_log, encoding, fold, keys, records
-from zerodb_storage.catalog import TextMode, schema_from
+from zerodb_storage.catalog import Schema, TextMode, schema_from
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
 from zerodb_storage.kv import Batch, KeyValueStore, Reader
 from zerodb_storage.segment import SegmentSet, from_header
@@ -29,7 +29,7 @@ class TableState:
     logged_records: int = 0
     logged_rows: int = 0
     last_logged: int = 0
-    stored_strings: dict[int, int] = field(default_factory=dict)  # column -> strings of its dictionary on disk
+    stored_strings: dict[int, int] = field(default_factory=dict)  # slot -> strings of its dictionary on disk
 
 
 @dataclass(slots=True)
@@ -87,20 +87,21 @@ def recover(store: KeyValueStore) -> Recovered:
     last_segment = 0
     for key, value in store.scan(*keys.space(b"T")):
         version, table_state = _recover_table(store, key, value)
-        tables[version.name] = version
+        tables[version.key] = version
         states[version.id] = table_state
         last_segment = max([last_segment, *(found.id for found in version.segment_set.segments)])
     for key, _ in store.scan(*keys.space(b"G")):
         if keys.segment_of(key) != keys.WHOLE_TABLE:
             last_segment = max(last_segment, keys.segment_of(key))
-    snapshot = Snapshot(sequence, MappingProxyType(tables))
+    objects = {keys.object_of(key): records.unpack(key, value)["data"] for key, value in store.scan(*keys.space(b"O"))}
+    snapshot = Snapshot(sequence, MappingProxyType(tables), MappingProxyType(objects))
     return Recovered(snapshot, next_table_id, last_segment + 1, states)
 
 
 def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[TableVersion, TableState]:
     schema = schema_from(records.unpack(key, value))
     state = TableState()
-    dictionaries = _recover_dictionaries(store, schema.id, state)
+    dictionaries = _recover_dictionaries(store, schema, state)
     for column, mode in enumerate(schema.text_modes):
         if mode is TextMode.DICTIONARY and column not in dictionaries:
             dictionaries[column] = Dictionary(DictionaryStore(), 0)
@@ -115,18 +116,20 @@ def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[Tabl
         schema,
         store,
         TableHandle(),
-        SegmentSet(tuple(segments), len(schema.columns)),
+        SegmentSet.of(segments, schema.columns),
         masks=MappingProxyType(masks),
         dictionaries=MappingProxyType(dictionaries),
     )
     return _replay(store, version, state), state
 
 
-def _recover_dictionaries(store: Reader, table_id: int, state: TableState) -> dict[int, Dictionary]:
+def _recover_dictionaries(store: Reader, schema: Schema, state: TableState) -> dict[int, Dictionary]:
+    """By column; those of columns that were dropped stay unread."""
+    places = {column.slot: number for number, column in enumerate(schema.columns)}
     stores: dict[int, DictionaryStore] = {}
-    for key, value in store.scan(*keys.table_range(b"D", table_id)):
-        column, first = keys.first_code_of(key)
-        strings = stores.setdefault(column, DictionaryStore())
+    for key, value in store.scan(*keys.table_range(b"D", schema.id)):
+        slot, first = keys.first_code_of(key)
+        strings = stores.setdefault(slot, DictionaryStore())
         if first != strings.size:
             raise records.damaged(key, f"starts at code {first} instead of {strings.size}")
         try:
@@ -136,9 +139,9 @@ def _recover_dictionaries(store: Reader, table_id: int, state: TableState) -> di
         assert values.text is not None
         joined, offsets = values.text.tobytes(), values.data.tolist()
         strings.append([joined[a:b] for a, b in itertools.pairwise(offsets)])
-    for column, strings in stores.items():
-        state.stored_strings[column] = strings.size
-    return {column: Dictionary(strings, strings.size) for column, strings in stores.items()}
+    for slot, strings in stores.items():
+        state.stored_strings[slot] = strings.size
+    return {places[slot]: Dictionary(strings, strings.size) for slot, strings in stores.items() if slot in places}
 
 
 def _replay(store: Reader, version: TableVersion, state: TableState) -> TableVersion:

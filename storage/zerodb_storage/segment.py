@@ -6,16 +6,20 @@ are known to be unused. A `SegmentSet` is the segments of a table version with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from zerodb_storage import encoding, keys, records, sketch
+from zerodb_storage.catalog import Column
 from zerodb_storage.kv import Reader
 from zerodb_storage.values import Array, Form, Values, narrow
+
+_serials = itertools.count(1)
 
 Bounds: TypeAlias = tuple[int, int] | tuple[float, float] | None
 
@@ -67,7 +71,8 @@ def facts_of(values: Values) -> ColumnFacts:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True, eq=False)
 class Segment:
-    """A stored segment: its header."""
+    """A stored segment: its header. `facts` and `sketches` are those of the columns with `slots`; `serial` is unique in
+    this process."""
 
     table_id: int
     id: int
@@ -75,10 +80,12 @@ class Segment:
     facts: tuple[ColumnFacts, ...]
     sketches: tuple[Array, ...]
     byte_count: int
+    slots: tuple[int, ...]
+    serial: int = field(default_factory=lambda: next(_serials))
 
-    def read(self, reader: Reader, column: int) -> Values:
+    def read(self, reader: Reader, slot: int) -> Values:
         """One column's values; XX001 if it is damaged."""
-        key = keys.column(self.table_id, self.id, column)
+        key = keys.column(self.table_id, self.id, slot)
         content = records.unseal(key, reader.get(key))
         try:
             values = encoding.decode(content)
@@ -96,7 +103,7 @@ class EncodedColumn:
     sketch: Array
 
 
-def encode_column(table_id: int, segment: int, column: int, values: Values) -> EncodedColumn:
+def encode_column(table_id: int, segment: int, slot: int, values: Values) -> EncodedColumn:
     """One column of a new segment; the expensive part of writing, safe to run on any thread."""
     values = narrow(values)
     facts = facts_of(values)
@@ -104,19 +111,21 @@ def encode_column(table_id: int, segment: int, column: int, values: Values) -> E
     hashes: Array = np.empty(0, np.uint32)
     if values.form is not Form.CODES:
         hashes = sketch.sketch(values, bounds if values.form is Form.INT else None)  # type: ignore[arg-type]
-    key = keys.column(table_id, segment, column)
+    key = keys.column(table_id, segment, slot)
     return EncodedColumn(records.seal(key, encoding.encode(values)), facts, hashes)
 
 
-def assemble(table_id: int, segment: int, rows: int, columns: Sequence[EncodedColumn]) -> Segment:
+def assemble(
+    table_id: int, segment: int, rows: int, slots: tuple[int, ...], columns: Sequence[EncodedColumn]
+) -> Segment:
     byte_count = sum(len(column.value) for column in columns)
     facts = tuple(column.facts for column in columns)
-    return Segment(table_id, segment, rows, facts, tuple(column.sketch for column in columns), byte_count)
+    return Segment(table_id, segment, rows, facts, tuple(column.sketch for column in columns), byte_count, slots)
 
 
 def header_value(segment: Segment) -> bytes:
     """The sealed header record."""
-    record = {
+    record: dict[str, Any] = {
         "rows": segment.rows,
         "bytes": segment.byte_count,
         "columns": [
@@ -124,6 +133,8 @@ def header_value(segment: Segment) -> bytes:
             for facts, hashes in zip(segment.facts, segment.sketches, strict=True)
         ],
     }
+    if segment.slots != tuple(range(len(segment.slots))):
+        record["slots"] = list(segment.slots)
     return records.pack(keys.header(segment.table_id, segment.id), record)
 
 
@@ -133,8 +144,9 @@ def from_header(key: bytes, value: bytes) -> Segment:
     for null_count, bounds, hashes in record["columns"]:
         facts.append(ColumnFacts(null_count, _unpack_bounds(bounds)))
         sketches.append(np.frombuffer(hashes, np.uint32))
+    slots = tuple(record.get("slots", range(len(facts))))
     return Segment(
-        keys.table_of(key), keys.segment_of(key), record["rows"], tuple(facts), tuple(sketches), record["bytes"]
+        keys.table_of(key), keys.segment_of(key), record["rows"], tuple(facts), tuple(sketches), record["bytes"], slots
     )
 
 
@@ -152,10 +164,23 @@ def _unpack_bounds(bounds: list[Any] | None) -> Any:
 
 @dataclass(frozen=True, eq=False)
 class SegmentSet:
-    """The segments of a table in order, and what follows from all of them (computed when first asked for)."""
+    """The segments of a table in order, and what follows from all of them (computed when first asked for).
+
+    `slots` are those of the table's columns. A segment may lack a column that was added after it was written; then all
+    its rows have the value `missing[column]` (one value, or None for NULL) and need not be rewritten.
+    """
 
     segments: tuple[Segment, ...]
-    column_count: int
+    slots: tuple[int, ...]
+    missing: tuple[Values | None, ...] = ()
+
+    @staticmethod
+    def of(segments: Sequence[Segment], columns: Sequence[Column]) -> SegmentSet:
+        """For the columns of a schema."""
+        missing: tuple[Values | None, ...] = ()
+        if any(column.missing is not None for column in columns):
+            missing = tuple(None if c.missing is None else encoding.decode(c.missing) for c in columns)
+        return SegmentSet(tuple(segments), tuple(column.slot for column in columns), missing)
 
     @cached_property
     def rows(self) -> Array:
@@ -165,16 +190,39 @@ class SegmentSet:
     def row_count(self) -> int:
         return int(self.rows.sum())
 
+    def absent(self, column: int) -> Values | None:
+        """The value of the column in segments that lack it."""
+        return self.missing[column] if self.missing else None
+
+    def facts_in(self, segment: Segment, column: int) -> ColumnFacts:
+        if segment.slots == self.slots:
+            return segment.facts[column]
+        slot = self.slots[column]
+        if slot in segment.slots:
+            return segment.facts[segment.slots.index(slot)]
+        value = self.absent(column)
+        return ColumnFacts(segment.rows, None) if value is None else facts_of(value)
+
     @cached_property
     def facts(self) -> tuple[ColumnFacts, ...]:
-        merged = [NO_FACTS] * self.column_count
+        merged = [NO_FACTS] * len(self.slots)
         for segment in self.segments:
-            merged = [a.merged(b) for a, b in zip(merged, segment.facts, strict=True)]
+            merged = [known.merged(self.facts_in(segment, column)) for column, known in enumerate(merged)]
         return tuple(merged)
 
     @cached_property
     def sketches(self) -> tuple[Array, ...]:
-        return tuple(sketch.merge(s.sketches[column] for s in self.segments) for column in range(self.column_count))
+        return tuple(sketch.merge(self._sketches(column)) for column in range(len(self.slots)))
+
+    def _sketches(self, column: int) -> Iterator[Array]:
+        slot = self.slots[column]
+        for segment in self.segments:
+            if segment.slots == self.slots:
+                yield segment.sketches[column]
+            elif slot in segment.slots:
+                yield segment.sketches[segment.slots.index(slot)]
+            elif (value := self.absent(column)) is not None:
+                yield sketch.sketch(value)
 
     @cached_property
     def _zones(self) -> dict[int, Zones]:
@@ -184,8 +232,9 @@ class SegmentSet:
         """Zones of all segments, kept for the versions that share them."""
         found = self._zones.get(column)
         if found is None:
-            found = self._zones[column] = zones([s.facts[column].bounds for s in self.segments], floating)
+            bounds = [self.facts_in(segment, column).bounds for segment in self.segments]
+            found = self._zones[column] = zones(bounds, floating)
         return found
 
     def with_segments(self, segments: Sequence[Segment]) -> SegmentSet:
-        return SegmentSet(tuple(segments), self.column_count)
+        return SegmentSet(tuple(segments), self.slots, self.missing)

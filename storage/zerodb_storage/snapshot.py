@@ -1,14 +1,39 @@
-"""A snapshot: all tables as of one commit. An immutable object; taking one is taking a reference."""
+"""A snapshot: all tables and catalog objects as of one commit. An immutable object; taking one is taking a reference.
+
+Catalog objects are what a database has besides tables: views, sequences, types, schemas, comments. Storage keeps each
+as plain data (what msgpack can hold) under (kind, schema, name) and knows nothing of what it means.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any, TypeAlias
 
 from zerodb_storage.table import TableVersion
+
+ObjectKey: TypeAlias = tuple[str, str, str]  # kind, schema, name
+Objects: TypeAlias = Mapping[ObjectKey, Any]
+NO_OBJECTS: Objects = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
+    """`catalog` is the same mapping as long as no object changed, so its identity says whether names still mean the
+    same."""
+
     sequence: int
     tables: Mapping[str, TableVersion]
+    catalog: Objects = field(default_factory=lambda: NO_OBJECTS)
+
+    def objects(self, kind: str) -> dict[tuple[str, str], Any]:
+        """All objects of a kind by (schema, name)."""
+        return {key[1:]: data for key, data in self.catalog.items() if key[0] == kind}
+
+    def object(self, kind: str, schema: str, name: str) -> Any | None:
+        """The data of one object, or None."""
+        return self.catalog.get((kind, schema, name))
+
+    def table_with_id(self, table_id: int) -> TableVersion | None:
+        return next((version for version in self.tables.values() if version.id == table_id), None)

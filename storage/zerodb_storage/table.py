@@ -14,6 +14,7 @@ from types import MappingProxyType
 
 import numpy as np
 
+from zerodb_compiler.constraints import Constraints
 from zerodb_compiler.layout import (
     CHUNK_ROWS,
     ColumnLayout,
@@ -25,12 +26,13 @@ from zerodb_compiler.layout import (
     round_bounds,
 )
 from zerodb_storage import delta, sketch
+from zerodb_storage.arrow import form_of, numpy_type
 from zerodb_storage.catalog import Column, Schema, TextMode
 from zerodb_storage.delta import DeltaChunk
 from zerodb_storage.dictionary import Dictionary
 from zerodb_storage.kv import Reader
 from zerodb_storage.segment import ColumnFacts, SegmentSet, zones
-from zerodb_storage.values import Array, Form, Values, widen
+from zerodb_storage.values import Array, Form, Values, nulls, widen
 
 _mask_serials = itertools.count(1)
 
@@ -97,6 +99,15 @@ class TableVersion:
         return self.schema.name
 
     @property
+    def key(self) -> str:
+        """The key in `Snapshot.tables`."""
+        return self.schema.key
+
+    @property
+    def constraints(self) -> Constraints:
+        return self.schema.constraints
+
+    @property
     def columns(self) -> tuple[Column, ...]:
         return self.schema.columns
 
@@ -147,7 +158,7 @@ class TableVersion:
         has_nulls = facts.null_count > 0
         if type_.is_float:
             return ColumnLayout(Encoding.FLOAT, 4 if type_.id.name == "REAL" else 8, has_nulls)
-        if type_.is_variable:
+        if type_.is_text:
             if self.schema.text_modes[column] is not TextMode.DICTIONARY:
                 return ColumnLayout(Encoding.TEXT, 4, has_nulls)
             high = round_bounds(0, max(self.dictionaries[column].size - 1, 0))[1]
@@ -180,8 +191,8 @@ class TableVersion:
         return ColumnStatistics(min(distinct, rows), facts.null_count, low, high)
 
     def zone_map(self, column: int) -> ZoneMap | None:
-        """Bounds per chunk of a discrete or floating-point column; None for text and blobs."""
-        if self.columns[column].type.is_variable:
+        """Bounds per chunk of a discrete or floating-point column; None for text."""
+        if self.columns[column].type.is_text:
             return None
         found = self._zone_maps.get(column)
         if found is None:
@@ -203,7 +214,8 @@ class TableVersion:
         layout = self.layout.columns[column]
         segments = self.segment_set.segments
         if chunk < len(segments):
-            return "segment", self.id, segments[chunk].id, column, layout.encoding, layout.width
+            slot = self.columns[column].slot
+            return "segment", self.id, segments[chunk].id, slot, layout.encoding, layout.width
         delta_chunk = self.delta_chunks[chunk - len(segments)]
         return "delta", delta_chunk.serial, column, layout.encoding, layout.width, delta_chunk.rows
 
@@ -221,8 +233,21 @@ class TableVersion:
         segments = self.segment_set.segments
         if chunk >= len(segments):
             return self.delta_chunks[chunk - len(segments)].view(column, start)
-        values = segments[chunk].read(self.reader, column)
+        found, slot = segments[chunk], self.columns[column].slot
+        if slot not in found.slots:
+            return self._absent(column, found.rows - start)
+        values = found.read(self.reader, slot)
         return values.slice(start, len(values)) if start else values
+
+    def _absent(self, column: int, rows: int) -> Values:
+        """The values of a column in a segment from before it was added."""
+        value = self.segment_set.absent(column)
+        if value is not None:
+            return value.take(np.zeros(rows, np.int64))
+        type_ = self.columns[column].type
+        if self.schema.text_modes[column] is TextMode.DICTIONARY:
+            return nulls(Form.CODES, rows, np.int32)
+        return nulls(form_of(type_), rows, numpy_type(type_))
 
     def load(self, chunk: int, column: int, start: int = 0) -> ChunkColumn:
         """A column of a chunk in the table's layout, from row `start` on; XX001 if its bytes are damaged."""

@@ -33,7 +33,9 @@ class MemoryCatalog:
     def __init__(self) -> None:
         self.tables: dict[str, TableInfo] = {}
 
-    def table(self, name: str) -> TableInfo | None:
+    def table(self, name: str, schema: str | None = None) -> TableInfo | None:
+        if schema not in (None, "public", "main"):
+            return None
         return self.tables.get(name)
 
     def table_names(self) -> Sequence[str]:

@@ -174,7 +174,7 @@ class Estimator:
             case Call(function="extract_year", arguments=(ColumnRef(column=column),)):
                 known = self.columns.get(column.id, _UNKNOWN)
                 return ColumnEstimate(min(known.distinct, _years(column, known)))
-        if expression.type.is_variable:
+        if expression.type.is_text:
             return _UNKNOWN
         distinct = 1.0
         aggregate = False
@@ -425,7 +425,7 @@ def _is_constant(expression: Expression) -> bool:
     return isinstance(expression, (Literal, Parameter))
 
 
-def _value(expression: Expression) -> int | float | str | bytes | None:
+def _value(expression: Expression) -> int | float | str | None:
     match expression:
         case Literal(value=value):
             return value

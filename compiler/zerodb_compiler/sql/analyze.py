@@ -51,7 +51,9 @@ def bind_shape(
     if shape is not None:
         free = {literal for parameter in lifted for literal in parameter.literals} - context.baked
         baked = tuple((i, text) for i, text in enumerate(shape.literals) if i not in free)
-    bound = BoundShape(statement, lifted, baked, context.user_parameters(), tuple(binder.tables.values()), shape)
+    bound = BoundShape(
+        statement, lifted, baked, context.user_parameters(), tuple(binder.tables.values()), shape, binder.table_names()
+    )
     if shape is not None and bound.values(shape) == context.samples:
         cacheable = shape
     return bound if cacheable is shape else replace(bound, shape=None)

@@ -49,13 +49,14 @@ class _Counters:
 class Binder:
     """What is shared by all levels of one statement."""
 
-    __slots__ = ("_counters", "catalog", "context", "places", "tables")
+    __slots__ = ("_counters", "catalog", "context", "places", "tables", "tables_by_name")
 
     def __init__(self, catalog: Catalog, context: ParameterContext) -> None:
         self.catalog = catalog
         self.context = context
         self.places: dict[int, int | None] = {}  # column id -> where it was last named, for errors
-        self.tables: dict[str, TableInfo] = {}
+        self.tables: dict[str, TableInfo] = {}  # by key
+        self.tables_by_name: dict[tuple[str, str | None], TableInfo] = {}
         self._counters = _Counters()
 
     def statement(self, parsed: ParsedStatement) -> st.Statement:
@@ -120,15 +121,25 @@ class Binder:
         """The base table a node names. ProgrammingError 42P01."""
         only(node, "this", "alias", "joins", "db")
         schema = node.args.get("db")
-        name = fold(node.this)
-        found = self.tables.get(name) or self.catalog.table(name)
-        if found is None or (schema is not None and fold(schema) not in ("public", "main")):
-            full = f"{fold(schema)}.{name}" if schema is not None else name
+        return self.named_table(fold(node.this), fold(schema) if schema is not None else None, position_of(node))
+
+    def named_table(self, name: str, schema: str | None, position: int | None) -> TableInfo:
+        found = self.tables_by_name.get((name, schema)) or self.catalog.table(name, schema)
+        if found is None:
+            full = f"{schema}.{name}" if schema is not None else name
             raise ProgrammingError(
                 f'relation "{full}" does not exist',
                 sqlstate="42P01",
-                position=position_of(schema if schema is not None else node.this),
+                position=position,
                 hint=near(name, self.catalog.table_names()),
             )
-        self.tables[name] = found
+        self.tables_by_name[name, schema] = found
+        self.tables[found.key] = found
         return found
+
+    def table_names(self) -> dict[str, tuple[tuple[str, str | None], ...]]:
+        """By table key, the names that the text calls it by."""
+        names: dict[str, tuple[tuple[str, str | None], ...]] = dict.fromkeys(self.tables, ())
+        for name, table in self.tables_by_name.items():
+            names[table.key] = (*names[table.key], name)
+        return names

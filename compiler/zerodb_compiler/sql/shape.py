@@ -15,7 +15,8 @@ that each lifted literal converts to the value the binder saw, and gives no shap
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from zerodb_compiler.errors import Error
@@ -152,7 +153,8 @@ class BoundShape:
 
     The parameter list of the program is: one value per user parameter (slots 0..u-1), then one per lifted literal.
     `baked` are the (number, text) of the literals that must be equal. `tables` are all base tables read or written:
-    the statement is good for exactly these schema versions.
+    the statement is good for exactly these schema versions; `table_names` are, by table key, the (name, schema) pairs
+    that the text calls each by.
     """
 
     statement: Statement
@@ -161,6 +163,7 @@ class BoundShape:
     user_parameters: tuple[UserParameter, ...]
     tables: tuple[TableInfo, ...]
     shape: Shape | None = None
+    table_names: Mapping[str, tuple[tuple[str, str | None], ...]] = field(default_factory=dict)
 
     def matches(self, shape: Shape) -> bool:
         literals = shape.literals

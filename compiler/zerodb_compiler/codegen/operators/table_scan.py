@@ -45,7 +45,7 @@ class _TableScan:
         ordinals = tuple(item.ordinal for item in self.columns)
         zone = _zone_predicates(scan, {item.column.id: item.ordinal for item in self.columns})
         index = len(self.context.scans)
-        self.context.scans.append(program.Scan(table.id, table.name, ordinals, slot, zone))
+        self.context.scans.append(program.Scan(table.id, table.key, ordinals, slot, zone))
         self.slot = slot
         source = Source(program.MorselSource.SCAN, f"scan {table.name}", scan=index)
         open_pipeline(self.context, source, self.consumer, self._body)
@@ -181,7 +181,7 @@ def _zone_predicates(scan: TableScan, ordinals: dict[int, int]) -> tuple[program
             case Call(function=name, arguments=(left, right)) if name in _ZONE_OPERATORS:
                 if not isinstance(left, ColumnRef):
                     left, right, name = right, left, SWAPPED[name]
-                if not isinstance(left, ColumnRef) or left.column.id not in ordinals or left.column.type.is_variable:
+                if not isinstance(left, ColumnRef) or left.column.id not in ordinals or left.column.type.is_text:
                     continue
                 ordinal = ordinals[left.column.id]
                 if isinstance(right, Literal) and isinstance(right.value, int | float):

@@ -27,6 +27,8 @@ from zerodb_compiler.plan.logical import (
     Project,
     Scan,
     Sort,
+    TableCall,
+    TableFunction,
     UnionAll,
     Values,
 )
@@ -105,6 +107,8 @@ class Estimator:
                 return min(self.rows(input_), self._limit(count))
             case UnionAll(columns=columns, inputs=inputs):
                 return self._union(columns, inputs)
+            case TableFunction(input=input_, calls=calls):
+                return self.rows(input_) * max(map(_call_rows, calls))
 
     def _scan(self, plan: Scan) -> float:
         statistics = plan.table.statistics
@@ -445,3 +449,17 @@ def _years(column: Column, known: ColumnEstimate) -> float:
     if known.low is None or known.high is None or column.type.id is not TypeId.DATE:
         return DEFAULT_DISTINCT
     return (known.high - known.low) / 365.25 + 1
+
+
+def _call_rows(item: TableCall) -> float:
+    """Rows that a set-returning function gives: known of a series of constants, else a guess."""
+    if item.function == "generate_series":
+        values = [
+            argument.value if isinstance(argument, Literal) else getattr(argument, "sample", None)
+            for argument in item.arguments
+        ]
+        step = values[2] if len(values) > 2 else 1
+        match values[0], values[1], step:
+            case int(first), int(last), int(by) if by:
+                return float(max(0, (last - first) // by + 1))
+    return 10.0

@@ -18,6 +18,7 @@ from zerodb_compiler.plan.logical import (
     LogicalPlan,
     Project,
     Scan,
+    TableFunction,
     UnionAll,
     Values,
 )
@@ -78,6 +79,8 @@ def _check_new_columns(plan: LogicalPlan, produced: dict[int, object]) -> None:
             new = _defined(items) + [item.column.id for item in aggregates if not _carries(item)]
         case UnionAll(columns=columns):
             new = [column.id for column in columns]
+        case TableFunction(input=input_):
+            new = [column.id for column in plan.output[len(input_.output) :]]
         case _:
             return
     for id_ in new:

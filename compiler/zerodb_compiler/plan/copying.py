@@ -10,6 +10,8 @@ from zerodb_compiler.plan.logical import (
     Project,
     Scan,
     ScanColumn,
+    TableCall,
+    TableFunction,
     UnionAll,
     Values,
 )
@@ -51,4 +53,9 @@ def _copy(plan: LogicalPlan, columns: dict[int, Column], fresh: Fresh) -> Logica
             )
         case UnionAll(columns=names, inputs=inputs):
             return UnionAll(tuple(map(new, names)), inputs)
+        case TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
+            renewed = tuple(
+                TableCall(item.function, item.arguments, tuple(map(new, item.columns)), item.position) for item in calls
+            )
+            return TableFunction(input_, renewed, None if ordinality is None else new(ordinality), outer)
     return plan

@@ -242,6 +242,8 @@ def _logical_head(plan: logical.LogicalPlan, types: bool) -> str:
             return f"Limit {_limit(count, offset)}"
         case logical.UnionAll(columns=columns):
             return f"UnionAll [{_columns(columns, types)}]"
+        case logical.TableFunction():
+            return _table_function(plan, types)
 
 
 def _logical(
@@ -285,8 +287,16 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
             return f"Limit {_limit(limit, offset)}"
         case physical.UnionAll(columns=names):
             return f"UnionAll [{_columns(names, types)}]"
+        case physical.TableFunction():
+            return _table_function(plan, types)
         case physical.Output(columns=names):
             return f"Output {_columns(names, types)}"
+
+
+def _table_function(plan: logical.TableFunction | physical.TableFunction, types: bool) -> str:
+    calls = [f"{item.function}({_list(item.arguments)}) [{_columns(item.columns, types)}]" for item in plan.calls]
+    ordinality = "" if plan.ordinality is None else f" with ordinality {format_column(plan.ordinality, types)}"
+    return f"TableFunction{' outer' if plan.outer else ''} {', '.join(calls)}{ordinality}"
 
 
 def _hash_join(join: physical.HashJoin) -> str:

@@ -162,7 +162,35 @@ class UnionAll:
         return self.columns
 
 
-LogicalPlan = Scan | Values | Filter | Project | Join | Aggregate | Sort | Limit | UnionAll
+@dataclass(frozen=True, slots=True)
+class TableCall:
+    """A call of a set-returning function (codegen/table_functions.py): any number of rows of `columns`."""
+
+    function: str
+    arguments: tuple[Expression, ...]
+    columns: tuple[Column, ...]
+    position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableFunction:
+    """For each input row, the rows of the calls side by side: as many as the longest gives, the others filled with
+    NULLs (PostgreSQL's ProjectSet and ROWS FROM). The arguments read the input's columns. `ordinality` numbers the
+    rows of each input row from 1. `outer` keeps an input row without rows, once, with NULLs (LEFT JOIN LATERAL); then,
+    and where there are several calls, all columns of the calls are nullable."""
+
+    input: LogicalPlan
+    calls: tuple[TableCall, ...]
+    ordinality: Column | None = None
+    outer: bool = False
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        ordinality = () if self.ordinality is None else (self.ordinality,)
+        return self.input.output + tuple(column for call in self.calls for column in call.columns) + ordinality
+
+
+LogicalPlan = Scan | Values | Filter | Project | Join | Aggregate | Sort | Limit | UnionAll | TableFunction
 
 
 def inputs(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
@@ -175,5 +203,5 @@ def inputs(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
             return parts
         case Filter(input=input_) | Project(input=input_) | Aggregate(input=input_) | Sort(input=input_):
             return (input_,)
-        case Limit(input=input_):
+        case Limit(input=input_) | TableFunction(input=input_):
             return (input_,)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.plan.logical import AggregateItem, Item, JoinKind, ScanColumn, SortKey
+from zerodb_compiler.plan.logical import AggregateItem, Item, JoinKind, ScanColumn, SortKey, TableCall
 from zerodb_compiler.sql.expressions import Column, Expression
 
 
@@ -119,6 +119,17 @@ class UnionAll:
 
 
 @dataclass(frozen=True, slots=True)
+class TableFunction:
+    """As logical.TableFunction. Over a single row of no columns it is a source, which one series splits in morsels."""
+
+    input: PhysicalPlan
+    calls: tuple[TableCall, ...]
+    ordinality: Column | None
+    outer: bool
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """The root: rows leave the query as `columns`, in this order."""
 
@@ -139,5 +150,6 @@ PhysicalPlan = (
     | TopN
     | Limit
     | UnionAll
+    | TableFunction
     | Output
 )

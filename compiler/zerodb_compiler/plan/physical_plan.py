@@ -72,6 +72,9 @@ class _Planner:
             case logical.UnionAll(columns=names, inputs=inputs):
                 parts = tuple([self.plan(part, {column.id for column in part.output}) for part in inputs])
                 return physical.UnionAll(names, parts, rows)
+            case logical.TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
+                below = needed | ids_of_all(argument for item in calls for argument in item.arguments)
+                return physical.TableFunction(self.plan(input_, below), calls, ordinality, outer, rows)
 
     def _filter(self, plan: logical.Filter, needed: set[int]) -> PhysicalPlan:
         rows = self._estimator.rows(plan)

@@ -21,6 +21,8 @@ from zerodb_compiler.plan.logical import (
     Scan,
     Sort,
     SortKey,
+    TableCall,
+    TableFunction,
     UnionAll,
     Values,
 )
@@ -173,6 +175,8 @@ def expressions_of(plan: LogicalPlan) -> list[Expression]:
             return [part for part in (count, offset) if part is not None]
         case Values(rows=rows):
             return [value for row in rows for value in row]
+        case TableFunction(calls=calls):
+            return [argument for item in calls for argument in item.arguments]
     return []
 
 
@@ -362,7 +366,18 @@ def map_expressions(plan: LogicalPlan, change: Change) -> LogicalPlan:
             table = tuple([tuple([change(value) for value in row]) for row in rows])
             same = all(all(map(_is, new, old)) for new, old in zip(table, rows, strict=True))
             return plan if same else Values(columns, table)
+        case TableFunction(input=input_, calls=calls_, ordinality=ordinality, outer=outer):
+            changed_calls = tuple([map_table_call(item, change) for item in calls_])
+            same = all(map(_is, changed_calls, calls_))
+            return plan if same else TableFunction(input_, changed_calls, ordinality, outer)
     return plan
+
+
+def map_table_call(item: TableCall, change: Change) -> TableCall:
+    arguments = tuple([change(argument) for argument in item.arguments])
+    if all(map(_is, arguments, item.arguments)):
+        return item
+    return TableCall(item.function, arguments, item.columns, item.position)
 
 
 def map_items(items: tuple[Item, ...], change: Change) -> tuple[Item, ...]:
@@ -402,6 +417,8 @@ def with_inputs(plan: LogicalPlan, parts: Sequence[LogicalPlan]) -> LogicalPlan:
             return plan if parts[0] is input_ else Limit(parts[0], count, offset)
         case UnionAll(columns=columns, inputs=inputs):
             return plan if all(map(_is, parts, inputs)) else UnionAll(columns, tuple(parts))
+        case TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
+            return plan if parts[0] is input_ else TableFunction(parts[0], calls, ordinality, outer)
 
 
 def map_plan(plan: LogicalPlan, change: Callable[[LogicalPlan], LogicalPlan]) -> LogicalPlan:

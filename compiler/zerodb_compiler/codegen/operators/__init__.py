@@ -19,6 +19,7 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
         nested_loop_join,
         project,
         sort,
+        table_function,
         table_scan,
         top_n,
         values_scan,
@@ -47,5 +48,7 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
             top_n.produce(context, plan, consumer, needed)
         case physical.Limit():
             limit.produce(context, plan, consumer, needed)
+        case physical.TableFunction():
+            table_function.produce(context, plan, consumer, needed)
         case physical.Output():
             raise AssertionError("Output is only at the root")

@@ -148,5 +148,8 @@ def output_of(plan: physical.PhysicalPlan) -> tuple[Column, ...]:
             if plan.kind.value in ("semi", "anti", "anti null-aware"):
                 return output_of(plan.probe)
             return output_of(plan.probe) + output_of(plan.build)
+        case physical.TableFunction(input=input_, calls=calls, ordinality=ordinality):
+            added = tuple(column for item in calls for column in item.columns)
+            return output_of(input_) + added + (() if ordinality is None else (ordinality,))
         case physical.Filter() | physical.Sort() | physical.TopN() | physical.Limit():
             return output_of(plan.input)

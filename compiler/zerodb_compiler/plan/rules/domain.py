@@ -24,6 +24,7 @@ from zerodb_compiler.plan.logical import (
     LogicalPlan,
     Project,
     Sort,
+    TableFunction,
 )
 from zerodb_compiler.plan.rules.decorrelate import Pulled, name_of, unsupported
 from zerodb_compiler.plan.transform import (
@@ -36,6 +37,7 @@ from zerodb_compiler.plan.transform import (
     map_expressions,
     passed,
     substitute,
+    with_inputs,
 )
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.types import SqlType
@@ -102,6 +104,8 @@ class _Domain:
                 return self._aggregate(plan, names, mapping)
             case Sort(input=input_):
                 return self.push(input_, names)
+            case TableFunction(input=input_):
+                return with_inputs(map_expressions(plan, bound), [self.push(input_, names)])
             case Join(kind=kind, left=left, right=right):
                 changed = map_expressions(plan, bound)
                 assert isinstance(changed, Join)

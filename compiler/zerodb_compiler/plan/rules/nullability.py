@@ -20,6 +20,8 @@ from zerodb_compiler.plan.logical import (
     Project,
     Scan,
     ScanColumn,
+    TableCall,
+    TableFunction,
     UnionAll,
     Values,
 )
@@ -96,6 +98,9 @@ class _Facts:
             case UnionAll(columns=names, inputs=inputs):
                 for place, column in enumerate(names):
                     self._set(column, any(self._nullable[part.output[place].id] for part in inputs))
+            case TableFunction(input=input_):
+                for column in plan.output[len(input_.output) :]:
+                    self._set(column, column.nullable)
 
     def _items(self, items: tuple[Item, ...]) -> None:
         for item in items:
@@ -156,6 +161,12 @@ def _rewrite(plan: LogicalPlan, changed: Mapping[int, Column]) -> LogicalPlan:
                 return Values(tuple(map(column, names)), rows)
             case UnionAll(columns=names, inputs=inputs):
                 return UnionAll(tuple(map(column, names)), inputs)
+            case TableFunction(input=input_, calls=calls_, ordinality=ordinality, outer=outer):
+                renewed = tuple(
+                    TableCall(i.function, tuple(map(renew, i.arguments)), tuple(map(column, i.columns)), i.position)
+                    for i in calls_
+                )
+                return TableFunction(input_, renewed, None if ordinality is None else column(ordinality), outer)
         return map_expressions(node, renew)
 
     return visit(plan)

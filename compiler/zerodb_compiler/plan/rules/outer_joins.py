@@ -16,6 +16,7 @@ from zerodb_compiler.plan.logical import (
     LogicalPlan,
     Project,
     Sort,
+    TableFunction,
     UnionAll,
 )
 from zerodb_compiler.plan.transform import (
@@ -51,7 +52,7 @@ def _visit(plan: LogicalPlan, above: list[Expression]) -> LogicalPlan:
             return with_inputs(plan, [_visit(input_, below)])
         case Join():
             return _join(plan, above)
-        case Limit() | UnionAll():
+        case Limit() | UnionAll() | TableFunction():
             return with_inputs(plan, [_visit(part, []) for part in inputs_of(plan)])
     return plan
 

@@ -18,6 +18,7 @@ from zerodb_compiler.plan.logical import (
     Project,
     Scan,
     Sort,
+    TableFunction,
     UnionAll,
     Values,
 )
@@ -66,6 +67,13 @@ def _prune(plan: LogicalPlan, needed: Set[int]) -> LogicalPlan:
             return plan if inner is input_ else Limit(inner, count, offset)
         case UnionAll():
             return _union(plan, needed)
+        case TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
+            used = ids_of_all(argument for item in calls for argument in item.arguments)
+            inner = _prune(input_, needed | used)
+            numbered = ordinality if ordinality is not None and ordinality.id in needed else None
+            if inner is input_ and numbered is ordinality:
+                return plan
+            return TableFunction(inner, calls, numbered, outer)
 
 
 def _project(plan: Project, needed: Set[int]) -> LogicalPlan:

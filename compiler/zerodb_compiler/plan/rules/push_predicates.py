@@ -24,6 +24,7 @@ from zerodb_compiler.plan.logical import (
     LogicalPlan,
     Project,
     Sort,
+    TableFunction,
     UnionAll,
 )
 from zerodb_compiler.plan.rules.simplify import simplified
@@ -78,6 +79,9 @@ def _push(plan: LogicalPlan, predicates: Predicates) -> LogicalPlan:
             return with_inputs(plan, parts)
         case Sort(input=input_):
             return with_inputs(plan, [_push(input_, predicates)])
+        case TableFunction(input=input_):
+            below, above = _split(predicates, output_ids(input_))
+            return filtered(with_inputs(plan, [_push(input_, below)]), above)
     below_plans = [_push(part, ()) for part in inputs_of(plan)]
     return filtered(with_inputs(plan, below_plans) if below_plans else plan, predicates)
 

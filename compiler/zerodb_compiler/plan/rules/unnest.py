@@ -26,6 +26,7 @@ from zerodb_compiler.plan.logical import (
     Project,
     Scan,
     Sort,
+    TableFunction,
     UnionAll,
     Values,
 )
@@ -89,7 +90,7 @@ def _visit(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     match plan:
         case Filter(input=input_, predicate=predicate):
             return _filtered(_visit(input_, fresh), conjuncts(predicate), fresh)
-        case Project() | Aggregate() | Sort():
+        case Project() | Aggregate() | Sort() | TableFunction():
             return _values_of(plan, _visit(plan.input, fresh), fresh)
         case Join():
             return _join(plan, fresh)
@@ -128,7 +129,7 @@ def _filtered(input_: LogicalPlan, parts: list[Expression], fresh: Fresh) -> Log
     return filtered(replacer.plan, replaced)
 
 
-def _values_of(plan: Project | Aggregate | Sort, input_: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+def _values_of(plan: Project | Aggregate | Sort | TableFunction, input_: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     replacer = _Replacer(input_, fresh)
     changed = map_expressions(plan, replacer.value)
     return with_inputs(changed, [replacer.plan])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zerodb_compiler.kernels import int128
-from zerodb_compiler.kernels.intrinsics import div_u, gt_u, i32, i64
+from zerodb_compiler.kernels.intrinsics import div_u, i64
 
 
 def series_count(first: i64, last: i64, step: i64) -> i64:
@@ -17,9 +17,7 @@ def series_count(first: i64, last: i64, step: i64) -> i64:
     return 0
 
 
-def decimal_series_count(
-    first: i64, first_high: i64, last: i64, last_high: i64, step: i64, step_high: i64
-) -> i64:
+def decimal_series_count(first: i64, first_high: i64, last: i64, last_high: i64, step: i64, step_high: i64) -> i64:
     """At most the greatest i64; `step` 0 gives 0."""
     if step | step_high == 0:
         return 0

@@ -15,6 +15,7 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Item, Join, JoinKind, LogicalPlan, Project, Scan, ScanColumn, Values
+from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 from zerodb_compiler.sql.binder_operators import compare
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression
@@ -81,12 +82,13 @@ def bind_from(binder: Binder, node: exp.Select, outer: Scope | None, common: Com
 
 
 class _From:
-    __slots__ = ("binder", "common", "outer")
+    __slots__ = ("before", "binder", "common", "outer")
 
     def __init__(self, binder: Binder, outer: Scope | None, common: CommonTables) -> None:
         self.binder = binder
         self.outer = outer
         self.common = common
+        self.before: list[Source] = []  # what stands left of the item being bound: LATERAL sees it
 
     def joined(self, first: exp.Expr, joins: list[exp.Join]) -> Source:
         """`first` and its joins; a comma begins a new chain, since JOIN binds tighter."""
@@ -94,7 +96,9 @@ class _From:
         for join in joins:
             is_comma = not any(join.args.get(key) for key in ("side", "kind", "method", "on", "using"))
             only(join, "this", "side", "kind", "method", "on", "using")
+            self.before = chains[:]
             right = self.item(join.this)
+            self.before = []
             if is_comma:
                 chains.append(right)
             else:
@@ -112,6 +116,8 @@ class _From:
                 source = self.derived(node)
             case exp.Values():
                 source = self.named(self.binder.query(node, self.outer, self.common), node, node.args.get("alias"))
+            case exp.Lateral() if isinstance(node.this, exp.Func):
+                source = table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
             case exp.Lateral():
                 raise unsupported("LATERAL", node)
             case _:
@@ -125,7 +131,9 @@ class _From:
     def chain(self, source: Source, joins: list[exp.Join]) -> Source:
         for join in joins:
             only(join, "this", "side", "kind", "method", "on", "using")
+            self.before = [source]
             right = self.item(join.this)
+            self.before = []
             if any(join.args.get(key) for key in ("side", "kind", "method", "on", "using")):
                 source = self.join(source, right, join)
             else:
@@ -134,7 +142,7 @@ class _From:
 
     def table(self, node: exp.Table) -> Source:
         if not isinstance(node.this, exp.Identifier):
-            raise unsupported("a function in FROM", node)
+            return table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
         alias = node.args.get("alias")
         name = fold(node.this)
         common = self.common.get(name) if node.args.get("db") is None else None
@@ -239,7 +247,10 @@ class _From:
                 raise ProgrammingError(
                     f'table name "{relation.name}" specified more than once', sqlstate="42712", position=place
                 )
-        return Source(Join(kind, left.plan, right.plan, condition), left.relations + right.relations, visible)
+        plan = table_functions.dependent_join(kind, left.plan, right.plan, condition)
+        if plan is None:
+            plan = Join(kind, left.plan, right.plan, condition)
+        return Source(plan, left.relations + right.relations, visible)
 
     def nullable(self, source: Source) -> Source:
         """The source with all columns nullable: those of a scan are made so, others pass through a Project."""

@@ -19,6 +19,7 @@ from zerodb_compiler.sql.expressions import Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unmarked, unsupported
 from zerodb_compiler.sql.parameters import Constant
 from zerodb_compiler.sql.scope import near
+from zerodb_compiler.sql.set_functions import SET_FUNCTIONS, set_call
 from zerodb_compiler.types import (
     BIGINT,
     DOUBLE,
@@ -83,6 +84,8 @@ def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
     name = function_name(node)
     if name in AGGREGATES:
         return aggregate(b, AGGREGATES[name], node, list(node.expressions), None)
+    if name in SET_FUNCTIONS:
+        return set_call(b, name, node)
     return scalar(b, name, list(node.expressions), node)
 
 

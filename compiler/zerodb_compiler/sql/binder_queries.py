@@ -29,6 +29,7 @@ from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, unit
 from zerodb_compiler.sql.binder_from import CommonTables, bind_from, with_tables
 from zerodb_compiler.sql.binder_names import output_name
 from zerodb_compiler.sql.binder_sets import set_operation
+from zerodb_compiler.sql.binder_table_functions import expanded_sets
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
@@ -352,6 +353,7 @@ class _Select:
         return plan, condition, order
 
     def project(self, plan: LogicalPlan, order: list[tuple[exp.Ordered, int | Expression]]) -> Query:
+        plan, order = expanded_sets(self.binder, plan, self.outputs, order)
         items: dict[int, Item] = {}
         columns = [self.item(items, output.expression, output.name) for output in self.outputs]
         visible = len(items)

@@ -53,6 +53,8 @@ _DOLLARS = re.compile(
 class ZeroQL(Postgres):
     """The PostgreSQL dialect without command swallowing and without MySQL-like leftovers."""
 
+    INDEX_OFFSET = 0  # subscripts reach the binder as they are written
+
     class Tokenizer(Postgres.Tokenizer):
         COMMANDS: ClassVar[set[TokenType]] = set()
         COMMAND_PREFIX_TOKENS: ClassVar[set[TokenType]] = set()
@@ -92,11 +94,13 @@ _CLAUSES = frozenset(
     }
 )
 _FIELDS = frozenset({"year", "month", "day", "hour", "minute", "second"})
-_CALLED = frozenset({TokenType.VAR, TokenType.LEFT, TokenType.RIGHT, TokenType.REPLACE, TokenType.FORMAT})
+_CALLED = frozenset(
+    {TokenType.VAR, TokenType.LEFT, TokenType.RIGHT, TokenType.REPLACE, TokenType.FORMAT, TokenType.UNNEST}
+)
 # The functions sqlglot knows, but for those that have a syntax of their own.
 _OWN_SYNTAX = """
     ARRAY CAST COALESCE DATE EXISTS EXTRACT MAP NORMALIZE NULLIF OVERLAY POSITION ROW STRUCT SUBSTRING TIME TIMESTAMP
-    TRIM UNNEST XMLELEMENT XMLTABLE
+    TRIM XMLELEMENT XMLTABLE
 """
 _FUNCTIONS = frozenset({*PostgresParser.FUNCTIONS, *PostgresParser.FUNCTION_PARSERS}) - {*_OWN_SYNTAX.split()}
 _UNARY = frozenset({TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.RLIKE, TokenType.TILDE})

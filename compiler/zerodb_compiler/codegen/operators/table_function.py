@@ -6,6 +6,8 @@ source of its own: one pipeline works out how many rows there are, the next has 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from zerodb_compiler.codegen.context import Context
 from zerodb_compiler.codegen.expressions import Environment, Result, evaluate
 from zerodb_compiler.codegen.operators import produce as produce_plan
@@ -55,10 +57,12 @@ class _Loop(Step):
                 done.break_if(some.is_zero())
             row = dict(env)
             for item, source, is_there in zip(plan.calls, sources, have, strict=True):
-                alone = len(sources) == 1 and not plan.outer
-                values = source.values(p) if alone else _values_if(p, is_there, item, source)
+                if len(sources) == 1 and not plan.outer:
+                    values: Sequence[SqlValue] = source.values(p)
+                    source.advance(p)
+                else:
+                    values = _advance_if(p, is_there, item, source)
                 row.update((column.id, value) for column, value in zip(item.columns, values, strict=True))
-                source.advance(p)
             if number is not None:
                 number.set(number + 1)
                 if plan.ordinality is not None:
@@ -68,8 +72,7 @@ class _Loop(Step):
             again.continue_()
 
 
-
-def _values_if(p: PipelineEmitter, is_there: I32, item: TableCall, source: RowSource) -> list[SqlValue]:
+def _advance_if(p: PipelineEmitter, is_there: I32, item: TableCall, source: RowSource) -> list[SqlValue]:
     """The current row of a call that may have ended: NULLs then."""
     targets: list[Result] = []
     with p.f.if_(is_there):
@@ -77,6 +80,7 @@ def _values_if(p: PipelineEmitter, is_there: I32, item: TableCall, source: RowSo
             fitted = canonical(p, value, column)
             targets.append(Result(p, [fitted]))
             targets[-1].set(fitted)
+        source.advance(p)
     with p.f.if_(is_there.is_zero()):
         for target in targets:
             assert target.value.null is not None, "a column that may be filled with NULLs is nullable"

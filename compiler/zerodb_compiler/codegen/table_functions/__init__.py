@@ -32,7 +32,7 @@ class RowSource(Protocol):
         ...
 
     def advance(self, e: Emitter) -> None:
-        """To the next row; also called when there is no row, and then does nothing that matters."""
+        """From the current row to the next; only where there is a current one."""
         ...
 
 

@@ -98,7 +98,7 @@ def _is_source(plan: TableFunction) -> bool:
 
 
 class _SeriesSource:
-    """The fields that the first pipeline writes: first value, step, number of rows, rows a morsel, number of morsels."""
+    """The fields that the first pipeline writes: first value, step, rows, rows a morsel, morsels."""
 
     def __init__(self, context: Context, plan: TableFunction) -> None:
         self._context, self._plan = context, plan

@@ -12,25 +12,31 @@ Nothing here looks at single rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from zerodb.compilation import Ready
-from zerodb.outcome import Outcome
-from zerodb.queries import for_writing, query_rows
+from zerodb.compilation import CompiledQuery, Ready
+from zerodb.conflicts import first_of_each_key, new_rows
+from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
+from zerodb.engine.rows import chosen, joined, taken
+from zerodb.outcome import Outcome, QueryBatches
+from zerodb.queries import execute, for_writing
 from zerodb.values import Canonical, canonical_array
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.errors import NotSupportedError
+from zerodb_compiler.codegen.program import OutputColumn
+from zerodb_compiler.errors import NotSupportedError, error_for
 from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
+from zerodb_compiler.types import BIGINT
 from zerodb_storage import WriteTransaction
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
+    from zerodb.view import View
 
 RowIds = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -71,32 +77,145 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
 
 
 def run_change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Outcome:
-    """Executes an INSERT, UPDATE or DELETE."""
+    """Executes an INSERT, UPDATE, DELETE or MERGE."""
     with connection._session.writing() as write:
         view = connection._view()
         prepared, values = for_writing(connection, ready, view, user)
         statement = prepared.statement
-        match statement:
-            case st.Insert(table=table, source=source):
-                rows = (
-                    _constant_rows(source, values)
-                    if prepared.query is None
-                    else query_rows(connection, prepared, view, values)
-                )
-                return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=rows)))
-            case st.Delete(table=table):
-                rows = query_rows(connection, prepared, view, values)
-                return Outcome("DELETE", apply(connection, write, RowChange(table, deleted=_row_ids(rows))))
-            case st.Update(table=table, assigned=assigned):
-                rows = query_rows(connection, prepared, view, values)
-                change = RowChange(table, _row_ids(rows), rows.remove_column(0), assigned)
-                return Outcome("UPDATE", apply(connection, write, change))
-            case _:
-                raise AssertionError(statement)
+        assert isinstance(statement, (st.Insert, st.Update, st.Delete, st.Merge))
+        return change(connection, write, statement, prepared.query, view, values)
 
 
-def _row_ids(rows: pa.Table) -> RowIds:
-    return np.asarray(rows.column(0).to_numpy(), np.int64)
+def change(
+    connection: Connection,
+    write: WriteTransaction,
+    statement: st.Insert | st.Update | st.Delete | st.Merge,
+    query: CompiledQuery | None,
+    view: View,
+    values: Sequence[Canonical],
+) -> Outcome:
+    """Runs the statement's query over `view` and applies what it gives."""
+    table = statement.table
+    if isinstance(statement, st.Insert) and query is None:
+        inserted = _constant_rows(statement.source, values)
+        if statement.conflict is not None:
+            keep = new_rows(write, table, inserted, statement.conflict)
+            inserted = inserted if keep is None else inserted.take(pa.array(keep))
+        return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=inserted)))
+    assert query is not None
+    result = Result.of(connection, query, view, values)
+    width = len(table.columns)
+    match statement:
+        case st.Insert(conflict=conflict):
+            if conflict is not None:
+                keep = new_rows(write, table, result.table(range(width)), conflict)
+                result = result if keep is None else result.taken(keep)
+            count = apply(connection, write, RowChange(table, inserted=result.table(range(width))))
+            tag = "INSERT"
+        case st.Delete():
+            result = result.still_there(write, view, table)
+            count = apply(connection, write, RowChange(table, deleted=result.integers(0)))
+            tag = "DELETE"
+        case st.Update(assigned=assigned):
+            result = result.still_there(write, view, table)
+            new = result.table(range(1, width + 1))
+            count = apply(connection, write, RowChange(table, result.integers(0), new, assigned))
+            tag = "UPDATE"
+        case st.Merge():
+            count, result = _merge(connection, write, statement, result)
+            tag = "MERGE" if statement.key is None else "INSERT"
+    return result.outcome(tag, count, statement.source, statement.returning)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a change's query gave, as one batch."""
+
+    batch: ResultBatch
+    output: tuple[OutputColumn, ...]
+
+    @classmethod
+    def of(cls, connection: Connection, query: CompiledQuery, view: View, values: Sequence[Canonical]) -> Result:
+        batches = execute(connection, query, view, values).batches()
+        return cls(joined(batches, query.output), query.output)
+
+    def table(self, columns: range) -> pa.Table:
+        output = [self.output[i] for i in columns]
+        schema = arrow_schema(output)
+        return pa.Table.from_batches([arrow_batch(chosen(self.batch, columns), output, schema)], schema)
+
+    def integers(self, column: int) -> RowIds:
+        """A column of bigint or integer; what lies under a NULL means nothing."""
+        wide = self.output[column].type == BIGINT
+        return np.frombuffer(self.batch.columns[column].data, np.int64 if wide else np.int32).astype(np.int64)
+
+    def present(self, column: int) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        validity = self.batch.columns[column].validity
+        return np.ones(self.batch.rows, np.bool_) if validity is None else np.frombuffer(validity, np.uint8) != 0
+
+    def taken(self, rows: RowIds) -> Result:
+        return Result(taken(self.batch, self.output, rows), self.output)
+
+    def still_there(self, write: WriteTransaction, view: View, table: TableInfo) -> Result:
+        """Without the rows, by their ids in column 0, that another part of the same statement has changed already: each
+        row is changed once."""
+        if write.table(table.name) is view.tables[table.name]:
+            return self
+        visible = write.table(table.name).are_visible(self.integers(0))
+        return self if visible.all() else self.taken(np.flatnonzero(visible))
+
+    def outcome(self, tag: str, count: int, source: LogicalPlan, returning: st.Returning | None) -> Outcome:
+        if returning is None:
+            return Outcome(tag, count)
+        places = {column.id: index for index, column in enumerate(source.output)}
+        indices = [places[column.id] for column in returning.columns]
+        output = tuple(
+            replace(self.output[index], name=name) for index, name in zip(indices, returning.names, strict=True)
+        )
+        batches = QueryBatches([chosen(self.batch, indices)], output, RowDecoder(output))
+        return Outcome(tag, count, output, batches)
+
+
+def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge, result: Result) -> tuple[int, Result]:
+    """Applies the actions; gives the number of rows changed, and the result with the rows that were, in order."""
+    table, width = statement.table, len(statement.table.columns)
+    if statement.ordered:
+        result = result.taken(np.argsort(result.integers(2 + width), kind="stable"))
+    actions, row_ids, matched = result.integers(1), result.integers(0), result.present(0)
+    by_action = {action: np.flatnonzero(actions == action) for action in st.Action}
+    changed = np.sort(row_ids[matched & (actions != st.Action.NOTHING)])
+    if len(changed) > 1 and bool((changed[1:] == changed[:-1]).any()):
+        raise _twice(statement)
+    new = result.table(range(2, 2 + width))
+    inserts, updates, deletes = (by_action[a] for a in (st.Action.INSERT, st.Action.UPDATE, st.Action.DELETE))
+    if statement.key is not None and len(inserts):
+        fresh = new.take(pa.array(inserts))
+        first = first_of_each_key(write, table, statement.key, fresh)
+        if len(first) < len(inserts):
+            raise _twice(statement)
+    if len(deletes):
+        apply(connection, write, RowChange(table, deleted=row_ids[deletes]))
+    if len(updates):
+        change = RowChange(table, row_ids[updates], new.take(pa.array(updates)), statement.assigned)
+        apply(connection, write, change)
+    if len(inserts):
+        apply(connection, write, RowChange(table, inserted=new.take(pa.array(inserts))))
+    acting = np.flatnonzero(actions != st.Action.NOTHING)
+    return len(acting), result if len(acting) == result.batch.rows else result.taken(acting)
+
+
+def _twice(statement: st.Merge) -> Exception:
+    if statement.key is None:
+        return error_for(
+            "21000",
+            "MERGE command cannot affect row a second time",
+            hint="ensure that not more than one source row matches any one target row",
+        )
+    return error_for(
+        "21000",
+        "ON CONFLICT DO UPDATE command cannot affect row a second time",
+        hint="ensure that no rows proposed for insertion within the same command have duplicate constrained values",
+    )
 
 
 def _constant_rows(source: LogicalPlan, values: Sequence[Canonical]) -> pa.Table:

@@ -154,12 +154,10 @@ def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Seq
             return plan, columns, names
         case st.CreateTable(as_query=st.Query(plan=plan, columns=columns, names=names)):
             return plan, columns, names
-        case st.Insert(source=source) if not is_constant(source):
-            return source, source.output, [column.name for column in statement.table.columns]
-        case st.Update(source=source):
-            return source, source.output, ["row id", *(column.name for column in statement.table.columns)]
-        case st.Delete(source=source):
-            return source, source.output, ["row id"]
+        case st.Insert(source=source) if statement.returning is not None or not is_constant(source):
+            return source, source.output, [column.name for column in source.output]
+        case st.Update(source=source) | st.Delete(source=source) | st.Merge(source=source):
+            return source, source.output, ["row id", *(column.name for column in source.output[1:])]
     return None
 
 

@@ -35,7 +35,7 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
         case st.Query():
             assert prepared.query is not None
             return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
-        case st.Insert() | st.Update() | st.Delete():
+        case st.Insert() | st.Update() | st.Delete() | st.Merge():
             return run_change(connection, ready, user)
         case st.CreateTable():
             return _create_table(connection, ready, user)
@@ -99,7 +99,10 @@ def _control(connection: Connection, statement: st.Statement) -> Outcome:
             engine = connection._database.engine
             value = show_option(connection._options, name, threads=engine.threads, memory_limit=engine.memory.limit)
             return text_table("SHOW", [name], [[value]])
-        case st.Query() | st.Insert() | st.Update() | st.Delete() | st.CreateTable() | st.DropTable() | st.Explain():
+        case (
+            st.Query() | st.Insert() | st.Update() | st.Delete() | st.Merge() | st.WithChanges()
+            | st.CreateTable() | st.DropTable() | st.Explain()
+        ):
             raise error_for("XX000", "not a control statement")
         case _:
             assert_never(statement)

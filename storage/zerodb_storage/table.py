@@ -282,6 +282,19 @@ class TableVersion:
             visible = np.concatenate((visible, np.ones(rows - len(visible), np.uint8)))
         return (mask.serial, rows), visible
 
+    def are_visible(self, row_ids: Array) -> Array:
+        """Per row id, whether its row is visible."""
+        found = np.ones(len(row_ids), np.bool_)
+        chunks = row_ids // CHUNK_ROWS
+        for chunk in np.unique(chunks):
+            mask = self.masks.get(int(chunk))
+            if mask is not None:
+                here = np.flatnonzero(chunks == chunk)
+                rows = row_ids[here] % CHUNK_ROWS
+                within = rows < len(mask.visible)
+                found[here[within]] = mask.visible[rows[within]] != 0
+        return found
+
     def stable_ids(self, row_ids: Array) -> Array:
         """Row ids for the log: rows of the delta by their ordinal in it, since replay may cut its chunks elsewhere (a
         dictionary retired in the meantime, rows of several transactions appended at once)."""

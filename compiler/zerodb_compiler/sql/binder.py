@@ -87,6 +87,10 @@ class Binder:
                 from zerodb_compiler.sql.binder_dml import delete
 
                 return delete(self, node)
+            case exp.Merge():
+                from zerodb_compiler.sql.binder_merge import merge
+
+                return merge(self, node)
             case exp.Create():
                 from zerodb_compiler.sql.binder_ddl import create_table
 

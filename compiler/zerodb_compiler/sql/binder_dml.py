@@ -14,22 +14,52 @@ from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item,
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
-from zerodb_compiler.sql.binder_from import join_others, scan_for_change, with_tables
+from zerodb_compiler.sql.binder_from import CommonTables, join_others, scan_for_change, with_tables
 from zerodb_compiler.sql.binder_queries import bind_query
-from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal
+from zerodb_compiler.sql.binder_returning import with_returning
+from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal, ScalarSubquery
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, Step, UserValue
 from zerodb_compiler.sql.parse import parse_expression
-from zerodb_compiler.sql.scope import Scope, near
+from zerodb_compiler.sql.scope import Relation, Scope, near
 from zerodb_compiler.sql.values import fit_text, format_value
-from zerodb_compiler.types import TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, TEXT, SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
 
 
-def insert(binder: Binder, node: exp.Insert) -> st.Insert:
-    only(node, "this", "expression", "default", "with_")
+def insert(binder: Binder, node: exp.Insert, common: CommonTables | None = None) -> st.Insert | st.Merge:
+    only(node, "this", "expression", "default", "with_", "returning", "conflict", "overriding")
+    common = common_tables(node, common)
+    relation, names = _insert_target(binder, node)
+    table = relation.table
+    assert table is not None
+    ordinals = insert_ordinals(table, names) if names else list(range(len(table.columns)))
+    conflict = node.args.get("conflict")
+    updates = conflict is not None and str(conflict.args["action"]).upper() == "DO UPDATE"
+    plan = _insert_source(binder, node, table, ordinals, bool(names), common, ordered=updates)
+    if conflict is not None:
+        from zerodb_compiler.sql.binder_conflict import do_nothing, do_update
+
+        if updates:
+            return do_update(binder, node, conflict, relation, plan, common)
+        nothing = do_nothing(conflict, table)
+    written = plan.output
+    pairs = [(info.name, column) for info, column in zip(table.columns, written, strict=True)]
+    scope = Scope([replace(relation, columns=pairs)], pairs, None, common)
+    plan, returning = with_returning(binder, node, plan, written, scope)
+    return st.Insert(table, plan, returning, nothing if conflict is not None else None)
+
+
+def common_tables(node: exp.Expr, common: CommonTables | None) -> CommonTables:
+    """The common tables that a change sees: those around it and its own."""
+    with_ = node.args.get("with_")
+    return with_tables(with_, None, common or {}) if with_ is not None else common or {}
+
+
+def _insert_target(binder: Binder, node: exp.Insert) -> tuple[Relation, list[exp.Expr]]:
+    """The table as RETURNING and ON CONFLICT see it, and the names of the column list."""
     target = node.this
     names: list[exp.Expr] = []
     if isinstance(target, exp.Schema):
@@ -37,26 +67,41 @@ def insert(binder: Binder, node: exp.Insert) -> st.Insert:
         target, names = target.this, list(target.expressions)
     if not isinstance(target, exp.Table):
         raise unsupported("this target of INSERT", node)
-    only(target, "this", "db")
+    only(target, "this", "db", "alias")
     table = binder.table(target)
-    ordinals = _ordinals(table, names) if names else list(range(len(table.columns)))
+    alias = target.args.get("alias")
+    if alias is not None:
+        only(alias, "this")
+    name = fold(alias.this) if alias is not None else table.name
+    return Relation(name, [], table, position_of(target)), names
+
+
+def _insert_source(
+    binder: Binder,
+    node: exp.Insert,
+    table: TableInfo,
+    ordinals: list[int],
+    named: bool,
+    common: CommonTables,
+    *,
+    ordered: bool,
+) -> LogicalPlan:
+    """The rows to insert: one column per table column. VALUES lists that are `ordered` have one more, their place."""
     source = node.args.get("expression")
-    with_ = node.args.get("with_")
-    common = with_tables(with_, None, {}) if with_ is not None else {}
     if source is None:
         if not node.args.get("default"):
             raise ProgrammingError("syntax error: INSERT without a source", position=position_of(node))
-        return st.Insert(table, _insert_values(binder, table, [], [[]]))
+        return _insert_values(binder, table, [], [[]], common, ordered=ordered)
     if isinstance(source, exp.Values) and not any(
         source.args.get(key) for key in ("order", "limit", "offset", "with_")
     ):
         only(source, "expressions")
         rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
-        _check_widths(rows, ordinals, bool(names))
-        return st.Insert(table, _insert_values(binder, table, ordinals[: len(rows[0])], rows))
+        check_insert_width(rows, ordinals, named)
+        return _insert_values(binder, table, ordinals[: len(rows[0])], rows, common, ordered=ordered)
     targets = [table.columns[i].type for i in ordinals]
     query = bind_query(binder, source, None, common, targets=targets)
-    if len(query.columns) > len(ordinals) or (names and len(query.columns) < len(ordinals)):
+    if len(query.columns) > len(ordinals) or (named and len(query.columns) < len(ordinals)):
         raise _width_error(len(query.columns) > len(ordinals), source)
     expressions = ExpressionBinder(binder, Scope(common=common), "INSERT")
     given = dict(zip(ordinals, query.columns, strict=False))
@@ -72,33 +117,45 @@ def insert(binder: Binder, node: exp.Insert) -> st.Insert:
             items.append(Item(expression.column, expression))
         else:
             items.append(Item(binder.column(info.name, expression.type, expression.nullable), expression))
-    return st.Insert(table, Project(query.plan, tuple(items)))
+    return Project(query.plan, tuple(items))
 
 
-def _insert_values(binder: Binder, table: TableInfo, ordinals: list[int], rows: list[list[exp.Expr]]) -> Values:
-    expressions = ExpressionBinder(binder, Scope(common={}), "VALUES", lifting=True)
+def _insert_values(
+    binder: Binder,
+    table: TableInfo,
+    ordinals: list[int],
+    rows: list[list[exp.Expr]],
+    common: CommonTables,
+    *,
+    ordered: bool,
+) -> Values:
+    expressions = ExpressionBinder(binder, Scope(common=common), "VALUES", lifting=True)
     places = {ordinal: i for i, ordinal in enumerate(ordinals)}
     defaults = {i: default_value(expressions, info) for i, info in enumerate(table.columns) if i not in places}
     plan_rows: list[tuple[Expression, ...]] = []
-    for row in rows:
+    for number, row in enumerate(rows):
         cells: list[Expression] = []
         for i, info in enumerate(table.columns):
             if i in defaults:
                 cells.append(defaults[i])
-            elif _is_default(row[places[i]]):
+            elif is_default(row[places[i]]):
                 cells.append(default_value(expressions, info))
             else:
                 cell = row[places[i]]
                 cells.append(assigned(expressions, expressions.bound(cell), info, cell, lift=True))
+        if ordered:
+            cells.append(Literal(number, BIGINT))
         plan_rows.append(tuple(cells))
-    columns = tuple(
+    columns = [
         binder.column(info.name, plan_rows[0][i].type, any(row[i].nullable for row in plan_rows))
         for i, info in enumerate(table.columns)
-    )
-    return Values(columns, tuple(plan_rows))
+    ]
+    if ordered:
+        columns.append(binder.column("place", BIGINT, False))
+    return Values(tuple(columns), tuple(plan_rows))
 
 
-def _check_widths(rows: list[list[exp.Expr]], ordinals: list[int], named: bool) -> None:
+def check_insert_width(rows: list[list[exp.Expr]], ordinals: list[int], named: bool) -> None:
     width = len(rows[0])
     for row in rows:
         if len(row) != width:
@@ -113,7 +170,7 @@ def _width_error(more_expressions: bool, node: exp.Expr) -> ProgrammingError:
     return ProgrammingError(f"INSERT has more {first} than {second}", position=position_of(node))
 
 
-def _ordinals(table: TableInfo, names: list[exp.Expr]) -> list[int]:
+def insert_ordinals(table: TableInfo, names: list[exp.Expr]) -> list[int]:
     found: list[int] = []
     for node in names:
         ordinal = _ordinal(table, node)
@@ -140,7 +197,7 @@ def _ordinal(table: TableInfo, node: exp.Expr) -> int:
     )
 
 
-def _is_default(node: exp.Expr) -> bool:
+def is_default(node: exp.Expr) -> bool:
     if isinstance(node, exp.Column) and node.args.get("table") is None:
         node = node.this
     return (
@@ -196,57 +253,87 @@ def _stored_text(source: SqlType, target: SqlType, value: int | float | str) -> 
     return fit_text(target, format_value(source, value) or "")
 
 
-def update(binder: Binder, node: exp.Update) -> st.Update:
-    only(node, "this", "expressions", "from_", "where")
-    scan, plan, scope = _changed(binder, node.this, [node.args["from_"].this] if node.args.get("from_") else [])
+def update(binder: Binder, node: exp.Update, common: CommonTables | None = None) -> st.Update:
+    only(node, "this", "expressions", "from_", "where", "with_", "returning")
+    common = common_tables(node, common)
+    from_ = node.args.get("from_")
+    scan, plan, scope = _changed(binder, node.this, [from_.this] if from_ is not None else [], common)
     expressions = ExpressionBinder(binder, scope, "UPDATE", lifting=False)
+    values = assignments(expressions, scan.table, node)
+    plan = _filtered(binder, plan, scope, node)
+    assert scan.row_id is not None
+    items = [Item(scan.row_id, ColumnRef(scan.row_id))]
+    new: dict[int, Column] = {}  # old column id -> the new value's column
+    for i, item in enumerate(scan.columns):
+        if i in values:
+            column = binder.column(item.column.name, values[i].type, values[i].nullable)
+            items.append(Item(column, values[i]))
+            new[item.column.id] = column
+        else:
+            items.append(Item(item.column, ColumnRef(item.column)))
+    kept = [item.column for item in items]
+    target, *others = scope.relations
+    if node.args.get("returning") is not None:  # it sees the new row, and the others as they were
+        known = {column.id for column in kept}
+        for relation in others:
+            for _, column in relation.columns:
+                if column.id not in known:
+                    known.add(column.id)
+                    items.append(Item(column, ColumnRef(column)))
+        relations = [replace(target, columns=[(n, new.get(c.id, c)) for n, c in target.columns]), *others]
+        scope = Scope(relations, [(n, new.get(c.id, c)) for n, c in scope.visible], None, common)
+    plan, returning = with_returning(binder, node, Project(plan, tuple(items)), kept, scope)
+    if from_ is not None:
+        plan, returning = _first_of_each(binder, plan, returning)
+    return st.Update(scan.table, plan, tuple(sorted(values)), returning)
+
+
+def assignments(b: ExpressionBinder, table: TableInfo, node: exp.Expr) -> dict[int, Expression]:
+    """The new values of SET, by column ordinal."""
     values: dict[int, Expression] = {}
-    for target, value in _assignments(node):
+    for target, value in _assignments(b, node):
         if not isinstance(target, exp.Column) or target.args.get("table") is not None:
+            if isinstance(target, exp.Bracket):
+                raise unsupported("assignment to an element of an array", target)
             raise ProgrammingError("syntax error in the SET list", position=position_of(target))
-        ordinal = _ordinal(scan.table, target.this)
+        ordinal = _ordinal(table, target.this)
         if ordinal in values:
             raise ProgrammingError(
                 f'multiple assignments to same column "{fold(target.this)}"',
                 sqlstate="42601",
                 position=position_of(target),
             )
-        info = scan.table.columns[ordinal]
-        if _is_default(value):
-            values[ordinal] = default_value(expressions, info)
+        info = table.columns[ordinal]
+        if isinstance(value, exp.Expr) and is_default(value):
+            values[ordinal] = default_value(b, info)
+        elif isinstance(value, exp.Expr):
+            values[ordinal] = assigned(b, b.bound(value), info, value, lift=b.lifting or b.clause == "UPDATE")
         else:
-            values[ordinal] = assigned(expressions, expressions.bound(value), info, value, lift=True)
+            values[ordinal] = assigned(b, value, info, target)
+    return values
+
+
+def delete(binder: Binder, node: exp.Delete, common: CommonTables | None = None) -> st.Delete:
+    only(node, "this", "using", "where", "with_", "returning")
+    common = common_tables(node, common)
+    others = list(node.args.get("using") or [])
+    scan, plan, scope = _changed(binder, node.this, others, common)
     plan = _filtered(binder, plan, scope, node)
     assert scan.row_id is not None
-    items = [Item(scan.row_id, ColumnRef(scan.row_id))]
-    for i, item in enumerate(scan.columns):
-        if i in values:
-            items.append(Item(binder.column(item.column.name, values[i].type, values[i].nullable), values[i]))
-        else:
-            items.append(Item(item.column, ColumnRef(item.column)))
-    plan = Project(plan, tuple(items))
-    if node.args.get("from_"):
-        plan = _first_of_each(binder, plan)
-    return st.Update(scan.table, plan, tuple(sorted(values)))
+    plan, returning = with_returning(binder, node, plan, (scan.row_id,), scope)
+    if others:
+        plan, returning = _first_of_each(binder, plan, returning)
+    return st.Delete(scan.table, plan, returning)
 
 
-def delete(binder: Binder, node: exp.Delete) -> st.Delete:
-    only(node, "this", "using", "where")
-    scan, plan, scope = _changed(binder, node.this, list(node.args.get("using") or []))
-    plan = _filtered(binder, plan, scope, node)
-    assert scan.row_id is not None
-    item = Item(scan.row_id, ColumnRef(scan.row_id))
-    if node.args.get("using"):
-        return st.Delete(scan.table, Aggregate(plan, (item,), ()))
-    return st.Delete(scan.table, Project(plan, (item,)))
-
-
-def _changed(binder: Binder, node: exp.Expr, others: list[exp.Expr]) -> tuple[Scan, LogicalPlan, Scope]:
+def _changed(
+    binder: Binder, node: exp.Expr, others: list[exp.Expr], common: CommonTables
+) -> tuple[Scan, LogicalPlan, Scope]:
     if not isinstance(node, exp.Table):
         raise unsupported("this target", node)
-    only(node, "this", "alias", "db")
+    only(node, "this", "alias", "db", "only")
     scan, relation = scan_for_change(binder, node)
-    plan, scope = join_others(binder, scan, relation, others)
+    plan, scope = join_others(binder, scan, relation, others, common)
     return scan, plan, scope
 
 
@@ -258,34 +345,61 @@ def _filtered(binder: Binder, plan: LogicalPlan, scope: Scope, node: exp.Expr) -
     return Filter(plan, ExpressionBinder(binder, scope, "WHERE", lifting=True).condition(where.this))
 
 
-def _assignments(node: exp.Update) -> list[tuple[exp.Expr, exp.Expr]]:
-    pairs: list[tuple[exp.Expr, exp.Expr]] = []
+def _assignments(b: ExpressionBinder, node: exp.Expr) -> list[tuple[exp.Expr, exp.Expr | Bound]]:
+    pairs: list[tuple[exp.Expr, exp.Expr | Bound]] = []
     for item in node.expressions:
         if not isinstance(item, exp.EQ):
             raise ProgrammingError("syntax error in the SET list", position=position_of(item))
         only(item, "this", "expression")
         left, right = item.this, item.expression
-        if isinstance(left, exp.Paren):
-            left, right = left.this, right.this if isinstance(right, exp.Paren) else right
-        if not isinstance(left, exp.Tuple):
+        if isinstance(left, (exp.Column, exp.Bracket)):
             pairs.append((left, right))
             continue
-        if not isinstance(right, exp.Tuple):
-            raise unsupported("assignment of a row from a subquery", item)
-        if len(left.expressions) != len(right.expressions):
-            raise ProgrammingError("number of columns does not match number of values", position=position_of(item))
-        pairs += list(zip(left.expressions, right.expressions, strict=True))
+        targets = [left.this] if isinstance(left, exp.Paren) else list(left.expressions)
+        if isinstance(right, exp.Subquery) and isinstance(right.this, exp.Query):
+            # One subquery per column: equal ones are computed once where the optimiser sees it.
+            for index, target in enumerate(targets):
+                query = b.binder.query(right, b.scope)
+                _check_count(len(targets), len(query.columns), item)
+                column = query.columns[index]
+                pairs.append((target, ScalarSubquery(query.plan, column, column.type)))
+            continue
+        match right:
+            case exp.Tuple():
+                values = list(right.expressions)
+            case exp.Anonymous() if str(right.this).lower() == "row":
+                values = list(right.expressions)
+            case exp.Paren():
+                values = [right.this]
+            case _ if len(targets) == 1 and isinstance(left, exp.Paren):
+                values = [right]
+            case _:
+                raise ProgrammingError(
+                    "source for a multiple-column UPDATE item must be a sub-SELECT or ROW() expression",
+                    sqlstate="0A000",
+                    position=position_of(right),
+                )
+        _check_count(len(targets), len(values), item)
+        pairs += list(zip(targets, values, strict=True))
     return pairs
 
 
-def _first_of_each(binder: Binder, plan: Project) -> LogicalPlan:
-    """UPDATE ... FROM: a row that joins several times is changed once, by any of them."""
-    row_id, *rest = plan.items
-    columns: list[Column] = []
+def _check_count(columns: int, values: int, node: exp.Expr) -> None:
+    if columns != values:
+        raise ProgrammingError("number of columns does not match number of values", position=position_of(node))
+
+
+def _first_of_each(
+    binder: Binder, plan: LogicalPlan, returning: st.Returning | None
+) -> tuple[LogicalPlan, st.Returning | None]:
+    """UPDATE ... FROM and DELETE ... USING: a row that joins several times is changed once, by any of them; all values
+    are those of one and the same joined row."""
+    row_id, *rest = plan.output
+    new: dict[int, Column] = {}
     aggregates: list[AggregateItem] = []
-    for item in rest:
-        column = binder.column(item.column.name, item.column.type, item.column.nullable)
-        call = AggregateCall("any_value", ColumnRef(item.column), column.type, column.nullable)
-        columns.append(column)
-        aggregates.append(AggregateItem(column, call))
-    return Aggregate(plan, (Item(row_id.column, ColumnRef(row_id.column)),), tuple(aggregates))
+    for old in rest:
+        column = new[old.id] = binder.column(old.name, old.type, old.nullable)
+        aggregates.append(AggregateItem(column, AggregateCall("any_value", ColumnRef(old), old.type, old.nullable)))
+    if returning is not None:
+        returning = replace(returning, columns=tuple(new.get(column.id, column) for column in returning.columns))
+    return Aggregate(plan, (Item(row_id, ColumnRef(row_id)),), tuple(aggregates)), returning

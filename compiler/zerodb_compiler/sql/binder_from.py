@@ -7,12 +7,13 @@ bound anew at each use (inlined).
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
+from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Item, Join, JoinKind, LogicalPlan, Project, Scan, ScanColumn, Values
 from zerodb_compiler.sql import binder_table_functions as table_functions
@@ -262,7 +263,10 @@ class _From:
         if isinstance(source.plan, Scan):
             new = {column.id: replace(column, nullable=True) for column in output}
             scan = source.plan
-            plan = replace(scan, columns=tuple(replace(item, column=new[item.column.id]) for item in scan.columns))
+            row_id = None if scan.row_id is None else new[scan.row_id.id]
+            plan = replace(
+                scan, columns=tuple(replace(item, column=new[item.column.id]) for item in scan.columns), row_id=row_id
+            )
         else:
             new = {column.id: self.binder.column(column.name, column.type, True) for column in output}
             plan = Project(source.plan, tuple(Item(new[column.id], ColumnRef(column)) for column in output))
@@ -276,28 +280,54 @@ class _From:
 def scan_for_change(binder: Binder, node: exp.Table) -> tuple[Scan, Relation]:
     """The table an UPDATE or DELETE changes, with row ids."""
     table = binder.table(node)
+    alias = node.args.get("alias")
+    if alias is not None:
+        only(alias, "this")
+    name = fold(alias.this) if alias is not None else table.name
+    return scan_of(binder, table, Relation(name, [], table, position_of(node)))
+
+
+def scan_of(binder: Binder, table: TableInfo, relation: Relation) -> tuple[Scan, Relation]:
+    """A scan of all columns with row ids, and `relation` with these columns."""
     columns = [binder.column(c.name, c.type, not c.not_null) for c in table.columns]
     scan = Scan(
         table,
         tuple(ScanColumn(column, i) for i, column in enumerate(columns)),
         binder.column("row_id", BIGINT, False),
     )
-    alias = node.args.get("alias")
-    if alias is not None:
-        only(alias, "this")
-    name = fold(alias.this) if alias is not None else table.name
     pairs = [(c.name, column) for c, column in zip(table.columns, columns, strict=True)]
-    return scan, Relation(name, pairs, table, position_of(node))
+    return scan, replace(relation, columns=pairs)
 
 
-def join_others(binder: Binder, scan: Scan, target: Relation, others: list[exp.Expr]) -> tuple[LogicalPlan, Scope]:
+def join_others(
+    binder: Binder, scan: Scan, target: Relation, others: list[exp.Expr], common: CommonTables
+) -> tuple[LogicalPlan, Scope]:
     """The changed table joined with the items of UPDATE ... FROM or DELETE ... USING."""
     source = Source(scan, [target], list(target.columns))
-    builder = _From(binder, None, {})
+    builder = _From(binder, None, common)
     for item in others:
-        right = builder.item(item)
+        first = item.copy()
+        joins = first.args.pop("joins", None) or []
+        right = builder.joined(first, joins)
         source = builder.combine(JoinKind.INNER, source, right, None, source.visible + right.visible, right)
-    return source.plan, Scope(source.relations, source.visible, None, {})
+    return source.plan, Scope(source.relations, source.visible, None, common)
+
+
+def bind_item(binder: Binder, item: exp.Expr, common: CommonTables) -> Source:
+    """One item of FROM by itself."""
+    return _From(binder, None, common).item(item)
+
+
+def left_join(
+    binder: Binder, left: Source, right: Source, on: Callable[[Scope], Expression], common: CommonTables
+) -> tuple[LogicalPlan, Scope, Source]:
+    """`left` LEFT JOIN `right`, with the scope of both, and the right side as it is above the join."""
+    builder = _From(binder, None, common)
+    right = builder.nullable(right)
+    visible = left.visible + right.visible
+    scope = Scope(left.relations + right.relations, visible, None, common)
+    joined = builder.combine(JoinKind.LEFT, left, right, on(scope), visible, right)
+    return joined.plan, Scope(joined.relations, joined.visible, None, common), right
 
 
 def _is_join(node: exp.Subquery) -> bool:

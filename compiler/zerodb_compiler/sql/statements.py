@@ -6,6 +6,7 @@ the names differ from `Column.name` where an alias renames a column that is pass
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
@@ -21,8 +22,24 @@ class Query:
 
 
 @dataclass(frozen=True, slots=True)
+class Returning:
+    """RETURNING: `columns` are among the output of the statement's source; `names` are what users see."""
+
+    columns: tuple[Column, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DoNothing:
+    """ON CONFLICT DO NOTHING: rows whose values of one of `keys` (column ordinals) are there already are left out, in
+    the table or before them in the same statement. Only keys of the table; none means all that it has."""
+
+    keys: tuple[tuple[int, ...], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Insert:
-    """`source.output` has exactly one column per table column, in order, cast to the column's type.
+    """`source.output` has one column per table column, in order, cast to the column's type, then what RETURNING needs.
 
     NOT NULL, keys and the length of varchar(n) are checked by whoever writes the rows. A `source` that is a Values of
     Literals and Parameters only needs no query at all.
@@ -30,24 +47,71 @@ class Insert:
 
     table: TableInfo
     source: LogicalPlan
+    returning: Returning | None = None
+    conflict: DoNothing | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Update:
-    """`source.output` is the row id (bigint), then the new value of every table column in order. `assigned` are the
-    ordinals of the columns that SET names."""
+    """`source.output` is the row id (bigint), then the new value of every table column in order, then what RETURNING
+    needs. `assigned` are the ordinals of the columns that SET names."""
 
     table: TableInfo
     source: LogicalPlan
     assigned: tuple[int, ...]
+    returning: Returning | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Delete:
-    """`source.output` is the row id (bigint) alone."""
+    """`source.output` is the row id (bigint), then what RETURNING needs."""
 
     table: TableInfo
     source: LogicalPlan
+    returning: Returning | None = None
+
+
+class Action(enum.IntEnum):
+    """What becomes of one row of a Merge."""
+
+    NOTHING = 0
+    INSERT = 1
+    UPDATE = 2
+    DELETE = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """MERGE, and INSERT ... ON CONFLICT DO UPDATE (then `key` has the ordinals of the arbiter's columns).
+
+    `source.output` is the id of the matched row (bigint, NULL where none matches), the Action (integer), the new value
+    of every table column, what RETURNING needs, and last, if `ordered`, the row's place among those given.
+    `assigned` are the ordinals of the columns that an UPDATE may change.
+    """
+
+    table: TableInfo
+    source: LogicalPlan
+    assigned: tuple[int, ...]
+    key: tuple[int, ...] | None = None
+    ordered: bool = False
+    returning: Returning | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A data-modifying WITH query. `result` is the table that others read its RETURNING rows from."""
+
+    statement: Insert | Update | Delete | Merge
+    result: TableInfo | None
+
+
+@dataclass(frozen=True, slots=True)
+class WithChanges:
+    """A statement with data-modifying WITH queries: each part and `main` run once, in this order, over the snapshot
+    that the first one saw and the results of the parts before."""
+
+    parts: tuple[Part, ...]
+    main: Query | Insert | Update | Delete | Merge
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +189,8 @@ Statement = (
     | Insert
     | Update
     | Delete
+    | Merge
+    | WithChanges
     | CreateTable
     | DropTable
     | Begin

@@ -1,0 +1,133 @@
+"""INSERT ... ON CONFLICT.
+
+DO NOTHING leaves rows out by their keys: storage finds the keys that are there. DO UPDATE is a Merge: the new rows
+LEFT JOIN the table on the arbiter's columns, and per row either an insert (no match) or an update, all in one query.
+"""
+
+from __future__ import annotations
+
+
+from sqlglot import exp
+
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.plan.logical import Item, LogicalPlan, Project
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.binder_dml import assignments
+from zerodb_compiler.sql.binder_expressions import ExpressionBinder
+from zerodb_compiler.sql.binder_from import CommonTables, Source, left_join, scan_of
+from zerodb_compiler.sql.binder_merge import Choice, Clause, merged
+from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression
+from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
+from zerodb_compiler.sql.scope import Relation, Scope
+from zerodb_compiler.types import BOOLEAN
+
+if TYPE_CHECKING:
+    from zerodb_compiler.sql.binder import Binder
+
+
+def keys_of(table: TableInfo) -> dict[str, tuple[int, ...]]:
+    """The unique keys of a table that can be arbiters, by constraint name."""
+    return {f"{table.name}_pkey": table.primary_key} if table.primary_key else {}
+
+
+def do_nothing(node: exp.OnConflict, table: TableInfo) -> st.DoNothing:
+    only(node, "action", "conflict_keys", "constraint", "index_predicate")
+    key = _arbiter(node, table)
+    return st.DoNothing(tuple(keys_of(table).values()) if key is None else (key,))
+
+
+def _arbiter(node: exp.OnConflict, table: TableInfo) -> tuple[int, ...] | None:
+    """The column ordinals of the key that the clause names; None if it names none."""
+    constraint = node.args.get("constraint")
+    keys = keys_of(table)
+    if constraint is not None:
+        name = fold(constraint)
+        if name not in keys:
+            raise ProgrammingError(
+                f'constraint "{name}" for table "{table.name}" does not exist',
+                sqlstate="42704",
+                position=position_of(constraint),
+            )
+        return keys[name]
+    nodes = node.args.get("conflict_keys")
+    if not nodes:
+        return None
+    ordinals: list[int] = []
+    for item in nodes:
+        column = item.this if isinstance(item, exp.Ordered) else item
+        if not isinstance(column, exp.Column) or column.args.get("table") is not None:
+            raise unsupported("ON CONFLICT with an expression", item)
+        name = fold(column.this)
+        found = next((i for i, info in enumerate(table.columns) if info.name == name), None)
+        if found is None:
+            raise ProgrammingError(
+                f'column "{name}" does not exist', sqlstate="42703", position=position_of(column)
+            )
+        ordinals.append(found)
+    for key in keys.values():
+        if set(key) == set(ordinals):
+            return key
+    raise ProgrammingError(
+        "there is no unique or exclusion constraint matching the ON CONFLICT specification",
+        sqlstate="42P10",
+        position=position_of(node),
+    )
+
+
+def do_update(
+    binder: Binder,
+    node: exp.Insert,
+    conflict: exp.OnConflict,
+    relation: Relation,
+    plan: LogicalPlan,
+    common: CommonTables,
+) -> st.Merge:
+    """`plan` gives the proposed rows, and perhaps their places."""
+    only(conflict, "action", "conflict_keys", "constraint", "index_predicate", "expressions", "where")
+    table = relation.table
+    assert table is not None
+    key = _arbiter(conflict, table)
+    if key is None:
+        raise ProgrammingError(
+            "ON CONFLICT DO UPDATE requires inference specification or constraint name", position=position_of(conflict)
+        )
+    width = len(table.columns)
+    plan, proposed = _own_columns(binder, plan, width)
+    excluded = Relation("excluded", [(c.name, p) for c, p in zip(table.columns, proposed, strict=True)], table)
+    scan, target = scan_of(binder, table, relation)
+
+    def on(scope: Scope) -> Expression:
+        b = ExpressionBinder(binder, scope, "ON CONFLICT")
+        there = scope.relations[1]
+        parts = tuple(b.call("eq", (ColumnRef(proposed[i]), ColumnRef(there.columns[i][1])), BOOLEAN) for i in key)
+        return parts[0] if len(parts) == 1 else b.call("and", parts, BOOLEAN)
+
+    left, right = Source(plan, [excluded], list(excluded.columns)), Source(scan, [target], list(target.columns))
+    joined, scope, there = left_join(binder, left, right, on, common)
+    there_columns = [column for _, column in there.relations[0].columns]
+    # SET and WHERE see the table's columns by their plain names, and EXCLUDED's only with it.
+    update_scope = Scope([there.relations[0], excluded], list(there.relations[0].columns), None, common)
+    b = ExpressionBinder(binder, update_scope, "UPDATE")
+    values = assignments(b, table, conflict)
+    where = conflict.args.get("where")
+    condition: Expression | None = None
+    if where is not None:
+        only(where, "this")
+        condition = ExpressionBinder(binder, update_scope, "WHERE").condition(where.this)
+    new: list[Expression] = [values.get(i, ColumnRef(column)) for i, column in enumerate(there_columns)]
+    choice = Choice(
+        row_id=there.plan.output[-1],
+        matched=(Clause(st.Action.UPDATE, condition, tuple(new)),),
+        unmatched=(Clause(st.Action.INSERT, None, tuple(ColumnRef(column) for column in proposed)),),
+    )
+    place = plan.output[width] if len(plan.output) > width else None
+    source, returning = merged(binder, node, joined, choice, relation, (), common, place)
+    return st.Merge(table, source, tuple(sorted(values)), key, place is not None, returning)
+
+
+def _own_columns(binder: Binder, plan: LogicalPlan, width: int) -> tuple[LogicalPlan, list[Column]]:
+    """The proposed rows under column ids of their own: they may come from the very table."""
+    columns = [binder.column(column.name, column.type, column.nullable) for column in plan.output]
+    items = tuple(Item(new, ColumnRef(old)) for new, old in zip(columns, plan.output, strict=True))
+    return Project(plan, items), columns[:width]

@@ -100,8 +100,15 @@ def _control(connection: Connection, statement: st.Statement) -> Outcome:
             value = show_option(connection._options, name, threads=engine.threads, memory_limit=engine.memory.limit)
             return text_table("SHOW", [name], [[value]])
         case (
-            st.Query() | st.Insert() | st.Update() | st.Delete() | st.Merge() | st.WithChanges()
-            | st.CreateTable() | st.DropTable() | st.Explain()
+            st.Query()
+            | st.Insert()
+            | st.Update()
+            | st.Delete()
+            | st.Merge()
+            | st.WithChanges()
+            | st.CreateTable()
+            | st.DropTable()
+            | st.Explain()
         ):
             raise error_for("XX000", "not a control statement")
         case _:

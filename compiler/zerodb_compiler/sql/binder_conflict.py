@@ -6,6 +6,7 @@ LEFT JOIN the table on the arbiter's columns, and per row either an insert (no m
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
@@ -61,9 +62,7 @@ def _arbiter(node: exp.OnConflict, table: TableInfo) -> tuple[int, ...] | None:
         name = fold(column.this)
         found = next((i for i, info in enumerate(table.columns) if info.name == name), None)
         if found is None:
-            raise ProgrammingError(
-                f'column "{name}" does not exist', sqlstate="42703", position=position_of(column)
-            )
+            raise ProgrammingError(f'column "{name}" does not exist', sqlstate="42703", position=position_of(column))
         ordinals.append(found)
     for key in keys.values():
         if set(key) == set(ordinals):
@@ -104,7 +103,7 @@ def do_update(
         return parts[0] if len(parts) == 1 else b.call("and", parts, BOOLEAN)
 
     left, right = Source(plan, [excluded], list(excluded.columns)), Source(scan, [target], list(target.columns))
-    joined, scope, there = left_join(binder, left, right, on, common)
+    joined, _, there = left_join(binder, left, right, on, common)
     there_columns = [column for _, column in there.relations[0].columns]
     # SET and WHERE see the table's columns by their plain names, and EXCLUDED's only with it.
     update_scope = Scope([there.relations[0], excluded], list(there.relations[0].columns), None, common)

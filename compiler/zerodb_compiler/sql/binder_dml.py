@@ -189,7 +189,12 @@ def _ordinal(table: TableInfo, node: exp.Expr) -> int:
     for i, info in enumerate(table.columns):
         if info.name == name:
             return i
-    raise ProgrammingError(
+    raise _no_column(table, node)
+
+
+def _no_column(table: TableInfo, node: exp.Expr) -> ProgrammingError:
+    name = fold(node)
+    return ProgrammingError(
         f'column "{name}" of relation "{table.name}" does not exist',
         sqlstate="42703",
         position=position_of(node),
@@ -295,6 +300,8 @@ def assignments(b: ExpressionBinder, table: TableInfo, node: exp.Expr) -> dict[i
         if not isinstance(target, exp.Column) or target.args.get("table") is not None:
             if isinstance(target, exp.Bracket):
                 raise unsupported("assignment to an element of an array", target)
+            if isinstance(target, exp.Column):
+                raise _no_column(table, target.args["table"])
             raise ProgrammingError("syntax error in the SET list", position=position_of(target))
         ordinal = _ordinal(table, target.this)
         if ordinal in values:

@@ -279,6 +279,9 @@ class _From:
 
 def scan_for_change(binder: Binder, node: exp.Table) -> tuple[Scan, Relation]:
     """The table an UPDATE or DELETE changes, with row ids."""
+    if node.args.get("only"):  # there is no inheritance: ONLY says nothing
+        node = node.copy()
+        node.set("only", None)
     table = binder.table(node)
     alias = node.args.get("alias")
     if alias is not None:

@@ -160,9 +160,7 @@ def merged(
     clauses = (*choice.matched, *choice.unmatched)
     numbers = {id(clause): number for number, clause in enumerate(clauses, 1)}
     is_unmatched = Call("is_null", (ColumnRef(choice.row_id),), BOOLEAN, False)
-    number = Case(
-        ((is_unmatched, _first(choice.unmatched, numbers)),), _first(choice.matched, numbers), INTEGER, False
-    )
+    number = Case(((is_unmatched, _first(choice.unmatched, numbers)),), _first(choice.matched, numbers), INTEGER, False)
     chosen = binder.column("clause", INTEGER, False)
     passed = [Item(column, ColumnRef(column)) for column in joined.output]
     plan: LogicalPlan = Project(joined, (*passed, Item(chosen, number)))

@@ -14,8 +14,10 @@ from sqlglot.tokenizer_core import Token, TokenType
 from zerodb_compiler.errors import NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.dialect import TokenizedStatement, parse_tokens, tokenize
+from zerodb_compiler.sql.dml_tokens import parse_change
 
 _PARSED = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "("})
+_CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "WITH"})
 _KNOWN_WORDS = """
     ALTER ANALYZE ATTACH CALL CHECKPOINT CLOSE CLUSTER COMMENT COPY DEALLOCATE DECLARE DESCRIBE DETACH DISCARD DO
     EXECUTE FETCH GRANT IMPORT LISTEN LOAD LOCK MOVE NOTIFY PRAGMA PREPARE REASSIGN REFRESH REINDEX REVOKE
@@ -81,7 +83,8 @@ def _statement(statement: TokenizedStatement, text: str) -> ParsedStatement:
     if word in _PARSED:
         if word in ("CREATE", "DROP"):
             _check_object(tokens)
-        return ParsedStatement(start, end, statement.parameters, parse_tokens(tokens, text), None, explain)
+        parse_tree = parse_change if word in _CHANGES else parse_tokens
+        return ParsedStatement(start, end, statement.parameters, parse_tree(tokens, text), None, explain)
     control = _control(tokens)
     if control is None or explain is not None:
         if word in _KNOWN or control is not None:

@@ -1,8 +1,8 @@
 """What sqlglot's parser does not know of changes, done on their tokens before it sees them.
 
-    INSERT ... OVERRIDING {SYSTEM | USER} VALUE   taken out, and written down at the INSERT
-    UPDATE ... FROM (VALUES ...) v JOIN ...       (SELECT * FROM (VALUES ...)) v JOIN ...
-    WHERE CURRENT OF cursor                       refused by name
+INSERT ... OVERRIDING {SYSTEM | USER} VALUE   taken out, and written down at the INSERT
+UPDATE ... FROM (VALUES ...) v JOIN ...       (SELECT * FROM (VALUES ...)) v JOIN ...
+WHERE CURRENT OF cursor                       refused by name
 """
 
 from __future__ import annotations

@@ -327,6 +327,9 @@ def delete(binder: Binder, node: exp.Delete, common: CommonTables | None = None)
     scan, plan, scope = _changed(binder, node.this, others, common)
     plan = _filtered(binder, plan, scope, node)
     assert scan.row_id is not None
+    if node.args.get("returning") is None:
+        item = Item(scan.row_id, ColumnRef(scan.row_id))
+        return st.Delete(scan.table, Aggregate(plan, (item,), ()) if others else Project(plan, (item,)))
     plan, returning = with_returning(binder, node, plan, (scan.row_id,), scope)
     if others:
         plan, returning = _first_of_each(binder, plan, returning)

@@ -124,9 +124,20 @@ class SqlType:
         return self.id in _BLOBS
 
     @property
+    def is_variable(self) -> bool:
+        """True where the canonical value is a string of bytes of any length: text and blobs."""
+        return self.id is TypeId.TEXT or self.id in _BLOBS
+
+    @property
     def has_sort_key(self) -> bool:
         """True where values are compared, grouped and sorted by a key computed from them."""
         return self.id in _SORT_KEYED
+
+    @property
+    def sort_key_type(self) -> SqlType:
+        """The type of `sort_key(value)`: its integers or bytes compare as the values do."""
+        assert self.has_sort_key
+        return HUGEINT if self.id is TypeId.INTERVAL else BYTEA
 
     @property
     def is_discrete(self) -> bool:

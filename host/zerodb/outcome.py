@@ -87,10 +87,11 @@ class Outcome:
         assert self.columns is not None
         return arrow_schema(self.columns)
 
-    def table(self) -> pa.Table:
-        """The whole result as one Arrow table."""
+    def table(self, *, stored: bool = False) -> pa.Table:
+        """The whole result as one Arrow table; `stored`: with canonical values, as storage takes them."""
         assert self.batches is not None
-        schema = self.schema
+        assert self.columns is not None
+        schema = arrow_schema(self.columns, stored=stored)
         return pa.Table.from_batches([self.batches.arrow(i, schema) for i in range(len(self.batches))], schema)
 
 

@@ -48,7 +48,7 @@ def query_outcome(query: CompiledQuery, execution: Execution, tag: str = "SELECT
 def query_rows(connection: Connection, prepared: Prepared, view: View, values: Sequence[Canonical]) -> pa.Table:
     """All rows of the statement's query."""
     assert prepared.query is not None
-    return query_outcome(prepared.query, execute(connection, prepared.query, view, values)).table()
+    return query_outcome(prepared.query, execute(connection, prepared.query, view, values)).table(stored=True)
 
 
 def for_writing(

@@ -14,7 +14,7 @@ from zerodb_compiler.sql.values import to_canonical
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_storage.arrow import arrow_type
 
-Canonical = int | float | str | None
+Canonical = int | float | str | bytes | None
 Parameters = Sequence[Any] | Mapping[str, Any]
 
 
@@ -22,7 +22,7 @@ def canonical_array(type_: SqlType, values: Sequence[Canonical]) -> pa.Array:
     """Canonical values (zerodb_compiler/types.py) as an Arrow array of the type."""
     target = arrow_type(type_)
     match type_.id:
-        case TypeId.NUMERIC | TypeId.HUGEINT:
+        case TypeId.NUMERIC | TypeId.HUGEINT | TypeId.INTERVAL:
             data = b"".join(_sixteen(value) for value in values)
             missing = np.fromiter((value is not None for value in values), np.uint8, len(values))
             mask = None if missing.all() else pa.py_buffer(np.packbits(missing, bitorder="little"))
@@ -31,22 +31,47 @@ def canonical_array(type_: SqlType, values: Sequence[Canonical]) -> pa.Array:
             return pa.array([None if value is None else bool(value) for value in values], target)
         case TypeId.DATE:
             return pa.array(values, pa.int32()).cast(target)
-        case TypeId.TIMESTAMP:
+        case TypeId.TIMESTAMP | TypeId.TIMESTAMPTZ | TypeId.TIME:
             return pa.array(values, pa.int64()).cast(target)
+        case TypeId.UUID:
+            return pa.array([None if value is None else _uuid_bytes(value) for value in values], target)
         case _:
             return pa.array(values, target)
 
 
+# Types for which Arrow's conversion of Python objects means the same as ours.
+_PYARROW_AGREES = frozenset(
+    {
+        *(
+            TypeId.BOOLEAN,
+            TypeId.SMALLINT,
+            TypeId.INTEGER,
+            TypeId.BIGINT,
+            TypeId.U8,
+            TypeId.U16,
+            TypeId.U32,
+            TypeId.U64,
+        ),
+        *(TypeId.NUMERIC, TypeId.REAL, TypeId.DOUBLE, TypeId.TEXT, TypeId.DATE, TypeId.TIMESTAMP),
+    }
+)
+
+
 def _sixteen(value: Canonical) -> bytes:
-    assert not isinstance(value, (float, str))
+    assert not isinstance(value, (float, str, bytes))
     return (value or 0).to_bytes(16, "little", signed=True)
+
+
+def _uuid_bytes(value: Canonical) -> bytes:
+    assert isinstance(value, int)
+    return (value + (1 << 127)).to_bytes(16)
 
 
 def python_array(type_: SqlType, values: Sequence[Any]) -> pa.Array:
     """Python objects as an Arrow array of the type. Arrow's own conversion does it where it is sure to mean the same;
     all else (text for a date, a float for a numeric, a value that does not fit) goes through `to_canonical`, which
     knows SQL's rules and raises SQL's errors."""
-    if type_.length is None and type_.id is not TypeId.HUGEINT:
+    if type_.length is None and type_.id in _PYARROW_AGREES:
         try:
             return pa.array(values, arrow_type(type_))
         except (pa.ArrowException, TypeError, ValueError, OverflowError):

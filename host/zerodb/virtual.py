@@ -51,7 +51,7 @@ def virtual_table(name: str, data: pa.Table, types: Sequence[SqlType], *, repeat
     for ordinal, column in enumerate(columns):
         chunks = data.column(ordinal).chunks or [pa.nulls(0, data.schema.field(ordinal).type)]
         values = concatenate([from_arrow(chunk, column.type, column.name) for chunk in chunks])
-        if repeats and column.type.is_text and dictionary.worth_it(values):
+        if repeats and column.type.is_variable and dictionary.worth_it(values):
             store = DictionaryStore()
             codes = dictionary.encode(values, store)
             if codes is not None:

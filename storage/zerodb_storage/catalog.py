@@ -72,13 +72,28 @@ class Schema:
         return replace(self, text_modes=tuple(modes))
 
 
-def _type_record(type_: SqlType) -> list[Any]:
-    return [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded]
+def type_record(type_: SqlType) -> list[Any]:
+    record: list[Any] = [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded]
+    if type_.element or type_.fields or type_.name is not None or type_.labels:
+        element = None if type_.element is None else type_record(type_.element)
+        fields = [[name, type_record(field)] for name, field in type_.fields]
+        record += [element, fields, type_.name, list(type_.labels)]
+    return record
 
 
-def _type_from(record: list[Any]) -> SqlType:
-    name, precision, scale, length, padded = record
-    return SqlType(TypeId[name], precision, scale, length, padded)
+def type_from(record: list[Any]) -> SqlType:
+    name, precision, scale, length, padded, *more = record
+    found = SqlType(TypeId[name], precision, scale, length, padded)
+    if not more:
+        return found
+    element, fields, type_name, labels = more
+    return replace(
+        found,
+        element=None if element is None else type_from(element),
+        fields=tuple((field, type_from(each)) for field, each in fields),
+        name=type_name,
+        labels=tuple(labels),
+    )
 
 
 def table_key(schema: str, name: str) -> str:
@@ -107,14 +122,14 @@ def schema_record(schema: Schema) -> dict[str, Any]:
 
 
 def _column_record(c: Column) -> list[Any]:
-    plain = [c.name, _type_record(c.type), c.not_null, c.default]
+    plain = [c.name, type_record(c.type), c.not_null, c.default]
     return [*plain, c.generated, c.identity, c.sequence, c.slot, c.missing]
 
 
 def _column_from(record: list[Any], ordinal: int) -> Column:
     name, type_, not_null, default, *more = record
     generated, identity, sequence, slot, missing = more or (None, None, None, ordinal, None)  # as format 1 began
-    return Column(name, _type_from(type_), not_null, default, generated, identity, sequence, slot, missing)
+    return Column(name, type_from(type_), not_null, default, generated, identity, sequence, slot, missing)
 
 
 def schema_from(record: dict[str, Any]) -> Schema:

@@ -79,9 +79,9 @@ class Dictionary:
     store: DictionaryStore
     size: int
 
-    def code_of(self, string: str) -> int | None:
+    def code_of(self, string: str | bytes) -> int | None:
         """The code of a string, None if this version has no such string."""
-        code = self.store.code_of(string.encode())
+        code = self.store.code_of(string.encode() if isinstance(string, str) else string)
         return code if code is not None and code < self.size else None
 
     def strings_as_buffers(self) -> tuple[Array, Array]:

@@ -96,7 +96,7 @@ def choose_text_modes(
     """For a table's first segments: text columns that repeat get a dictionary (added to `dictionaries`)."""
     chosen = list(columns)
     for number, column in enumerate(schema.columns):
-        plain = column.type.is_text and schema.text_modes[number] is TextMode.PLAIN
+        plain = column.type.is_variable and schema.text_modes[number] is TextMode.PLAIN
         if not plain or not dictionary.worth_it(columns[number]):
             continue
         store = DictionaryStore()

@@ -158,7 +158,7 @@ class TableVersion:
         has_nulls = facts.null_count > 0
         if type_.is_float:
             return ColumnLayout(Encoding.FLOAT, 4 if type_.id.name == "REAL" else 8, has_nulls)
-        if type_.is_text:
+        if type_.is_variable:
             if self.schema.text_modes[column] is not TextMode.DICTIONARY:
                 return ColumnLayout(Encoding.TEXT, 4, has_nulls)
             high = round_bounds(0, max(self.dictionaries[column].size - 1, 0))[1]
@@ -191,8 +191,8 @@ class TableVersion:
         return ColumnStatistics(min(distinct, rows), facts.null_count, low, high)
 
     def zone_map(self, column: int) -> ZoneMap | None:
-        """Bounds per chunk of a discrete or floating-point column; None for text."""
-        if self.columns[column].type.is_text:
+        """Bounds per chunk of a discrete or floating-point column; None for text and blobs."""
+        if self.columns[column].type.is_variable:
             return None
         found = self._zone_maps.get(column)
         if found is None:

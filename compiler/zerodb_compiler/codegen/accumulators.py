@@ -17,6 +17,7 @@ from typing import Protocol
 from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, bounded, float_result, raise_if
 from zerodb_compiler.codegen.comparison import compare, to_text, to_wide
 from zerodb_compiler.codegen.context import Emitter
+from zerodb_compiler.codegen.expressions import comparable
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, with_null
 from zerodb_compiler.codegen.tuples import read_value, width_of, write_value
 from zerodb_compiler.sql.expressions import AggregateCall
@@ -182,7 +183,8 @@ class RealSum(_Nullable):
 class Chosen(_Nullable):
     """min, max, any_value, bool_and, bool_or: the state is one of the values; `better(new, old)` decides."""
 
-    def __init__(self, function: str, sample: SqlValue) -> None:
+    def __init__(self, function: str, sample: SqlValue, type_: SqlType) -> None:
+        self._type = type_
         # Codes of a dictionary have no order, so min and max compare strings; any_value keeps the code.
         if isinstance(sample, Code) and function in ("min", "max"):
             sample = Text(I32.const(0), I32.const(0))
@@ -194,9 +196,9 @@ class Chosen(_Nullable):
     def _better(self, e: Emitter, new: SqlValue, old: SqlValue) -> I32:
         match self._function:
             case "min" | "bool_and":
-                return compare(e, "lt", new, old)
+                return compare(e, "lt", comparable(e, new, self._type), comparable(e, old, self._type))
             case "max" | "bool_or":
-                return compare(e, "gt", new, old)
+                return compare(e, "gt", comparable(e, new, self._type), comparable(e, old, self._type))
             case _:
                 return I32.const(0)
 
@@ -259,5 +261,5 @@ def accumulator(call: AggregateCall, sample: SqlValue | None) -> Accumulator:
             return WideSum(call.type, isinstance(sample, Wide), call.position)
         case "min" | "max" | "any_value" | "bool_and" | "bool_or":
             assert sample is not None
-            return Chosen(call.function, sample)
+            return Chosen(call.function, sample, call.type)
     raise AssertionError(f"aggregate {call.function} reached code generation")

@@ -89,7 +89,7 @@ class Context:
             self._dictionaries[key] = Dictionary(table_id, ordinal, offset, size)
         return self._dictionaries[key]
 
-    def dictionary_code(self, dictionary: Dictionary, constant: str | None, parameter: int | None) -> int:
+    def dictionary_code(self, dictionary: Dictionary, constant: str | bytes | None, parameter: int | None) -> int:
         """Offset of the i32 code that the host looks up for a text."""
         key = (dictionary.table_id, dictionary.ordinal, constant, parameter)
         if key not in self._codes:

@@ -50,6 +50,8 @@ Environment = Mapping[int, SqlValue]
 # A strict function's generator: emitter, the call, its argument values, and the flag that any argument is NULL.
 Generator = Callable[[Emitter, Call, tuple[SqlValue, ...], I32 | None], SqlValue]
 FUNCTIONS: dict[str, Generator] = {}
+# How values are compared that have a sort key, by type (functions/sort_keys.py).
+SORT_KEYS: dict[TypeId, Callable[[Emitter, SqlValue, SqlType, I32 | None], SqlValue]] = {}
 
 # A condition longer than this is worth a branch of its own on the right side of AND and OR.
 _BRANCH_BYTES = 48
@@ -87,6 +89,16 @@ def evaluate(e: Emitter, expression: Expression, env: Environment) -> SqlValue:
     raise AssertionError(f"{type(expression).__name__} reached code generation")
 
 
+def comparable(e: Emitter, value: SqlValue, type_: SqlType) -> SqlValue:
+    """What a value is compared by: itself, or its sort key."""
+    if not type_.has_sort_key:
+        return value
+    maker = SORT_KEYS.get(type_.id)
+    if maker is None:
+        raise NotSupportedError(f"comparing values of type {type_} is not supported")
+    return maker(e, e.keep_value(value), type_, value.null)
+
+
 def condition(e: Emitter, expression: Expression, env: Environment) -> I32:
     """A predicate as i32: 1 where it is true, 0 where false or NULL."""
     value = evaluate(e, expression, env)
@@ -107,7 +119,7 @@ def null_of(type_: SqlType) -> SqlValue:
     return Text(I32.const(0), I32.const(0), null)
 
 
-def constant(e: Emitter, value: int | float | str | None, type_: SqlType) -> SqlValue:
+def constant(e: Emitter, value: int | float | str | bytes | None, type_: SqlType) -> SqlValue:
     if value is None:
         return null_of(type_)
     if type_.id is TypeId.BOOLEAN:
@@ -117,8 +129,8 @@ def constant(e: Emitter, value: int | float | str | None, type_: SqlType) -> Sql
     if type_.is_discrete:
         assert isinstance(value, int)
         return exact_constant(value)
-    assert isinstance(value, str)
-    data = value.encode()
+    assert isinstance(value, str | bytes)
+    data = value.encode() if isinstance(value, str) else value
     return Text(e.constant_address(data) if data else I32.const(0), I32.const(len(data)))
 
 
@@ -391,7 +403,7 @@ def code_operand(e: Emitter, column: Code, operand: Literal | Parameter) -> tupl
     if isinstance(operand, Literal):
         if operand.value is None:
             return I32.const(-1), I32.const(1)
-        assert isinstance(operand.value, str)
+        assert isinstance(operand.value, str | bytes)
         offset = e.context.dictionary_code(column.dictionary, operand.value, None)
         return e.query_i32(offset), None
     offset = e.context.dictionary_code(column.dictionary, None, operand.index)
@@ -434,7 +446,8 @@ def _extreme(e: Emitter, call: Call, env: Environment) -> SqlValue:
     result.set(values[0])
     op = "gt" if call.function == "greatest" else "lt"
     for value in values[1:]:
-        better: I32 = compare(e, op, value, with_null(result.value, None))
+        best = with_null(result.value, None)
+        better: I32 = compare(e, op, comparable(e, value, call.type), comparable(e, best, call.type))
         if result.value.null is not None:
             better = better | result.value.null
         if value.null is not None:

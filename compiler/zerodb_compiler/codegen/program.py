@@ -61,7 +61,7 @@ class DictionaryCode:
     table_id: int
     ordinal: int
     offset: int
-    constant: str | None = None
+    constant: str | bytes | None = None
     parameter: int | None = None
 
 
@@ -105,8 +105,8 @@ class OutputColumn:
     nullable: bool
 
 
-# Bytes per value in output blocks: booleans 1 byte, integers and date/timestamp at their natural width, u64 and hugeint
-# and every numeric 16 (little endian), real 4, double 8, text 4 (offsets).
+# Bytes per value in output blocks: booleans 1 byte, integers and date/time/timestamp at their natural width, u64,
+# hugeint, every numeric, interval and uuid 16 (little endian), enum 4, real 4, double 8, text and blobs 4 (offsets).
 
 
 @dataclass(frozen=True, slots=True)

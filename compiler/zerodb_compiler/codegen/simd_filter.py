@@ -82,7 +82,7 @@ def _is_constant(expression: Expression) -> TypeGuard[Constant]:
     """A constant whose value fits 64 bits (or is a text, for codes)."""
     if not isinstance(expression, Literal | Parameter):
         return False
-    if expression.type.is_text:
+    if expression.type.is_variable:
         return True
     if not expression.type.is_discrete:
         return False

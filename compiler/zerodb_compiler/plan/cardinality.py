@@ -178,7 +178,7 @@ class Estimator:
             case Call(function="extract_year", arguments=(ColumnRef(column=column),)):
                 known = self.columns.get(column.id, _UNKNOWN)
                 return ColumnEstimate(min(known.distinct, _years(column, known)))
-        if expression.type.is_text:
+        if expression.type.is_variable:
             return _UNKNOWN
         distinct = 1.0
         aggregate = False
@@ -429,7 +429,7 @@ def _is_constant(expression: Expression) -> bool:
     return isinstance(expression, (Literal, Parameter))
 
 
-def _value(expression: Expression) -> int | float | str | None:
+def _value(expression: Expression) -> int | float | str | bytes | None:
     match expression:
         case Literal(value=value):
             return value

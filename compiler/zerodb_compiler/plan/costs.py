@@ -58,7 +58,7 @@ def predicate_cost(expression: Expression) -> float:
         case ColumnRef() | Literal() | Parameter():
             return 0.0
         case Cast(argument=argument):
-            text = argument.type.is_text or expression.type.is_text
+            text = argument.type.is_variable or expression.type.is_variable
             return predicate_cost(argument) + (_TEXT_COMPARISON if text else _PLAIN)
         case Case(branches=branches, default=default):
             parts = [part for branch in branches for part in branch]
@@ -72,7 +72,7 @@ def predicate_cost(expression: Expression) -> float:
 def _call_cost(function: str, arguments: tuple[Expression, ...]) -> float:
     if function in ("and", "or", "not", "is_null", "is_not_null", "is_true", "is_false"):
         return 0.2
-    if any(argument.type.is_text for argument in arguments):
+    if any(argument.type.is_variable for argument in arguments):
         return (_TEXT_COMPARISON if function in ("eq", "ne", "in", "starts_with") else _TEXT_SEARCH) * 1.0
     if function == "in":
         return 0.5 * len(arguments)

@@ -86,7 +86,7 @@ def format_rows(rows: float) -> str:
     return f"{rows:.3g}" if rows < 10 else f"{rows:.0f}"
 
 
-def format_value(value: int | float | str | None, type_: SqlType) -> str:
+def format_value(value: int | float | str | bytes | None, type_: SqlType) -> str:
     """A canonical value as a SQL literal."""
     if value is None:
         return "null"
@@ -95,6 +95,8 @@ def format_value(value: int | float | str | None, type_: SqlType) -> str:
         return f"'{quoted}'"
     if isinstance(value, float):
         return repr(value)
+    if isinstance(value, bytes):
+        return f"'\\x{value.hex()}'"
     match type_.id:
         case TypeId.BOOLEAN:
             return "true" if value else "false"

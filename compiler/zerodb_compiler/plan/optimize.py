@@ -1,7 +1,8 @@
 """The optimiser: a tuple of pure functions, applied from first to last.
 
 Each rule takes a plan and a source of fresh column ids and gives an equivalent plan with the same output; the order is
-the only coupling between them. Unnesting comes first, so that every later rule sees joins instead of subqueries.
+the only coupling between them. The first makes all comparisons plain ones;
+unnesting follows, so that every later rule sees joins instead of subqueries.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from zerodb_compiler.plan import check
 from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.plan.rules.aggregate_below_join import push_aggregates
 from zerodb_compiler.plan.rules.aggregate_parts import split_aggregates
+from zerodb_compiler.plan.rules.comparison_keys import compare_by_keys
 from zerodb_compiler.plan.rules.distinct_aggregates import split_distinct
 from zerodb_compiler.plan.rules.group_keys import reduce_group_keys
 from zerodb_compiler.plan.rules.nullability import tighten_nullability
@@ -24,6 +26,7 @@ from zerodb_compiler.plan.rules.unnest import unnest
 from zerodb_compiler.plan.transform import Fresh, Rule
 
 RULES: tuple[Rule, ...] = (
+    compare_by_keys,
     simplify,
     unnest,
     pin_union_places,

@@ -158,7 +158,7 @@ class _Planner:
 
 def _equal_types(left: Expression, right: Expression) -> tuple[Expression, Expression]:
     """The binder has made both sides of an equality the same type, except for the lengths of texts."""
-    if left.type == right.type or (left.type.is_text and right.type.is_text):
+    if left.type == right.type or (left.type.id is right.type.id and not left.type.is_number):
         return left, right
     assert left.type.is_number, left.type
     assert right.type.is_number, right.type

@@ -315,7 +315,7 @@ def _negate(b: ExpressionBinder, node: exp.Neg) -> Bound:
         value, type_ = typed(b, value, DOUBLE, node), DOUBLE
     if not type_.is_number:
         raise ProgrammingError(f"operator does not exist: - {type_}", sqlstate="42883", position=position_of(node))
-    if isinstance(value, Constant) and value.value is not None and not isinstance(value.value, str):
+    if isinstance(value, Constant) and isinstance(value.value, int | float):
         negated = -value.value
         if not isinstance(negated, int) or type_.bounds[0] <= negated <= type_.bounds[1]:
             steps = None if value.steps is None else (*value.steps, _minus)

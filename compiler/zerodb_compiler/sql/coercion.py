@@ -167,6 +167,7 @@ def cast_value(source: SqlType, target: SqlType, value: Value, position: int | N
         return fit_text(target, text, position, explicit=True)
     if isinstance(value, str):
         return parse_value(target, value, position)
+    assert isinstance(value, int | float)
     if target.is_float:
         number = value / 10**source.scale if source.id is TypeId.NUMERIC else _as_float(value, position)
         return to_real(number, position) if target.id is TypeId.REAL else number

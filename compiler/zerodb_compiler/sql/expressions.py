@@ -50,14 +50,15 @@ class ColumnRef:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Literal:
-    """A constant baked into the code, in canonical form (types.py): int for discrete types, float, str, or None.
+    """A constant baked into the code, in canonical form (types.py): int for discrete types, float, str,
+    bytes (blobs), or None.
 
     Equal are literals that stand for one another in any expression: NaN equals NaN, but 0.0 is not -0.0."""
 
-    value: int | float | str | None
+    value: int | float | str | bytes | None
     type: SqlType
 
-    def _identity(self) -> tuple[SqlType, int | str | None]:
+    def _identity(self) -> tuple[SqlType, int | str | bytes | None]:
         return self.type, repr(self.value) if isinstance(self.value, float) else self.value
 
     def __eq__(self, other: object) -> bool:
@@ -80,7 +81,7 @@ class Parameter:
     index: int
     type: SqlType
     nullable: bool = True
-    sample: int | float | str | None = None
+    sample: int | float | str | bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,7 @@ from zerodb_compiler.errors import DataError, ProgrammingError
 from zerodb_compiler.sql.calendar import civil_from_days, days_from_civil, days_in_month
 from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
 
-Value = int | float | str | None
+Value = int | float | str | bytes | None
 
 MICROS_PER_DAY = 86_400_000_000
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*\Z")

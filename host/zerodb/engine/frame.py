@@ -176,7 +176,7 @@ class Frame:
             elif slot.type.is_float:
                 assert isinstance(value, int | float)
                 memory.doubles[place + 1] = value
-            elif slot.type.is_text:
+            elif slot.type.is_variable:
                 assert isinstance(value, str | bytes)
                 texts = texts or []
                 texts.append((place, value.encode() if isinstance(value, str) else value))
@@ -185,7 +185,7 @@ class Frame:
         base = address >> 2
         for offset, index, dictionary in self._parameter_codes:
             text = parameters[index]
-            code = dictionary.code_of(text) if isinstance(text, str) else None
+            code = dictionary.code_of(text) if isinstance(text, str | bytes) else None
             memory.words[base + offset] = 0xFFFFFFFF if code is None else code
 
     def _write_texts(self, texts: list[tuple[int, bytes]]) -> None:

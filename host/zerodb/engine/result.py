@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import gc
 import itertools
+import json
 import struct
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
+from functools import partial
 from typing import Any
+from uuid import UUID
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +26,9 @@ import pyarrow as pa
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.errors import DataError
+from zerodb_compiler.intervals import MICROS_PER_DAY, Interval, unpack
 from zerodb_compiler.types import SqlType, TypeId
+from zerodb_storage.arrow import uuid_words
 
 Row = tuple[Any, ...]
 
@@ -44,6 +49,11 @@ _WIDTHS = {
     TypeId.TEXT: 4,
     TypeId.DATE: 4,
     TypeId.TIMESTAMP: 8,
+    TypeId.TIMESTAMPTZ: 8,
+    TypeId.TIME: 8,
+    TypeId.INTERVAL: 16,
+    TypeId.UUID: 16,
+    TypeId.ENUM: 4,
 }
 _CASTS = {
     TypeId.SMALLINT: "h",
@@ -88,7 +98,7 @@ def read_block(words: memoryview, memory: memoryview, block: int, output: Sequen
         data, validity, heap, _ = words[record : record + 4]
         record += abi.OUTPUT_COLUMN_BYTES >> 2
         nulls = bytes(memory[validity : validity + rows]) if validity else None
-        if column.type.id is TypeId.TEXT:
+        if column.type.is_variable:
             end = words[(data >> 2) + rows]
             columns.append(
                 ColumnValues(bytes(memory[data : data + 4 * rows + 4]), nulls, bytes(memory[heap : heap + end]))
@@ -174,6 +184,61 @@ _timestamps = _moments(
 )
 
 
+def _aware_timestamps(column: ColumnValues, rows: int) -> list[Any]:
+    return [moment.replace(tzinfo=UTC) for moment in _timestamps(column, rows)]
+
+
+def _times(column: ColumnValues, rows: int) -> list[Any]:
+    ticks = _present(column, memoryview(column.data).cast("q").tolist())
+    if max(ticks) >= MICROS_PER_DAY:
+        raise DataError("the time 24:00:00 is beyond Python's times", sqlstate="22008")
+    return [(_EPOCH + timedelta(0, 0, tick)).time() for tick in ticks]
+
+
+def _present(column: ColumnValues, values: list[int]) -> list[int]:
+    """The values, with 0 under a NULL: what lies there need not be a value of the type."""
+    if column.validity is None:
+        return values
+    return [value if valid else 0 for value, valid in zip(values, column.validity, strict=True)]
+
+
+def _intervals(column: ColumnValues, rows: int) -> list[Any]:
+    try:
+        return [Interval(*unpack(value)) for value in _present(column, _wide_integers(column.data, rows))]
+    except OverflowError:
+        raise DataError("an interval is beyond Python's timedeltas", sqlstate="22008") from None
+
+
+def _uuids(column: ColumnValues, rows: int) -> list[Any]:
+    return [UUID(int=value + (1 << 127)) for value in _wide_integers(column.data, rows)]
+
+
+def _labels(labels: tuple[str, ...]) -> Callable[[ColumnValues, int], list[Any]]:
+    def decode(column: ColumnValues, rows: int) -> list[Any]:
+        return [labels[value] for value in _present(column, memoryview(column.data).cast("i").tolist())]
+
+    return decode
+
+
+# Types of bytes with a structure: from the type and the canonical bytes to the Python object, and the Arrow type that
+# such objects make. What is in neither is given as bytes.
+BLOB_DECODERS: dict[TypeId, Callable[[SqlType, bytes], Any]] = {
+    TypeId.JSON: lambda _type, value: json.loads(value),
+}
+BLOB_ARROW: dict[TypeId, Callable[[SqlType], pa.DataType]] = {}
+
+
+def _blobs(decode: Callable[[bytes], Any]) -> Callable[[ColumnValues, int], list[Any]]:
+    def decode_all(column: ColumnValues, rows: int) -> list[Any]:
+        heap, offsets = column.heap, struct.unpack(f"<{rows + 1}i", column.data)
+        values = [heap[start:end] for start, end in itertools.pairwise(offsets)]
+        if column.validity is None:
+            return [decode(value) for value in values]
+        return [decode(value) if valid else None for value, valid in zip(values, column.validity, strict=True)]
+
+    return decode_all
+
+
 def _decoder(type_: SqlType) -> Callable[[ColumnValues, int], list[Any]]:
     match type_.id:
         case TypeId.NULL:
@@ -190,6 +255,19 @@ def _decoder(type_: SqlType) -> Callable[[ColumnValues, int], list[Any]]:
             return _dates
         case TypeId.TIMESTAMP:
             return _timestamps
+        case TypeId.TIMESTAMPTZ:
+            return _aware_timestamps
+        case TypeId.TIME:
+            return _times
+        case TypeId.INTERVAL:
+            return _intervals
+        case TypeId.UUID:
+            return _uuids
+        case TypeId.ENUM:
+            return _labels(type_.labels)
+        case kind if type_.is_blob:
+            decode = BLOB_DECODERS.get(kind)
+            return _blobs(bytes if decode is None else partial(decode, type_))
         case kind:
             cast = _CASTS[kind]
             return lambda column, _rows: memoryview(column.data).cast(cast).tolist()  # type: ignore[call-overload]
@@ -237,7 +315,9 @@ def arrow_type(type_: SqlType) -> pa.DataType:
             return pa.decimal128(type_.precision, type_.scale)
         case TypeId.HUGEINT:
             return pa.decimal128(38, 0)
-    return _ARROW[type_.id]
+        case kind if kind in BLOB_ARROW:
+            return BLOB_ARROW[kind](type_)
+    return _ARROW.get(type_.id, pa.binary())
 
 
 _ARROW = {
@@ -255,10 +335,29 @@ _ARROW = {
     TypeId.TEXT: pa.string(),
     TypeId.DATE: pa.date32(),
     TypeId.TIMESTAMP: pa.timestamp("us"),
+    TypeId.TIMESTAMPTZ: pa.timestamp("us", "UTC"),
+    TypeId.TIME: pa.time64("us"),
+    TypeId.INTERVAL: pa.month_day_nano_interval(),
+    TypeId.UUID: pa.uuid(),
+    TypeId.ENUM: pa.dictionary(pa.int32(), pa.string()),
+    TypeId.JSON: pa.string(),
 }
 
 
-def arrow_schema(output: Sequence[OutputColumn]) -> pa.Schema:
+def stored_arrow_type(type_: SqlType) -> pa.DataType:
+    """The Arrow type whose values are the canonical ones: what storage takes, without a way through Python's or Arrow's
+    own idea of the type."""
+    match type_.id:
+        case TypeId.INTERVAL | TypeId.UUID:
+            return pa.binary(16)
+        case TypeId.ENUM:
+            return pa.int32()
+    return pa.binary() if type_.is_blob else arrow_type(type_)
+
+
+def arrow_schema(output: Sequence[OutputColumn], *, stored: bool = False) -> pa.Schema:
+    if stored:
+        return pa.schema([pa.field(column.name, stored_arrow_type(column.type), column.nullable) for column in output])
     return pa.schema([pa.field(column.name, arrow_type(column.type), column.nullable) for column in output])
 
 
@@ -266,15 +365,18 @@ def _bits(flags: bytes) -> pa.Buffer:
     return pa.py_buffer(np.packbits(np.frombuffer(flags, dtype=np.uint8), bitorder="little"))
 
 
-def _arrow_array(column: ColumnValues, rows: int, type_: SqlType) -> pa.Array:
-    target = arrow_type(type_)
+def _arrow_array(column: ColumnValues, rows: int, type_: SqlType, target: pa.DataType) -> pa.Array:
     if type_.id is TypeId.NULL:
         return pa.nulls(rows)
     validity = None if column.validity is None or 0 not in column.validity else _bits(column.validity)
     data = pa.py_buffer(column.data)
+    if target != (canonical := stored_arrow_type(type_)):
+        return _users_array(column, rows, type_, target, validity)
     match type_.id:
-        case TypeId.TEXT:
-            return pa.Array.from_buffers(target, rows, [validity, data, pa.py_buffer(column.heap)])
+        case TypeId.UUID:
+            data = pa.py_buffer(uuid_words(np.frombuffer(column.data, np.int64).reshape(-1, 2)))
+        case _ if type_.is_variable:
+            return pa.Array.from_buffers(canonical, rows, [validity, data, pa.py_buffer(column.heap)])
         case TypeId.BOOLEAN:
             data = _bits(column.data)
         case TypeId.U64:
@@ -282,6 +384,35 @@ def _arrow_array(column: ColumnValues, rows: int, type_: SqlType) -> pa.Array:
         case TypeId.HUGEINT:
             _check_decimal_range(column, rows)
     return pa.Array.from_buffers(target, rows, [validity, data])
+
+
+def _users_array(
+    column: ColumnValues, rows: int, type_: SqlType, target: pa.DataType, validity: pa.Buffer | None
+) -> pa.Array:
+    """The types whose Arrow form is not the canonical one."""
+    stored = stored_arrow_type(type_)
+    match type_.id:
+        case TypeId.UUID:
+            return pa.ExtensionArray.from_storage(target, _arrow_array(column, rows, type_, stored))
+        case TypeId.ENUM:
+            codes = _arrow_array(column, rows, type_, stored)
+            return pa.DictionaryArray.from_arrays(codes, pa.array(type_.labels, pa.string()))
+        case TypeId.JSON:
+            buffers = [validity, pa.py_buffer(column.data), pa.py_buffer(column.heap)]
+            return pa.Array.from_buffers(target, rows, buffers)
+        case TypeId.INTERVAL:
+            pairs = np.frombuffer(column.data, np.int64).reshape(rows, 2)
+            found = np.empty((rows, 2), np.int64)
+            upper = pairs[:, 1]
+            found[:, 0] = (upper << 32) | ((upper >> 32) & 0xFFFFFFFF)
+            found[:, 1] = pairs[:, 0] * 1000
+            if ((found[:, 1] // 1000) != pairs[:, 0]).any():
+                raise DataError("an interval's time does not fit the nanoseconds of Arrow's interval", sqlstate="22008")
+            return pa.Array.from_buffers(target, rows, [validity, pa.py_buffer(found)])
+    values = _decoder(type_)(column, rows)
+    if column.validity is not None:
+        values = [value if valid else None for value, valid in zip(values, column.validity, strict=True)]
+    return pa.array(values, target)
 
 
 def _check_decimal_range(column: ColumnValues, rows: int) -> None:
@@ -296,7 +427,8 @@ def _check_decimal_range(column: ColumnValues, rows: int) -> None:
 
 
 def arrow_batch(batch: ResultBatch, output: Sequence[OutputColumn], schema: pa.Schema) -> pa.RecordBatch:
-    arrays = [_arrow_array(c, batch.rows, o.type) for c, o in zip(batch.columns, output, strict=True)]
+    columns = zip(batch.columns, output, schema, strict=True)
+    arrays = [_arrow_array(c, batch.rows, o.type, field.type) for c, o, field in columns]
     if not arrays:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * batch.rows, pa.struct([])))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

@@ -1,5 +1,5 @@
 """The scalar functions, one family a module; importing this package fills expressions.FUNCTIONS."""
 
-from zerodb_compiler.codegen.functions import dates, numbers, patterns, text, text_casts
+from zerodb_compiler.codegen.functions import dates, numbers, patterns, sort_keys, text, text_casts
 
-__all__ = ["dates", "numbers", "patterns", "text", "text_casts"]
+__all__ = ["dates", "numbers", "patterns", "sort_keys", "text", "text_casts"]

@@ -32,6 +32,9 @@ _WIDTHS = {
     TypeId.U32: 4,
     TypeId.DATE: 4,
     TypeId.TIMESTAMP: 8,
+    TypeId.TIMESTAMPTZ: 8,
+    TypeId.TIME: 8,
+    TypeId.ENUM: 4,
     TypeId.REAL: 4,
     TypeId.DOUBLE: 8,
     TypeId.TEXT: 4,
@@ -41,7 +44,7 @@ _WIDTHS = {
 
 def output_width(type_: SqlType) -> int:
     """Bytes of one value in an output block."""
-    return _WIDTHS.get(type_.id, 16)
+    return 4 if type_.is_blob else _WIDTHS.get(type_.id, 16)
 
 
 class OutputSink:
@@ -67,7 +70,7 @@ class OutputSink:
 
     @staticmethod
     def _is_text(column: Column) -> bool:
-        return column.type.is_text or column.type.id is TypeId.NULL
+        return column.type.is_variable or column.type.id is TypeId.NULL
 
     def describe(self) -> list[str]:
         return ["output"]

@@ -181,7 +181,7 @@ def _zone_predicates(scan: TableScan, ordinals: dict[int, int]) -> tuple[program
             case Call(function=name, arguments=(left, right)) if name in _ZONE_OPERATORS:
                 if not isinstance(left, ColumnRef):
                     left, right, name = right, left, SWAPPED[name]
-                if not isinstance(left, ColumnRef) or left.column.id not in ordinals or left.column.type.is_text:
+                if not isinstance(left, ColumnRef) or left.column.id not in ordinals or left.column.type.is_variable:
                     continue
                 ordinal = ordinals[left.column.id]
                 if isinstance(right, Literal) and isinstance(right.value, int | float):

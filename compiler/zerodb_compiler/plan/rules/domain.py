@@ -168,7 +168,9 @@ def _present(expression: Expression) -> Expression:
     return case(((call("is_null", expression), default),), expression, expression.type)
 
 
-def _zero(type_: SqlType) -> int | float | str:
+def _zero(type_: SqlType) -> int | float | str | bytes:
     if type_.is_text:
         return ""
+    if type_.is_blob:
+        return b""
     return 0.0 if type_.is_float else 0

@@ -66,7 +66,7 @@ def _plain_id(item: Item) -> frozenset[int]:
 def _expense(item: Item) -> tuple[int, int]:
     """Cost of hashing and comparing the key; among equals the later one goes first."""
     type_ = item.column.type
-    if type_.is_text:
+    if type_.is_variable:
         return 3, 0
     if not isinstance(item.expression, ColumnRef):
         return 2, 0

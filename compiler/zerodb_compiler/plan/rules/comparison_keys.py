@@ -1,0 +1,129 @@
+"""Types whose equality and order are not those of their canonical bytes are compared by a key.
+
+    where i = interval '1 month'    ->   where sort_key(i) = 2592000000000
+    group by i                      ->   group by sort_key(i), carrying any_value(i)
+    order by i                      ->   order by sort_key(i)
+
+'1 month' and '30 days' are equal and print differently; so are {"a": 1} and {"a": 1.0} in jsonb. `sort_key` gives a
+value (`SqlType.sort_key_type`) whose plain comparison is the type's. The rule comes first, so that no other rule, no
+operator and no hash table ever compares such values by their bytes, or takes two equal ones for the same. (min, max,
+greatest and least compare by key themselves: codegen/accumulators.py, codegen/expressions.py.)
+
+Limits: an aggregate of DISTINCT values of such a type other than count is refused (0A000).
+"""
+
+from __future__ import annotations
+
+from zerodb_compiler.errors import error_for
+from zerodb_compiler.intervals import sort_key
+from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project, Sort, SortKey
+from zerodb_compiler.plan.transform import Fresh, call, map_expressions, map_plan, passed, rebuild
+from zerodb_compiler.sql.expressions import (
+    AggregateCall,
+    Call,
+    Column,
+    ColumnRef,
+    Exists,
+    Expression,
+    InSubquery,
+    Literal,
+    Parameter,
+    ScalarSubquery,
+)
+from zerodb_compiler.sql.functions import COMPARISONS
+from zerodb_compiler.types import TypeId
+
+_COMPARING = COMPARISONS | {"in", "is_distinct", "is_not_distinct"}
+# Of these DISTINCT means nothing.
+_DISTINCT_IS_NOTHING = frozenset({"min", "max", "any_value", "bool_and", "bool_or"})
+
+
+def compare_by_keys(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    return map_plan(plan, lambda node: _node(node, fresh))
+
+
+def keyed(expression: Expression) -> Expression:
+    """What an expression is compared by: itself, for most types."""
+    type_ = expression.type
+    if not type_.has_sort_key:
+        return expression
+    if isinstance(expression, Literal):
+        if expression.value is None:
+            return Literal(None, type_.sort_key_type)
+        if type_.id is TypeId.INTERVAL and isinstance(expression.value, int):
+            return Literal(sort_key(expression.value), type_.sort_key_type)
+    return call("sort_key", expression, type_=type_.sort_key_type)
+
+
+def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    plan = map_expressions(plan, lambda expression: _expression(expression, fresh))
+    match plan:
+        case Sort(input=input_, keys=keys) if any(key.expression.type.has_sort_key for key in keys):
+            return Sort(
+                input_, tuple([SortKey(keyed(key.expression), key.descending, key.nulls_first) for key in keys])
+            )
+        case Aggregate(keys=items) if any(item.column.type.has_sort_key for item in items):
+            return _grouped(plan, fresh)
+    return plan
+
+
+def _grouped(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
+    """Groups by the keys of the keys; what is to be seen of a group's key is any of its values."""
+    keys: list[Item] = []
+    carried: list[AggregateItem] = []
+    for item in plan.keys:
+        type_ = item.column.type
+        if not type_.has_sort_key:
+            keys.append(item)
+            continue
+        key = Column(fresh(), f"{item.column.name} key", type_.sort_key_type, item.expression.nullable)
+        keys.append(Item(key, keyed(item.expression)))
+        value = AggregateCall("any_value", item.expression, type_, item.expression.nullable)
+        carried.append(AggregateItem(item.column, value))
+    grouped = Aggregate(plan.input, tuple(keys), (*plan.aggregates, *carried))
+    return Project(grouped, tuple([passed(column) for column in plan.output]))
+
+
+def _expression(expression: Expression, fresh: Fresh) -> Expression:
+    match expression:
+        case ColumnRef() | Literal() | Parameter():
+            return expression
+        case ScalarSubquery(plan=plan, column=column, type=type_, nullable=nullable):
+            changed = compare_by_keys(plan, fresh)
+            return expression if changed is plan else ScalarSubquery(changed, column, type_, nullable)
+        case Exists(plan=plan, negated=negated):
+            changed = compare_by_keys(plan, fresh)
+            return expression if changed is plan else Exists(changed, negated)
+        case InSubquery():
+            return _membership(expression, fresh)
+        case AggregateCall(argument=argument) if expression.distinct and argument is not None:
+            if argument.type.has_sort_key and expression.function not in _DISTINCT_IS_NOTHING:
+                return _distinct(expression, fresh)
+    changed_parts = rebuild(expression, lambda part: _expression(part, fresh))
+    if isinstance(changed_parts, Call) and changed_parts.function in _COMPARING:
+        return rebuild(changed_parts, keyed)
+    return changed_parts
+
+
+def _distinct(expression: AggregateCall, fresh: Fresh) -> Expression:
+    argument = expression.argument
+    assert argument is not None
+    if expression.function != "count":
+        message = f"{expression.function}(DISTINCT) of type {argument.type} is not supported"
+        raise error_for("0A000", message, position=expression.position)
+    changed = keyed(_expression(argument, fresh))
+    filter_ = None if expression.filter is None else _expression(expression.filter, fresh)
+    position = expression.position
+    return AggregateCall("count", changed, expression.type, expression.nullable, True, filter_, position)
+
+
+def _membership(expression: InSubquery, fresh: Fresh) -> Expression:
+    plan, column = compare_by_keys(expression.plan, fresh), expression.column
+    operand = _expression(expression.operand, fresh)
+    if operand.type.has_sort_key:
+        key = Column(fresh(), f"{column.name} key", column.type.sort_key_type, column.nullable)
+        plan = Project(plan, (Item(key, keyed(ColumnRef(column))),))
+        operand, column = keyed(operand), key
+    elif plan is expression.plan and operand is expression.operand:
+        return expression
+    return InSubquery(operand, plan, column, expression.negated, expression.nullable)

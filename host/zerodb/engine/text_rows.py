@@ -59,7 +59,7 @@ def canonical_values(column: ColumnValues, rows: int, type_: SqlType) -> Sequenc
         pairs = itertools.pairwise(struct.unpack(f"<{rows + 1}i", data))
         heap = column.heap
         if type_.is_blob:
-            return [heap[start:end] for start, end in pairs]  # type: ignore[misc]
+            return [heap[start:end] for start, end in pairs]
         return [heap[start:end].decode() for start, end in pairs]
     width = len(data) // rows
     if type_.is_float:

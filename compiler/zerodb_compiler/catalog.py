@@ -10,6 +10,9 @@ from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.layout import TableLayout, TableStatistics
 from zerodb_compiler.types import SqlType
 
+# Begins the names of tables that exist only while a statement runs.
+TRANSIENT = "\0"
+
 
 @dataclass(frozen=True, slots=True)
 class ColumnInfo:

@@ -26,7 +26,10 @@ Every array starts on a 16-byte boundary and may be read 16 bytes past its end (
 from __future__ import annotations
 
 import enum
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+
+from zerodb_compiler.types import SqlType, TypeId
 
 CHUNK_ROWS = 65_536
 
@@ -85,3 +88,17 @@ def round_bounds(low: int, high: int) -> tuple[int, int]:
     """Bounds rounded outward to powers of two minus one (2**k - 1, -2**k), so that growing data changes a layout rarely
     (at most once per bit) while sums and products can still be proven not to overflow."""
     return (0 if low >= 0 else -(1 << (-low - 1).bit_length())), (0 if high <= 0 else (1 << high.bit_length()) - 1)
+
+
+def widest_layout(types: Sequence[SqlType]) -> TableLayout:
+    """The layout that any rows of these types have room in: for tables that are compiled against before they exist."""
+    return TableLayout(tuple(_widest(type_) for type_ in types))
+
+
+def _widest(type_: SqlType) -> ColumnLayout:
+    if type_.is_float:
+        return ColumnLayout(Encoding.FLOAT, 4 if type_.id is TypeId.REAL else 8, True)
+    if type_.is_discrete:
+        low, high = type_.bounds
+        return ColumnLayout(Encoding.INT, int_width(low, high), True, low, high)
+    return ColumnLayout(Encoding.TEXT, 4, True)

@@ -12,19 +12,20 @@ Nothing here looks at single rows.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
-from zerodb.compilation import CompiledQuery, Ready
+from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
 from zerodb.conflicts import first_of_each_key, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
 from zerodb.engine.rows import chosen, joined, taken
 from zerodb.outcome import Outcome, QueryBatches
-from zerodb.queries import execute, for_writing
+from zerodb.queries import execute, for_writing, query_outcome
 from zerodb.values import Canonical, canonical_array
+from zerodb.virtual import transient_table
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.errors import NotSupportedError, error_for
@@ -82,6 +83,8 @@ def run_change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Out
         view = connection._view()
         prepared, values = for_writing(connection, ready, view, user)
         statement = prepared.statement
+        if isinstance(statement, st.WithChanges):
+            return _with_changes(connection, write, statement, prepared, view, values)
         assert isinstance(statement, (st.Insert, st.Update, st.Delete, st.Merge))
         return change(connection, write, statement, prepared.query, view, values)
 
@@ -127,6 +130,32 @@ def change(
     return result.outcome(tag, count, statement.source, statement.returning)
 
 
+def _with_changes(
+    connection: Connection,
+    write: WriteTransaction,
+    statement: st.WithChanges,
+    prepared: Prepared,
+    view: View,
+    values: Sequence[Canonical],
+) -> Outcome:
+    """Every part runs over `view`, the snapshot before all of them, and the results of the parts before it."""
+    results: list[int] = []
+    try:
+        for part, query in zip(statement.parts, prepared.parts, strict=True):
+            outcome = change(connection, write, part.statement, query, view, values)
+            if part.result is not None:
+                table = transient_table(part.result, outcome.table())
+                results.append(table.id)
+                view = view.having(part.result.key, table)
+        if isinstance(statement.main, st.Query):
+            assert prepared.query is not None
+            return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
+        return change(connection, write, statement.main, prepared.query, view, values)
+    finally:
+        for table_id in results:
+            connection._database.engine.forget_table(table_id)
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What a change's query gave, as one batch."""
@@ -159,19 +188,15 @@ class Result:
     def still_there(self, write: WriteTransaction, view: View, table: TableInfo) -> Result:
         """Without the rows, by their ids in column 0, that another part of the same statement has changed already: each
         row is changed once."""
-        if write.table(table.name) is view.tables[table.name]:
+        if write.table(table.key) is view.tables[table.key]:
             return self
-        visible = write.table(table.name).are_visible(self.integers(0))
+        visible = write.table(table.key).are_visible(self.integers(0))
         return self if visible.all() else self.taken(np.flatnonzero(visible))
 
     def outcome(self, tag: str, count: int, source: LogicalPlan, returning: st.Returning | None) -> Outcome:
         if returning is None:
             return Outcome(tag, count)
-        places = {column.id: index for index, column in enumerate(source.output)}
-        indices = [places[column.id] for column in returning.columns]
-        output = tuple(
-            replace(self.output[index], name=name) for index, name in zip(indices, returning.names, strict=True)
-        )
+        indices, output = returned(source, self.output, returning)
         batches = QueryBatches([chosen(self.batch, indices)], output, RowDecoder(output))
         return Outcome(tag, count, output, batches)
 

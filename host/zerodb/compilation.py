@@ -12,13 +12,13 @@ import itertools
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from zerodb.engine.engine import Engine
 from zerodb.engine.program import CompiledProgram
 from zerodb.values import Canonical
 from zerodb.view import View
-from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.catalog import TRANSIENT, TableInfo
 from zerodb_compiler.codegen import generate
 from zerodb_compiler.codegen.program import OutputColumn, Program
 from zerodb_compiler.layout import TableLayout
@@ -90,6 +90,7 @@ class Prepared:
     dependencies: tuple[Dependency, ...]
     query: CompiledQuery | None
     stages: Stages
+    parts: tuple[CompiledQuery | None, ...] = ()  # the queries of a WithChanges' parts; `query` is the main one's
 
     @property
     def statement(self) -> st.Statement:
@@ -104,6 +105,23 @@ class Prepared:
     def explained(self) -> st.Statement:
         """The statement, or the one that EXPLAIN is about."""
         return self.statement.statement if isinstance(self.statement, st.Explain) else self.statement
+
+    @property
+    def columns(self) -> tuple[OutputColumn, ...] | None:
+        """The columns of the result; None for a statement without a result set."""
+        statement, query = self.statement, self.query
+        if isinstance(statement, st.WithChanges):
+            statement = statement.main
+        if query is None:
+            return None
+        match statement:
+            case st.Query():
+                return query.output
+            case st.Insert(returning=found) | st.Update(returning=found) | st.Delete(returning=found) if found:
+                return returned(statement.source, query.output, found)[1]
+            case st.Merge(returning=found) if found:
+                return returned(statement.source, query.output, found)[1]
+        return None
 
     def fits(self, view: View) -> bool:
         """Whether the tables are as they were when it was compiled."""
@@ -135,12 +153,22 @@ def prepare(text: str, parsed: ParsedStatement, shape: Shape, view: View, engine
     with stages.timed("bind"):
         bound = bind_shape(parsed, view, shape)
     statement = bound.statement
-    source = _source(statement.statement if isinstance(statement, st.Explain) else statement)
-    query = None
-    if source is not None:
-        plan, columns, names = source
-        query = _compile(plan, columns, names, engine, stages)
-    return Prepared(text, shape, bound, tuple(_dependency(bound, table) for table in bound.tables), query, stages)
+    explained = statement.statement if isinstance(statement, st.Explain) else statement
+    parts: tuple[CompiledQuery | None, ...] = ()
+    if isinstance(explained, st.WithChanges):
+        parts = tuple(_compiled(part.statement, engine, stages) for part in explained.parts)
+        explained = explained.main
+    query = _compiled(explained, engine, stages)
+    needed = tuple(_dependency(bound, table) for table in bound.tables if not table.name.startswith(TRANSIENT))
+    return Prepared(text, shape, bound, needed, query, stages, parts)
+
+
+def _compiled(statement: st.Statement, engine: Engine, stages: Stages) -> CompiledQuery | None:
+    source = _source(statement)
+    if source is None:
+        return None
+    plan, columns, names = source
+    return _compile(plan, columns, names, engine, stages)
 
 
 def _dependency(bound: BoundShape, table: TableInfo) -> Dependency:
@@ -190,6 +218,16 @@ def _compile(
         for name, made, column in zip(names, program.output, columns, strict=True)
     )
     return CompiledQuery(bound, logical, plan, program, code, output)
+
+
+def returned(
+    source: LogicalPlan, output: Sequence[OutputColumn], returning: st.Returning
+) -> tuple[list[int], tuple[OutputColumn, ...]]:
+    """Which columns of the source's output RETURNING gives, and what users see of them."""
+    places = {column.id: index for index, column in enumerate(source.output)}
+    indices = [places[column.id] for column in returning.columns]
+    shown = tuple(replace(output[index], name=name) for index, name in zip(indices, returning.names, strict=True))
+    return indices, shown
 
 
 def place_in(text: str, position: int, prepared: Prepared) -> int:

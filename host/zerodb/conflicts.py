@@ -25,7 +25,7 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 def new_rows(write: WriteTransaction, table: TableInfo, rows: pa.Table, conflict: st.DoNothing) -> Rows | None:
     """The numbers of the rows that are in no conflict, in order; None if all of them are."""
-    version = write.table(table.name)
+    version = write.table(table.key)
     alone = np.ones(rows.num_rows, np.bool_)
     for key in conflict.keys:
         columns = key_columns(version, key, rows)
@@ -45,7 +45,7 @@ def new_rows(write: WriteTransaction, table: TableInfo, rows: pa.Table, conflict
 
 def first_of_each_key(write: WriteTransaction, table: TableInfo, key: tuple[int, ...], rows: pa.Table) -> Rows:
     """The numbers of the rows that are the first with their key."""
-    version = write.table(table.name)
+    version = write.table(table.key)
     columns = key_columns(version, key, rows)
     complete = _complete(columns, rows.num_rows)
     firsts = np.ones(rows.num_rows, np.bool_)

@@ -35,7 +35,7 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
         case st.Query():
             assert prepared.query is not None
             return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
-        case st.Insert() | st.Update() | st.Delete() | st.Merge():
+        case st.Insert() | st.Update() | st.Delete() | st.Merge() | st.WithChanges():
             return run_change(connection, ready, user)
         case st.CreateTable():
             return _create_table(connection, ready, user)

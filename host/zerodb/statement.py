@@ -36,10 +36,7 @@ class PreparedStatement:
     @property
     def columns(self) -> tuple[OutputColumn, ...] | None:
         """Name, type and NULL-ness of the result's columns; None for statements without a result set."""
-        from zerodb_compiler.sql import statements as st
-
-        query = self._prepared.query
-        return query.output if query is not None and isinstance(self._prepared.statement, st.Query) else None
+        return self._prepared.columns
 
     def execute(self, parameters: Parameters | None = None) -> Cursor:
         connection = self.connection

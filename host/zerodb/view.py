@@ -26,6 +26,10 @@ class View:
         self.path = path
         self.tables: Mapping[str, TableVersion] = {**snapshot.tables, **registered} if registered else snapshot.tables
 
+    def having(self, key: str, table: TableVersion) -> View:
+        """With one table more."""
+        return View(self.snapshot, {**self.tables, key: table}, self.path)
+
     def table(self, name: str, schema: str | None = None) -> TableInfo | None:
         key = self.resolve(name, schema)
         return None if key is None else table_info(self.tables[key])

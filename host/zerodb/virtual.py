@@ -9,12 +9,16 @@ Limits: read-only, and the data is held twice if its form differs from the delta
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import MappingProxyType
 
 import pyarrow as pa
 
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.layout import TableLayout, widest_layout
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Column, TableVersion, dictionary
 from zerodb_storage.arrow import from_arrow
@@ -62,3 +66,18 @@ def virtual_table(name: str, data: pa.Table, types: Sequence[SqlType], *, repeat
     dictionaries: Mapping[int, Dictionary] = MappingProxyType(found)
     empty = TableVersion(schema, _NothingStored(), TableHandle(), SegmentSet.of((), columns), dictionaries=dictionaries)
     return empty.appended(batch) if data.num_rows else empty
+
+
+class _Transient(TableVersion):
+    """In the layout that code was generated for before there were any rows."""
+
+    @cached_property
+    def layout(self) -> TableLayout:
+        return widest_layout([column.type for column in self.columns])
+
+
+def transient_table(info: TableInfo, data: pa.Table) -> TableVersion:
+    """The rows of a table that was compiled against (binder_changes.transient_table)."""
+    version = virtual_table(info.name, data, [column.type for column in info.columns], repeats=False)
+    values = {field.name: getattr(version, field.name) for field in dataclasses.fields(version)}
+    return _Transient(**(values | {"schema": dataclasses.replace(version.schema, id=info.id)}))

@@ -72,6 +72,15 @@ class Binder:
         return statement
 
     def _tree(self, node: exp.Expr) -> st.Statement:
+        if node.args.get("with_") is not None:
+            from zerodb_compiler.sql.binder_changes import has_changes, with_changes
+
+            if has_changes(node):
+                return with_changes(self, node)
+        return self.statement_of(node)
+
+    def statement_of(self, node: exp.Expr) -> st.Statement:
+        """A statement without data-modifying WITH queries."""
         match node:
             case exp.Select() | exp.SetOperation() | exp.Subquery() | exp.Values():
                 return self.query(node, None)

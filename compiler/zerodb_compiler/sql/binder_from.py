@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError
 from zerodb_compiler.plan.logical import Item, Join, JoinKind, LogicalPlan, Project, Scan, ScanColumn, Values
 from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
@@ -58,6 +58,10 @@ def with_tables(with_: exp.With, outer: Scope | None, common: CommonTables) -> C
     seen: set[str] = set()
     for cte in with_.expressions:
         only(cte, "this", "alias", "materialized")
+        if isinstance(cte.this, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
+            raise NotSupportedError(
+                "WITH clause containing a data-modifying statement must be at the top level", position=position_of(cte)
+            )
         only(cte.args["alias"], "this", "columns")
         name = fold(cte.args["alias"].this)
         if name in seen:

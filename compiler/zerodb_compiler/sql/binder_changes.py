@@ -1,8 +1,8 @@
 """Data-modifying WITH queries: WITH x AS (INSERT ... RETURNING ...) SELECT ... FROM x.
 
-Each such part is a statement of its own. What it returns becomes a table that exists only while the statement runs; the
-rest of the text reads that table in the part's place. The table's layout follows from its types alone, so that all parts
-are bound and compiled together, before any of them has run.
+Each such part is a statement of its own. What it returns becomes a table that exists only while the statement runs;
+the rest of the text reads that table in the part's place. The table's layout follows from its types alone, so that all
+parts are bound and compiled together, before any of them has run.
 """
 
 from __future__ import annotations
@@ -95,11 +95,11 @@ def _part(binder: Binder, node: exp.Expr, common: CommonTables) -> st.Insert | s
     raise AssertionError(node)
 
 
-def transient_table(name: str, rows: st.Returning, id_: int) -> TableInfo:
+def transient_table(hidden: str, rows: st.Returning, id_: int) -> TableInfo:
     """A table of that many columns whose rows come while the statement runs."""
     columns = tuple(
         ColumnInfo(label, column.type, not column.nullable)
         for label, column in zip(rows.names, rows.columns, strict=True)
     )
     layout = widest_layout([column.type for column in columns])
-    return TableInfo(id_, name, columns, (), layout, TableStatistics(_ROWS_GUESS, ()))
+    return TableInfo(id_, hidden, columns, (), layout, TableStatistics(_ROWS_GUESS, ()))

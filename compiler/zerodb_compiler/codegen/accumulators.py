@@ -190,6 +190,7 @@ class Chosen(_Nullable):
             sample = Text(I32.const(0), I32.const(0))
         self._sample = with_null(sample, None)
         self._function = function
+        self.owns_text = True  # False where the values live as long as the query
         self._null_counts = function == "any_value" and sample.null is not None
         super().__init__(width_of(self._sample))
 
@@ -231,7 +232,7 @@ class Chosen(_Nullable):
         if isinstance(value, Bool) and value.null is not None:
             value = e.keep_value(value)
         bare = with_null(value, None)
-        _only_present(e, value, lambda: self._take(e, state, offset, bare, own_text=True))
+        _only_present(e, value, lambda: self._take(e, state, offset, bare, own_text=self.owns_text))
 
     def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
         with e.f.if_(self.is_seen(other, offset)):

@@ -7,6 +7,7 @@ insertion sort makes; it touches tuples only through the comparator.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Protocol
 
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.comparison import compare
@@ -155,6 +156,12 @@ def _merge_pass(e: Emitter, before: FunctionRef, worker: I32, source: I32, targe
         runs.continue_()
 
 
+class Readable(Protocol):
+    def read(self, base: I32) -> tuple[SqlValue, ...]:
+        """The values of the tuple at an address."""
+        ...
+
+
 class OrderedRows:
     """Query fields of a sorted array of tuple addresses, and the pipeline that reads it in order."""
 
@@ -169,7 +176,7 @@ class OrderedRows:
         e.set_query_i32(self._count, count)
         e.set_query_i32(self._morsels, (count + (ROWS_PER_MORSEL - 1)).divide_u(ROWS_PER_MORSEL))
 
-    def produce(self, layout: TupleLayout, ids: Sequence[int], consumer: Consumer) -> None:
+    def produce(self, layout: Readable, ids: Sequence[int], consumer: Consumer) -> None:
         def body(p: PipelineEmitter) -> None:
             f = p.f
             p.rows_bound = ROWS_PER_MORSEL

@@ -31,6 +31,7 @@ from zerodb_compiler.plan.logical import (
     TableFunction,
     UnionAll,
     Values,
+    Window,
 )
 from zerodb_compiler.plan.transform import conjuncts, ids_of
 from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expression, Literal, Parameter
@@ -103,6 +104,12 @@ class Estimator:
                 return groups
             case Sort(input=input_):
                 return self.rows(input_)
+            case Window(input=input_, specs=specs):
+                rows = self.rows(input_)
+                for spec in specs:
+                    for window_item in spec.items:
+                        self.columns[window_item.column.id] = ColumnEstimate(max(1.0, rows / 2))
+                return rows
             case Limit(input=input_, count=count):
                 return min(self.rows(input_), self._limit(count))
             case UnionAll(columns=columns, inputs=inputs):

@@ -21,6 +21,7 @@ from zerodb_compiler.plan.logical import (
     TableFunction,
     UnionAll,
     Values,
+    Window,
 )
 from zerodb_compiler.plan.transform import expressions_of, has_subquery, ids_of, inputs_of, output_ids
 from zerodb_compiler.sql.expressions import AggregateCall, ColumnRef, Expression, walk
@@ -77,6 +78,8 @@ def _check_new_columns(plan: LogicalPlan, produced: dict[int, object]) -> None:
             new = _defined(items)
         case Aggregate(keys=items, aggregates=aggregates):
             new = _defined(items) + [item.column.id for item in aggregates if not _carries(item)]
+        case Window(specs=specs):
+            new = [item.column.id for spec in specs for item in spec.items]
         case UnionAll(columns=columns):
             new = [column.id for column in columns]
         case TableFunction(input=input_):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from zerodb_compiler.plan.logical import (
     Aggregate,
     AggregateItem,
@@ -14,8 +16,10 @@ from zerodb_compiler.plan.logical import (
     TableFunction,
     UnionAll,
     Values,
+    Window,
 )
 from zerodb_compiler.plan.transform import Fresh, inputs_of, map_expressions, substitute, with_inputs
+from zerodb_compiler.plan.windows import WindowItem, WindowSpec
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression
 
 
@@ -51,6 +55,8 @@ def _copy(plan: LogicalPlan, columns: dict[int, Column], fresh: Fresh) -> Logica
                 tuple(Item(new(item.column), item.expression) for item in keys),
                 tuple(AggregateItem(new(item.column), item.call) for item in aggregates),
             )
+        case Window(input=input_, specs=specs):
+            return Window(input_, tuple([_copied_spec(spec, new) for spec in specs]))
         case UnionAll(columns=names, inputs=inputs):
             return UnionAll(tuple(map(new, names)), inputs)
         case TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
@@ -59,3 +65,8 @@ def _copy(plan: LogicalPlan, columns: dict[int, Column], fresh: Fresh) -> Logica
             )
             return TableFunction(input_, renewed, None if ordinality is None else new(ordinality), outer)
     return plan
+
+
+def _copied_spec(spec: WindowSpec, new: Callable[[Column], Column]) -> WindowSpec:
+    items = tuple([WindowItem(new(item.column), item.call, item.frame) for item in spec.items])
+    return WindowSpec(spec.partition, spec.order, items)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from decimal import Decimal
 
 from zerodb_compiler.plan import logical, physical
+from zerodb_compiler.plan.windows import DEFAULT_FRAME, Exclusion, FrameBound, WindowItem, WindowSpec
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     Call,
@@ -206,6 +207,34 @@ def _sort_keys(keys: Iterable[logical.SortKey]) -> str:
     return ", ".join(parts)
 
 
+def _window_run(run: physical.WindowRun, types: bool) -> str:
+    """Windows that share one sort; its keys are shown where they are not just those of the only window."""
+    shown = ", ".join(_window_spec(spec, types) for spec in run.specs)
+    return shown if len(run.specs) == 1 else f"sorted by {_sort_keys(run.keys)}: {shown}"
+
+
+def _window_spec(spec: WindowSpec, types: bool) -> str:
+    parts = [f"partition by {_list(spec.partition)}"] if spec.partition else []
+    parts += [f"order by {_sort_keys(spec.order)}"] if spec.order else []
+    items = ", ".join(_window_item(item, types) for item in spec.items)
+    return f"over ({' '.join(parts)}) [{items}]"
+
+
+def _window_item(item: WindowItem, types: bool) -> str:
+    call = item.call
+    shown = _aggregate(call) if isinstance(call, AggregateCall) else f"{call.function}({_list(call.arguments)})"
+    text = f"{format_column(item.column, types)} := {shown}"
+    if item.frame is None or item.frame == DEFAULT_FRAME:
+        return text
+    frame = item.frame
+    text += f" {frame.mode.value} between {_frame_bound(frame.start)} and {_frame_bound(frame.end)}"
+    return text if frame.exclusion is Exclusion.NO_OTHERS else f"{text} exclude {frame.exclusion.value}"
+
+
+def _frame_bound(bound: FrameBound) -> str:
+    return bound.kind.value if bound.offset is None else f"{_expression(bound.offset, True)} {bound.kind.value}"
+
+
 def _limit(count: Expression | None, offset: Expression | None) -> str:
     parts = [] if count is None else [_expression(count, False)]
     if offset is not None:
@@ -240,6 +269,8 @@ def _logical_head(plan: logical.LogicalPlan, types: bool) -> str:
             return f"Aggregate {': '.join(parts)}"
         case logical.Sort(keys=sort_keys):
             return f"Sort {_sort_keys(sort_keys)}"
+        case logical.Window(specs=specs):
+            return f"Window {'; '.join(_window_spec(spec, types) for spec in specs)}"
         case logical.Limit(count=count, offset=offset):
             return f"Limit {_limit(count, offset)}"
         case logical.UnionAll(columns=columns):
@@ -283,6 +314,8 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
             return f"HashAggregate {': '.join(parts)}"
         case physical.Sort(keys=sort_keys):
             return f"Sort {_sort_keys(sort_keys)}"
+        case physical.Window(runs=runs):
+            return f"Window {'; '.join(_window_run(run, types) for run in runs)}"
         case physical.TopN(keys=sort_keys, count=count, offset=offset):
             return f"TopN {_limit(count, offset)} by {_sort_keys(sort_keys)}"
         case physical.Limit(count=limit, offset=offset):

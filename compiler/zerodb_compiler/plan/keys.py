@@ -26,7 +26,12 @@ def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
             return bool(table.primary_key) and known.issuperset(table.primary_key)
         case logical.Values(rows=rows):
             return len(rows) <= 1
-        case logical.Filter(input=input_) | logical.Sort(input=input_) | logical.Limit(input=input_):
+        case (
+            logical.Filter(input=input_)
+            | logical.Sort(input=input_)
+            | logical.Limit(input=input_)
+            | logical.Window(input=input_)
+        ):
             return _unique(input_, ids)
         case logical.Project(input=input_, items=items):
             below = {

@@ -9,6 +9,7 @@ import enum
 from dataclasses import dataclass
 
 from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.expressions import AggregateCall, Column, Expression
 
 
@@ -128,6 +129,18 @@ class Aggregate:
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """Every input row once, with the results of window functions; the order of the output means nothing."""
+
+    input: LogicalPlan
+    specs: tuple[WindowSpec, ...]
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.input.output + tuple(item.column for spec in self.specs for item in spec.items)
+
+
+@dataclass(frozen=True, slots=True)
 class Sort:
     input: LogicalPlan
     keys: tuple[SortKey, ...]
@@ -190,7 +203,7 @@ class TableFunction:
         return self.input.output + tuple(column for call in self.calls for column in call.columns) + ordinality
 
 
-LogicalPlan = Scan | Values | Filter | Project | Join | Aggregate | Sort | Limit | UnionAll | TableFunction
+LogicalPlan = Scan | Values | Filter | Project | Join | Aggregate | Window | Sort | Limit | UnionAll | TableFunction
 
 
 def inputs(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
@@ -203,5 +216,5 @@ def inputs(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
             return parts
         case Filter(input=input_) | Project(input=input_) | Aggregate(input=input_) | Sort(input=input_):
             return (input_,)
-        case Limit(input=input_) | TableFunction(input=input_):
+        case Limit(input=input_) | TableFunction(input=input_) | Window(input=input_):
             return (input_,)

@@ -23,6 +23,7 @@ from zerodb_compiler.plan.rules.reduce_aggregate_inputs import reduce_aggregate_
 from zerodb_compiler.plan.rules.simplify import simplify
 from zerodb_compiler.plan.rules.union_places import pin_union_places
 from zerodb_compiler.plan.rules.unnest import unnest
+from zerodb_compiler.plan.rules.window_parts import split_window_aggregates
 from zerodb_compiler.plan.transform import Fresh, Rule
 
 RULES: tuple[Rule, ...] = (
@@ -33,6 +34,7 @@ RULES: tuple[Rule, ...] = (
     outer_to_inner,
     tighten_nullability,
     split_aggregates,
+    split_window_aggregates,
     split_distinct,
     push_predicates,
     push_aggregates,

@@ -1,7 +1,7 @@
 """The physical plan: how to compute it. Code generation follows this tree literally and decides nothing about order.
 
-Pipelines break at HashJoin builds, HashAggregate, Sort and TopN. Expressions here contain no subqueries, no avg, no
-DISTINCT aggregates and no aggregate FILTER: the planner has rewritten them. `rows` is the estimated output
+Pipelines break at HashJoin builds, HashAggregate, Sort, Window and TopN. Expressions here contain no subqueries, no
+avg, no DISTINCT aggregates and no aggregate FILTER: the planner has rewritten them. `rows` is the estimated output
 cardinality, shown by EXPLAIN and used for initial sizes only.
 """
 
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.plan.logical import AggregateItem, Item, JoinKind, ScanColumn, SortKey, TableCall
+from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.expressions import Column, Expression
 
 
@@ -93,6 +94,23 @@ class Sort:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowRun:
+    """Windows that one sort serves: partition and order keys of each are a prefix of `keys`."""
+
+    keys: tuple[SortKey, ...]
+    specs: tuple[WindowSpec, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """All rows are materialised once, then sorted and walked for each run."""
+
+    input: PhysicalPlan
+    runs: tuple[WindowRun, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
 class TopN:
     """The first `count` rows after `offset` in the order of `keys`."""
 
@@ -147,6 +165,7 @@ PhysicalPlan = (
     | NestedLoopJoin
     | HashAggregate
     | Sort
+    | Window
     | TopN
     | Limit
     | UnionAll

@@ -22,7 +22,17 @@ from zerodb_compiler.plan.costs import rank
 from zerodb_compiler.plan.keys import is_unique
 from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.plan.physical import PhysicalPlan
-from zerodb_compiler.plan.transform import call, conjuncts, disjuncts, ids_of, ids_of_all, output_ids, same_key
+from zerodb_compiler.plan.transform import (
+    call,
+    conjuncts,
+    disjuncts,
+    expressions_of,
+    ids_of,
+    ids_of_all,
+    output_ids,
+    same_key,
+)
+from zerodb_compiler.plan.window_runs import window_runs
 from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expression, Literal, Parameter
 from zerodb_compiler.sql.functions import COMPARISONS
 from zerodb_compiler.types import SqlType
@@ -67,6 +77,9 @@ class _Planner:
             case logical.Sort(input=input_, keys=sort_keys):
                 below = needed | ids_of_all(key.expression for key in sort_keys)
                 return physical.Sort(self.plan(input_, below), sort_keys, rows)
+            case logical.Window(input=input_, specs=specs):
+                below = needed | ids_of_all(expressions_of(plan))
+                return physical.Window(self.plan(input_, below), window_runs(specs), rows)
             case logical.Limit():
                 return self._limit(plan, needed)
             case logical.UnionAll(columns=names, inputs=inputs):

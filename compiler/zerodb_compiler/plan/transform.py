@@ -25,7 +25,9 @@ from zerodb_compiler.plan.logical import (
     TableFunction,
     UnionAll,
     Values,
+    Window,
 )
+from zerodb_compiler.plan.windows import map_spec, spec_expressions
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     Call,
@@ -171,6 +173,8 @@ def expressions_of(plan: LogicalPlan) -> list[Expression]:
             return [item.expression for item in keys] + [item.call for item in aggregates]
         case Sort(keys=sort_keys):
             return [key.expression for key in sort_keys]
+        case Window(specs=specs):
+            return [part for spec in specs for part in spec_expressions(spec)]
         case Limit(count=count, offset=offset):
             return [part for part in (count, offset) if part is not None]
         case Values(rows=rows):
@@ -358,6 +362,9 @@ def map_expressions(plan: LogicalPlan, change: Change) -> LogicalPlan:
             sorts = tuple([SortKey(change(key.expression), key.descending, key.nulls_first) for key in sort_keys])
             same = all(new.expression is old.expression for new, old in zip(sorts, sort_keys, strict=True))
             return plan if same else Sort(input_, sorts)
+        case Window(input=input_, specs=specs):
+            mapped = tuple([map_spec(spec, change) for spec in specs])
+            return plan if mapped == specs else Window(input_, mapped)
         case Limit(input=input_, count=count, offset=offset):
             first = None if count is None else change(count)
             second = None if offset is None else change(offset)
@@ -413,6 +420,8 @@ def with_inputs(plan: LogicalPlan, parts: Sequence[LogicalPlan]) -> LogicalPlan:
             return plan if parts[0] is input_ else Aggregate(parts[0], keys, aggregates)
         case Sort(input=input_, keys=sort_keys):
             return plan if parts[0] is input_ else Sort(parts[0], sort_keys)
+        case Window(input=input_, specs=specs):
+            return plan if parts[0] is input_ else Window(parts[0], specs)
         case Limit(input=input_, count=count, offset=offset):
             return plan if parts[0] is input_ else Limit(parts[0], count, offset)
         case UnionAll(columns=columns, inputs=inputs):

@@ -70,6 +70,14 @@ def aggregate(
     return ColumnRef(b.aggregates.column(b.binder, call, node))
 
 
+def call_of(b: ExpressionBinder, node: exp.Expr, where: exp.Expr | None) -> AggregateCall | None:
+    """An aggregate's call that is not collected here (a window's); None if the node is no aggregate."""
+    if not isinstance(node, exp.Anonymous) or function_name(node) not in AGGREGATES:
+        return None
+    only(node, "this", "expressions")
+    return _call(b, AGGREGATES[function_name(node)], node, list(node.expressions), where)
+
+
 def _call(
     b: ExpressionBinder, name: str, node: exp.Expr, arguments: list[exp.Expr], where: exp.Expr | None
 ) -> AggregateCall:

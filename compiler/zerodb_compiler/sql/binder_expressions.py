@@ -29,6 +29,7 @@ from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
     from zerodb_compiler.sql.binder_aggregates import Aggregates
+    from zerodb_compiler.sql.binder_windows import Windows
 
 Bound = Expression | Constant | UserValue | IntervalValue
 Handler = Callable[["ExpressionBinder", Any], Bound]
@@ -54,7 +55,7 @@ class ExpressionBinder:
     collects aggregate calls, or is None where the clause may have none.
     """
 
-    __slots__ = ("aggregates", "binder", "clause", "in_aggregate", "lifting", "scope")
+    __slots__ = ("aggregates", "binder", "clause", "in_aggregate", "in_window", "lifting", "scope", "windows")
 
     def __init__(
         self,
@@ -71,6 +72,8 @@ class ExpressionBinder:
         self.lifting = lifting
         self.aggregates = aggregates
         self.in_aggregate = False
+        self.windows: Windows | None = None  # set where window functions may stand
+        self.in_window = ""  # while the parts of a window are bound: why no window function may stand there
 
     def bound(self, node: exp.Expr) -> Bound:
         handler = HANDLERS.get(type(node))

@@ -56,6 +56,21 @@ _CLASSES: dict[type[exp.Expr], tuple[str, tuple[str, ...]]] = {
     exp.Substring: ("substring", ("this", "start", "length")),
     exp.StrPosition: ("strpos", ("this", "substr")),
 }
+WINDOW_FUNCTIONS = frozenset(
+    {
+        "row_number",
+        "rank",
+        "dense_rank",
+        "percent_rank",
+        "cume_dist",
+        "ntile",
+        "lag",
+        "lead",
+        "first_value",
+        "last_value",
+        "nth_value",
+    }
+)
 # Arguments sqlglot sets for its own transpiling, without meaning here.
 _NOTES = ("ignore_nulls", "safe", "coalesce", "is_start_truncated")
 _TRUNCATED = frozenset({"year", "quarter", "month", "week", "day", "hour", "minute", "second"})
@@ -84,6 +99,10 @@ def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
     name = function_name(node)
     if name in AGGREGATES:
         return aggregate(b, AGGREGATES[name], node, list(node.expressions), None)
+    if name in WINDOW_FUNCTIONS:
+        raise ProgrammingError(
+            f"window function {name} requires an OVER clause", sqlstate="42809", position=position_of(node)
+        )
     if name in SET_FUNCTIONS:
         return set_call(b, name, node)
     return scalar(b, name, list(node.expressions), node)
@@ -179,7 +198,7 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
 def _all_names() -> list[str]:
     from zerodb_compiler.sql.binder_aggregates import AGGREGATES
 
-    return [*signatures.names(), *SPECIAL, *AGGREGATES, "coalesce", "nullif"]
+    return [*signatures.names(), *SPECIAL, *AGGREGATES, *WINDOW_FUNCTIONS, "coalesce", "nullif"]
 
 
 def _argument(b: ExpressionBinder, value: Bound, type_: SqlType, node: exp.Expr) -> Expression:

@@ -30,7 +30,7 @@ def output_name(node: exp.Expr) -> str:
     match node:
         case exp.Column() | exp.Dot():
             return fold(node.this) if isinstance(node.this, exp.Identifier) else UNNAMED
-        case exp.Paren() | exp.Filter():
+        case exp.Paren() | exp.Filter() | exp.Window() | exp.IgnoreNulls() | exp.RespectNulls():
             return output_name(node.this)
         case exp.Cast():
             inner = output_name(node.this)

@@ -30,6 +30,7 @@ from zerodb_compiler.sql.binder_from import CommonTables, bind_from, with_tables
 from zerodb_compiler.sql.binder_names import output_name
 from zerodb_compiler.sql.binder_sets import set_operation
 from zerodb_compiler.sql.binder_table_functions import expanded_sets
+from zerodb_compiler.sql.binder_windows import Windows
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
@@ -40,7 +41,20 @@ from zerodb_compiler.types import BIGINT, TEXT, SqlType, TypeId
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
 
-_SELECT = ("expressions", "from_", "joins", "where", "group", "having", "distinct", "order", "limit", "offset", "with_")
+_SELECT = (
+    "expressions",
+    "from_",
+    "joins",
+    "where",
+    "group",
+    "having",
+    "windows",
+    "distinct",
+    "order",
+    "limit",
+    "offset",
+    "with_",
+)
 _MODIFIERS = ("order", "limit", "offset", "with_")
 
 
@@ -231,6 +245,7 @@ class _Select:
             self.group(group, aggregates)
         self.scope.captured.clear()
         expressions = ExpressionBinder(self.binder, self.scope, "SELECT", aggregates=aggregates)
+        windows = expressions.windows = Windows(node.args.get("windows") or ())
         self.select_list(expressions)
         having = node.args.get("having")
         condition: Expression | None = None
@@ -241,8 +256,11 @@ class _Select:
             condition = above.condition(having.this)
         expressions.clause = "ORDER BY"
         order = self.order_by(expressions)
+        windows.bind_clause(expressions)
         if group is not None or having is not None or aggregates.is_grouped:
+            windows.above(lambda part: aggregates.above(self.binder, part))
             plan, condition, order = self.grouped(plan, aggregates, condition, order)
+        plan = windows.plan(plan)
         return self.project(plan, order)
 
     def group(self, group: exp.Group, aggregates: Aggregates) -> None:

@@ -23,6 +23,7 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
         table_scan,
         top_n,
         values_scan,
+        window,
     )
 
     match plan:
@@ -44,6 +45,8 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
             aggregate.produce(context, plan, consumer, needed)
         case physical.Sort():
             sort.produce(context, plan, consumer, needed)
+        case physical.Window():
+            window.produce(context, plan, consumer, needed)
         case physical.TopN():
             top_n.produce(context, plan, consumer, needed)
         case physical.Limit():

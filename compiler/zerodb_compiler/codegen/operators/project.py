@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from zerodb_compiler.codegen.comparison import to_text, to_wide
-from zerodb_compiler.codegen.context import Context
+from zerodb_compiler.codegen.context import Context, Emitter
 from zerodb_compiler.codegen.expressions import Environment, condition, evaluate
 from zerodb_compiler.codegen.operators import produce
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter
@@ -98,7 +98,7 @@ class _Renamed(Step):
         self.next.row(p, {target.id: canonical(p, env[source.id], target) for target, source in self._columns})
 
 
-def canonical(p: PipelineEmitter, value: SqlValue, column: Column) -> SqlValue:
+def canonical(p: Emitter, value: SqlValue, column: Column) -> SqlValue:
     """The value as any value of the column's type may look: full bounds, texts as texts, always with a NULL flag
     if the column may be NULL."""
     from dataclasses import replace
@@ -151,5 +151,7 @@ def output_of(plan: physical.PhysicalPlan) -> tuple[Column, ...]:
         case physical.TableFunction(input=input_, calls=calls, ordinality=ordinality):
             added = tuple(column for item in calls for column in item.columns)
             return output_of(input_) + added + (() if ordinality is None else (ordinality,))
+        case physical.Window(input=input_, runs=runs):
+            return output_of(input_) + tuple(i.column for run in runs for spec in run.specs for i in spec.items)
         case physical.Filter() | physical.Sort() | physical.TopN() | physical.Limit():
             return output_of(plan.input)

@@ -10,6 +10,8 @@ seen: its sum is NULL, and div is strict.
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project
 from zerodb_compiler.plan.transform import Fresh, call, case, map_plan, passed, same_key
 from zerodb_compiler.sql.expressions import AggregateCall, Cast, Column, ColumnRef, Expression, Literal
@@ -24,9 +26,9 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
     calls = _Calls(fresh, bool(plan.keys))
     items: list[Item] = []
     for item in plan.aggregates:
-        normal = _plain(item.call, bool(plan.keys))
+        normal = plain_call(item.call, bool(plan.keys))
         if normal.function == "avg":
-            items.append(Item(item.column, _average(normal, item.column, calls)))
+            items.append(Item(item.column, average(normal, item.column, calls)))
             continue
         column = calls.column(normal, item.column)
         items.append(Item(item.column, ColumnRef(column)))
@@ -37,6 +39,12 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
     if all(isinstance(i.expression, ColumnRef) and i.expression.column.id == i.column.id for i in items):
         return changed
     return Project(changed, (*(passed(item.column) for item in plan.keys), *items))
+
+
+class Calls(Protocol):
+    """Where the parts of an average go."""
+
+    def column(self, normal: AggregateCall, wanted: Column | None = None) -> Column: ...
 
 
 class _Calls:
@@ -63,7 +71,7 @@ class _Calls:
         return found
 
 
-def _plain(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
+def plain_call(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
     """Without FILTER, and count(x) as count(*) where that is the same."""
     argument = aggregate.argument
     if aggregate.filter is not None:
@@ -82,7 +90,7 @@ def _plain(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
     return AggregateCall(function, argument, aggregate.type, nullable, distinct, None, aggregate.position)
 
 
-def _average(aggregate: AggregateCall, column: Column, calls: _Calls) -> Expression:
+def average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expression:
     argument = aggregate.argument
     assert argument is not None
     total_type = sum_type(argument.type)

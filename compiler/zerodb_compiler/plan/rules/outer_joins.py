@@ -18,6 +18,7 @@ from zerodb_compiler.plan.logical import (
     Sort,
     TableFunction,
     UnionAll,
+    Window,
 )
 from zerodb_compiler.plan.transform import (
     Fresh,
@@ -52,7 +53,7 @@ def _visit(plan: LogicalPlan, above: list[Expression]) -> LogicalPlan:
             return with_inputs(plan, [_visit(input_, below)])
         case Join():
             return _join(plan, above)
-        case Limit() | UnionAll() | TableFunction():
+        case Limit() | UnionAll() | TableFunction() | Window():
             return with_inputs(plan, [_visit(part, []) for part in inputs_of(plan)])
     return plan
 

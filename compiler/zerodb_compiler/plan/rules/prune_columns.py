@@ -21,8 +21,10 @@ from zerodb_compiler.plan.logical import (
     TableFunction,
     UnionAll,
     Values,
+    Window,
 )
 from zerodb_compiler.plan.transform import Fresh, ids_of, ids_of_all, map_items, output_ids, passed, substitute
+from zerodb_compiler.plan.windows import WindowSpec, spec_expressions
 from zerodb_compiler.sql.expressions import ColumnRef, Expression, Literal, Parameter, walk
 
 
@@ -62,6 +64,8 @@ def _prune(plan: LogicalPlan, needed: Set[int]) -> LogicalPlan:
         case Sort(input=input_, keys=sort_keys):
             inner = _prune(input_, needed | ids_of_all(key.expression for key in sort_keys))
             return plan if inner is input_ else Sort(inner, sort_keys)
+        case Window():
+            return _window(plan, needed)
         case Limit(input=input_, count=count, offset=offset):
             inner = _prune(input_, needed)
             return plan if inner is input_ else Limit(inner, count, offset)
@@ -123,6 +127,22 @@ def _join(plan: Join, needed: Set[int]) -> LogicalPlan:
     if left is plan.left and right is plan.right:
         return plan
     return Join(plan.kind, left, right, plan.condition)
+
+
+def _window(plan: Window, needed: Set[int]) -> LogicalPlan:
+    """Functions nobody reads go away, with their window if it has no other."""
+    specs: list[WindowSpec] = []
+    for spec in plan.specs:
+        items = tuple([item for item in spec.items if item.column.id in needed])
+        if items:
+            specs.append(spec if len(items) == len(spec.items) else WindowSpec(spec.partition, spec.order, items))
+    used = needed | ids_of_all(part for spec in specs for part in spec_expressions(spec))
+    inner = _prune(plan.input, used)
+    if not specs:
+        return inner
+    if inner is plan.input and tuple(specs) == plan.specs:
+        return plan
+    return Window(inner, tuple(specs))
 
 
 def _union(plan: UnionAll, needed: Set[int]) -> LogicalPlan:

@@ -8,8 +8,8 @@ leaf it reads, or to the lowest inner join that has all it reads. On the way
                                                (the OR itself stays where both sides are known; TPC-H Q7, Q19)
 
 Through the other nodes: Project (columns replaced by what they stand for), Aggregate (conditions on group keys),
-UnionAll (into every input), Sort, the preserved side of outer and semi joins; the parts of their own condition that
-read only the right side go there. Limit stops everything.
+UnionAll (into every input), Sort, Window (conditions on the columns all windows are partitioned by), the
+preserved side of outer and semi joins; the parts of their own condition that read only the right side go there. Limit stops everything.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from zerodb_compiler.plan.logical import (
     Sort,
     TableFunction,
     UnionAll,
+    Window,
 )
 from zerodb_compiler.plan.rules.simplify import simplified
 from zerodb_compiler.plan.transform import (
@@ -82,8 +83,19 @@ def _push(plan: LogicalPlan, predicates: Predicates) -> LogicalPlan:
         case TableFunction(input=input_):
             below, above = _split(predicates, output_ids(input_))
             return filtered(with_inputs(plan, [_push(input_, below)]), above)
+        case Window(input=input_):
+            below, above = _split(predicates, _partition_ids(plan))
+            return filtered(with_inputs(plan, [_push(input_, below)]), above)
     below_plans = [_push(part, ()) for part in inputs_of(plan)]
     return filtered(with_inputs(plan, below_plans) if below_plans else plan, predicates)
+
+
+def _partition_ids(plan: Window) -> frozenset[int]:
+    """The columns that all windows are partitioned by: a condition on them removes whole partitions."""
+    partitions = [
+        frozenset(part.column.id for part in spec.partition if isinstance(part, ColumnRef)) for spec in plan.specs
+    ]
+    return frozenset.intersection(*partitions)
 
 
 def _replaced(predicate: Expression, mapping: dict[int, Expression]) -> Expression:

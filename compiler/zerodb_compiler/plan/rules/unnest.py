@@ -29,6 +29,7 @@ from zerodb_compiler.plan.logical import (
     TableFunction,
     UnionAll,
     Values,
+    Window,
 )
 from zerodb_compiler.plan.rules.decorrelate import Pulled, equality, pull, unsupported
 from zerodb_compiler.plan.rules.domain import pull_by_domain
@@ -90,7 +91,7 @@ def _visit(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     match plan:
         case Filter(input=input_, predicate=predicate):
             return _filtered(_visit(input_, fresh), conjuncts(predicate), fresh)
-        case Project() | Aggregate() | Sort() | TableFunction():
+        case Project() | Aggregate() | Sort() | TableFunction() | Window():
             return _values_of(plan, _visit(plan.input, fresh), fresh)
         case Join():
             return _join(plan, fresh)
@@ -129,7 +130,9 @@ def _filtered(input_: LogicalPlan, parts: list[Expression], fresh: Fresh) -> Log
     return filtered(replacer.plan, replaced)
 
 
-def _values_of(plan: Project | Aggregate | Sort | TableFunction, input_: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+def _values_of(
+    plan: Project | Aggregate | Sort | TableFunction | Window, input_: LogicalPlan, fresh: Fresh
+) -> LogicalPlan:
     replacer = _Replacer(input_, fresh)
     changed = map_expressions(plan, replacer.value)
     return with_inputs(changed, [replacer.plan])

@@ -80,9 +80,7 @@ class Node:
         self._ask({"wasm": base64.b64encode(binary).decode(), "pages": PAGES})
 
     def run(self, name: str, address: int, data: bytes, start: int, size: int) -> bytes | None:
-        answer = self._ask(
-            {"write": [address, base64.b64encode(data).decode()], "call": name, "read": [start, size]}
-        )
+        answer = self._ask({"write": [address, base64.b64encode(data).decode()], "call": name, "read": [start, size]})
         return None if "trap" in answer else base64.b64decode(answer["data"])
 
     def close(self) -> None:

@@ -91,8 +91,10 @@ def simd_cases() -> Iterator[Case]:
                 if table is opcodes.SIMD_EXTRACT:
                     yield f"{name} {lane}", "", lambda f, n=name, i=lane: values.extract_lane(n, a, i)
                 else:
-                    yield f"{name} {lane}", "", lambda f, n=name, i=lane, k=kind: values.replace_lane(
-                        n, a, i, operand(k, 1)
+                    yield (
+                        f"{name} {lane}",
+                        "",
+                        lambda f, n=name, i=lane, k=kind: values.replace_lane(n, a, i, operand(k, 1)),
                     )
     lanes = bytes((0, 31, 16, 5, 7, 30, 2, 2, 19, 11, 8, 25, 13, 1, 14, 17))
     yield "shuffle", "", lambda f: values.shuffle(a, b, lanes)
@@ -111,17 +113,19 @@ def memory_cases() -> Iterator[Case]:
         yield name, "", lambda f, n=name, a=align, k=kind: values.atomic_rmw(n, near(16 - (1 << a)), operand(k, 1), 16)
     for name, (_, align) in opcodes.ATOMIC_CMPXCHG.items():
         kind = name[:3]
-        yield name, "", lambda f, n=name, a=align, k=kind: values.compare_exchange(
-            n, near(16 - (1 << a)), operand(k, 0), operand(k, 1), 16
+        yield (
+            name,
+            "",
+            lambda f, n=name, a=align, k=kind: values.compare_exchange(
+                n, near(16 - (1 << a)), operand(k, 0), operand(k, 1), 16
+            ),
         )
 
 
 def store_cases() -> Iterator[tuple[str, Callable[[Function, int], None]]]:
     for table in (opcodes.STORE, opcodes.SIMD_STORE, opcodes.ATOMIC_STORE):
         for name in table:
-            yield name, lambda f, place, n=name: f.store(
-                n, I32.const(place - 8), operand(n.split(".")[0], 0), 8
-            )
+            yield name, lambda f, place, n=name: f.store(n, I32.const(place - 8), operand(n.split(".")[0], 0), 8)
 
     def copy(f: Function, place: int) -> None:
         f.memory_copy(I32.const(place + 1), near(), I32.const(13))

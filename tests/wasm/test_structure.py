@@ -209,7 +209,9 @@ def test_text_of_a_small_function() -> None:
         f.comment("the other way round")
         f.return_(b - a)
     f.return_(a - b)
-    assert to_wat(module.encode()) == """\
+    assert (
+        to_wat(module.encode())
+        == """\
 (module
   (type (;0;) (func (param i32 i32) (result i32)))
   (export "absolute difference" (func $absolute_difference))
@@ -231,6 +233,7 @@ def test_text_of_a_small_function() -> None:
   )
 )
 """
+    )
 
 
 def test_what_is_no_module_of_ours_is_refused() -> None:

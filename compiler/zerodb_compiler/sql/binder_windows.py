@@ -27,7 +27,7 @@ from zerodb_compiler.plan.windows import (
     bounds_of,
     map_spec,
 )
-from zerodb_compiler.sql import binder_aggregates
+from zerodb_compiler.sql import binder_aggregates, coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_frames import bind_frame
 from zerodb_compiler.sql.binder_functions import WINDOW_FUNCTIONS, function_name, no_function
@@ -80,6 +80,7 @@ class Windows:
         self._found: dict[object, Column] = {}
         self._clause = list(clause)
         self._named: dict[str, _Definition] = {}
+        self._in_clause = False
         self._taken = 0  # how many items of the WINDOW clause are bound
 
     def bind_clause(self, b: ExpressionBinder) -> None:
@@ -93,12 +94,14 @@ class Windows:
         name = fold(node.this)
         if name in self._named:
             raise windowing_error(f'window "{name}" is already defined', position_of(node.this))
+        self._in_clause = True
         self._named[name] = self.define(b, node)
+        self._in_clause = False
 
     def named(self, b: ExpressionBinder, identifier: exp.Expr) -> _Definition:
         """A window of the WINDOW clause; there, only windows before it can be meant."""
         name = fold(identifier)
-        while name not in self._named and self._taken < len(self._clause) and not b.in_window:
+        while name not in self._named and self._taken < len(self._clause) and not self._in_clause:
             self._bind_next(b)
         found = self._named.get(name)
         if found is None:
@@ -303,6 +306,9 @@ def _window_call(
     offset = _integer(b, name, values, 1, node) if len(values) > 1 else Literal(1, INTEGER)
     default: Expression
     if len(values) > 2:
+        types = [b.type_of(value) for value in values]
+        if coercion.common_type(types[0], types[2]) is None:
+            raise no_function(name, types, node)
         (value, default), type_ = united(b, [values[0], values[2]], name, node)
     else:
         value = _typed(b.finish(values[0]))

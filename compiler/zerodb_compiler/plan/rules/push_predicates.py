@@ -9,7 +9,8 @@ leaf it reads, or to the lowest inner join that has all it reads. On the way
 
 Through the other nodes: Project (columns replaced by what they stand for), Aggregate (conditions on group keys),
 UnionAll (into every input), Sort, Window (conditions on the columns all windows are partitioned by), the
-preserved side of outer and semi joins; the parts of their own condition that read only the right side go there. Limit stops everything.
+preserved side of outer and semi joins; the parts of their own condition that read only the right side go there. Limit
+stops everything.
 """
 
 from __future__ import annotations

@@ -12,3 +12,6 @@ INVALID_COUNT = 6  # 22011: negative substring length
 INVALID_ESCAPE = 7  # 22025: LIKE pattern ends with the escape character
 LOG_ZERO = 8  # 2201E: logarithm of zero (PostgreSQL has its own message for it)
 UNDERFLOW = 9  # 22003: a result that is not 0 but too small
+TOO_COMPLEX = 30  # 2201B: a regular expression needs too many steps back
+WRONG_TEXT = 31  # the text has a form that the function does not take
+NOT_AN_OPTION = 32  # 22023: an unknown option

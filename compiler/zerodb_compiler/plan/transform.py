@@ -42,7 +42,7 @@ from zerodb_compiler.sql.expressions import (
     Parameter,
     ScalarSubquery,
 )
-from zerodb_compiler.sql.functions import NULL_AWARE
+from zerodb_compiler.sql.functions import NULL_AWARE, result_nullable
 from zerodb_compiler.types import BOOLEAN, SqlType
 
 Fresh: TypeAlias = Callable[[], int]
@@ -52,10 +52,6 @@ Change: TypeAlias = Callable[[Expression], Expression]
 TRUE = Literal(1, BOOLEAN)
 FALSE = Literal(0, BOOLEAN)
 NO_COLUMNS: frozenset[int] = frozenset()
-
-_NEVER_NULL = frozenset(
-    {"is_distinct", "is_not_distinct", "is_null", "is_not_null", "is_true", "is_false", "concat_null"}
-)
 
 
 # --- building -------------------------------------------------------------------------------------------------------
@@ -67,9 +63,7 @@ def call(function: str, *arguments: Expression, type_: SqlType = BOOLEAN, positi
 
 def call_nullable(function: str, arguments: Sequence[bool]) -> bool:
     """Whether a call can be NULL, given whether each argument can."""
-    if function in _NEVER_NULL:
-        return False
-    return all(arguments) if function in ("greatest", "least") else any(arguments)
+    return result_nullable(function, arguments)
 
 
 def conjunction(parts: Sequence[Expression]) -> Expression | None:

@@ -32,7 +32,8 @@ from zerodb_compiler.regex.unicode_classes import MAX_CODE_POINT, Ranges, named_
 
 MAX_LOOKS = 4
 MAX_PLACES = 20_000
-MAX_ENTRIES = 200_000
+MAX_ENTRIES = 100_000
+MAX_SEARCH_ENTRIES = 10_000  # the automaton that finds out whether there is a match at all can be done without
 
 # What the character on one side of a place is.
 EDGE, LINE, WORD, OTHER = 0, 1, 2, 3  # beginning or end of the text, newline, letter digit or underscore, another
@@ -235,10 +236,10 @@ class Builder:
         self._colors, self._looks, self._groups = colors, looks, groups
         if len(looks) > MAX_LOOKS:
             raise NotSupportedError(f"regular expressions with more than {MAX_LOOKS} look-around conditions")
-        self._entries = 0
 
-    def build(self, node: Node, *, anywhere: bool = False) -> Automaton | None:
-        """The automaton of one part; `anywhere`: of texts that end in it. None if it would be too large."""
+    def build(self, node: Node, *, anywhere: bool = False, first_only: bool = False) -> Automaton | None:
+        """The automaton of one part; `anywhere`: of texts that end in it; `first_only`: it is left where a match has
+        been found. None if it would be too large."""
         places = _Places()
         start = places.new()
         if anywhere:
@@ -254,7 +255,8 @@ class Builder:
             final = places.add(node, start_of_match, self._groups)
         else:
             final = places.add(node, start, self._groups)
-        return _Construction(places, final, self._colors, self._looks).run(start, MAX_ENTRIES, anywhere)
+        limit = MAX_SEARCH_ENTRIES if first_only else MAX_ENTRIES
+        return _Construction(places, final, self._colors, self._looks).run(start, limit, first_only)
 
 
 class _Construction:
@@ -305,11 +307,8 @@ class _Construction:
         closed = 0
         while members:
             lowest = members & -members
-            if not closed & lowest:
+            if not closed & lowest:  # closures are whole
                 closed |= self._closure(lowest.bit_length() - 1, before, after, bits)
-            else:
-                # It may have been reached, but closures are whole.
-                pass
             members ^= lowest
         return closed
 

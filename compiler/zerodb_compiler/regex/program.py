@@ -18,16 +18,13 @@ alternatives (the first that matches), repetition, back reference, and `leaf` wh
 from __future__ import annotations
 
 import struct
-from functools import lru_cache
 
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.regex.automaton import Automaton, Builder, Colors, looks_of, make_colors
 from zerodb_compiler.regex.syntax import (
     Alternatives,
     BackReference,
-    Chars,
     Concat,
-    Empty,
     Flags,
     Group,
     Look,
@@ -61,7 +58,7 @@ NODE_KIND = 0
 LEAF = 0
 CONCAT = 1  # left, right nodes, shortest
 GROUP = 2  # child node, index
-ALTERNATIVE = 3  # node, next alternative or 0
+ALTERNATIVE = 3  # node, next alternative or 0, automaton of the node (the other is that of all alternatives)
 REPEAT = 4  # child node, least, most (-1: no limit), shortest, automaton of child*
 REFERENCE = 5  # index, ignore case
 NODE_AUTOMATON = 4  # every node: its automaton
@@ -77,13 +74,9 @@ NODE_BYTES = 36
 LOOK_BYTES = 16
 
 
-@lru_cache(maxsize=256)
-def compile_regex(pattern: str, options: str = "") -> bytes:
-    """The program of a pattern; 2201B for a wrong one. `options` are letters that Flags.option knows."""
-    flags = Flags()
-    for letter in options:
-        known = flags.option(letter)
-        assert known, letter
+def compile_regex(pattern: str, options: int = 0) -> bytes:
+    """The program of a pattern; 2201B for a wrong one. `options` are those of Flags.bits."""
+    flags = Flags.from_bits(options)
     tree, groups = parse(pattern, flags)
     return _Writer(tree, groups, flags).write()
 
@@ -137,7 +130,7 @@ class _Writer:
             self._put(look_table + number * LOOK_BYTES, automaton, int(look.ahead), int(look.negated))
         tree = self._tree
         main = self._automaton(tree)
-        search = self._builder.build(tree, anywhere=True) if not self._looks else None
+        search = self._builder.build(tree, anywhere=True, first_only=True) if not self._looks else None
         shortest = int(preference(tree) is False)
         checked = int(has_back_references(tree))
         search_place = self._write_automaton(search) if search is not None else 0
@@ -192,8 +185,8 @@ class _Writer:
             case Alternatives(branches=branches) if has_captures(node):
                 following = 0
                 for branch in reversed(branches):
-                    automaton = self._automaton(branch)
-                    following = self._emit(ALTERNATIVE, automaton, first, last, self._node(branch), following)
+                    values = (self._node(branch), following, self._automaton(branch))
+                    following = self._emit(ALTERNATIVE, automaton, first, last, *values)
                 return following
             case Repeat(child=child, least=least, most=most) if has_captures(node):
                 star = self._automaton(Repeat(child, 0, None, True))
@@ -239,6 +232,3 @@ class _Writer:
         if run:
             parts.append(run[0] if len(run) == 1 else Concat(tuple(run)))
         return parts
-
-
-__all__ = ["Chars", "Empty", "compile_regex"]

@@ -96,6 +96,18 @@ class Flags:
     literal: bool = False
     extended: bool = False  # POSIX ERE: no escapes
 
+    @property
+    def bits(self) -> int:
+        """The options as a number (derived.py)."""
+        options = (
+            self.ignore_case, self.newline_atoms, self.newline_anchors, self.expanded, self.literal, self.extended,
+        )  # fmt: skip
+        return sum(1 << bit for bit, option in enumerate(options) if option)
+
+    @staticmethod
+    def from_bits(bits: int) -> Flags:
+        return Flags(*(bool(bits >> bit & 1) for bit in range(6)))
+
     def option(self, letter: str) -> bool:
         """Sets an option by its letter; False if there is no such option."""
         match letter:

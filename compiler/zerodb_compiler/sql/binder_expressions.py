@@ -18,7 +18,7 @@ from zerodb_compiler.errors import DataError, ProgrammingError, error_for
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_types import sql_type
 from zerodb_compiler.sql.expressions import Call, Cast, Expression, Parameter
-from zerodb_compiler.sql.functions import NULL_AWARE
+from zerodb_compiler.sql.functions import result_nullable
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, IntervalValue, Step, UserValue
 from zerodb_compiler.sql.scope import Scope
@@ -174,11 +174,7 @@ class ExpressionBinder:
         self, function: str, arguments: tuple[Expression, ...], type_: SqlType, node: exp.Expr | None = None
     ) -> Call:
         """A strict call is NULL if an argument can be."""
-        nullable = function not in NULL_AWARE and any(argument.nullable for argument in arguments)
-        if function in ("and", "or"):
-            nullable = any(argument.nullable for argument in arguments)
-        elif function in ("greatest", "least"):
-            nullable = all(argument.nullable for argument in arguments)
+        nullable = result_nullable(function, [argument.nullable for argument in arguments])
         return Call(function, arguments, type_, nullable, position_of(node) if node is not None else None)
 
 

@@ -205,6 +205,10 @@ def _like(b: ExpressionBinder, node: exp.Binary) -> Bound:
 @handles(exp.Escape)
 def _escape(b: ExpressionBinder, node: exp.Escape) -> Bound:
     only(node, "this", "expression")
+    if isinstance(node.this, exp.SimilarTo):
+        from zerodb_compiler.sql.binder_patterns import similar_to
+
+        return similar_to(b, node.this, node.expression)
     if not isinstance(node.this, (exp.Like, exp.ILike)):
         raise unsupported("ESCAPE", node)
     return _bind_like(b, node.this, node.expression)

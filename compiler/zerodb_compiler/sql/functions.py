@@ -49,6 +49,8 @@ integer, and to varchar(n)/char(n) (explicit casts truncate).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 
 # The comparison with its operands swapped, and the negated comparison (of non-NULL operands).
@@ -69,5 +71,26 @@ NULL_AWARE = frozenset(
         "concat_null",
         "greatest",
         "least",
+        "concat_ws",
+        "format",
+        "num_nulls",
+        "num_nonnulls",
+        "quote_nullable",
     }
 )
+_NEVER_NULL = NULL_AWARE - {"and", "or", "greatest", "least", "concat_ws", "format"}
+# NULL if the first argument is, whatever the others are.
+_AS_FIRST = frozenset({"concat_ws", "format"})
+# Strict calls that can be NULL though no argument is: filled by the registry of signatures.
+MAYBE_NULL: set[str] = set()
+
+
+def result_nullable(function: str, arguments: Sequence[bool]) -> bool:
+    """Whether a call can be NULL, given whether each argument can."""
+    if function in _NEVER_NULL:
+        return False
+    if function in MAYBE_NULL:
+        return True
+    if function in _AS_FIRST:
+        return arguments[0]
+    return all(arguments) if function in ("greatest", "least") else any(arguments)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.functions import MAYBE_NULL
 from zerodb_compiler.types import DOUBLE, TEXT, TIMESTAMPTZ, SqlType, TypeId
 
 # numeric of whatever precision the argument has; never the type of a value.
@@ -63,6 +64,8 @@ def define(
     """Declares one signature of the function `name`; `call` is `name` if not given."""
     signature = Signature(name, tuple(arguments), result, call or name, optional, variadic, nullable)
     SIGNATURES.setdefault(name, []).append(signature)
+    if nullable:
+        MAYBE_NULL.add(signature.call)
 
 
 def alias(name: str, of: str) -> None:

@@ -17,6 +17,7 @@ from zerodb.engine.pool import out_of_memory
 from zerodb.engine.tables import Snapshot, TableVersion
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import Program
+from zerodb_compiler.derived import derive
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -213,6 +214,8 @@ class Frame:
         memory = self._memory
         if kind == abi.ALLOCATE_OUTPUT:
             return self._allocate_output(worker, size)
+        if kind == abi.ALLOCATE_DERIVED:
+            return self._derive(worker, size)
         address = memory.allocate(size)
         if not address:
             return 0
@@ -224,6 +227,18 @@ class Frame:
                 worker.old_scratch.append(worker.scratch)
                 worker.dirty = True
             worker.scratch = address
+        return address
+
+    def _derive(self, worker: WorkerState, number: int) -> int:
+        """The program that the compiler makes of the text that the worker names; what it raises is the query's error."""
+        memory = self._memory
+        place = (worker.address + abi.WORKER_ERROR_TEXT) >> 2
+        start, length = memory.words[place : place + 2]
+        program = derive(number, bytes(memory.bytes[start : start + length]).decode())
+        address = memory.allocate(len(program) + 16)
+        if address:
+            worker.arena.append(address)
+            memory.bytes[address : address + len(program)] = program
         return address
 
     def _allocate_output(self, worker: WorkerState, size: int) -> int:

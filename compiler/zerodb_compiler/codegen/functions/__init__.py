@@ -1,5 +1,21 @@
 """The scalar functions, one family a module; importing this package fills expressions.FUNCTIONS."""
 
-from zerodb_compiler.codegen.functions import dates, numbers, patterns, sort_keys, text, text_casts
+from zerodb_compiler.codegen.functions import (
+    dates,
+    numbers,
+    patterns,
+    regex,
+    sort_keys,
+    text,
+    text_casts,
+)
 
-__all__ = ["dates", "numbers", "patterns", "sort_keys", "text", "text_casts"]
+__all__ = [
+    "dates",
+    "numbers",
+    "patterns",
+    "regex",
+    "sort_keys",
+    "text",
+    "text_casts",
+]

@@ -1,0 +1,27 @@
+"""Texts that become programs: what a pattern or a format is compiled to, at bind time or, by the host, at run time.
+
+Generated code names a compiler by a number, its kind in the upper bits and options in the lower eight; the host calls
+`derive` with it and the text (codegen/abi.py, ALLOCATE_DERIVED).
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+REGEX = 0  # options: regex.syntax.Flags.bits
+SIMILAR = 1  # options: 0 with the escape \\, 1 + the code of another (ASCII) escape character, or NO_ESCAPE
+NO_ESCAPE = 255
+
+
+@lru_cache(maxsize=512)
+def derive(number: int, text: str) -> bytes:
+    """The program of a text; raises what users should see."""
+    from zerodb_compiler.regex.program import compile_regex
+    from zerodb_compiler.regex.similar import from_similar
+
+    kind, options = number >> 8, number & 255
+    if kind == REGEX:
+        return compile_regex(text, options)
+    assert kind == SIMILAR
+    escape = None if options == 0 else "" if options == NO_ESCAPE else chr(options - 1)
+    return compile_regex(from_similar(text, escape), 0)

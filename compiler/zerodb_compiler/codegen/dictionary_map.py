@@ -26,6 +26,7 @@ _NEVER_FAIL = frozenset(
         *COMPARISONS,
     }
 )
+_REGEXES = frozenset({"regexp_like", "regexp_ilike", "similar_to"})  # constant ones are compiled beforehand
 _PATTERNS = frozenset({"like", "not_like", "ilike"})
 
 
@@ -34,6 +35,8 @@ def _never_fails(call: Call) -> bool:
     if call.function == "substring":
         count = call.arguments[2] if len(call.arguments) == 3 else Literal(0, call.type)
         return isinstance(count, Literal) and isinstance(count.value, int) and count.value >= 0
+    if call.function in _REGEXES:
+        return all(isinstance(argument, Literal) for argument in call.arguments[1:])
     if call.function in _PATTERNS:
         return all(constants[1:])
     return call.function in _NEVER_FAIL

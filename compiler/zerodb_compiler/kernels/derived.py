@@ -29,9 +29,9 @@ def derived(worker: ptr, field: ptr, kind: i32, p: ptr, length: i32) -> ptr:
             return 0
         memory_fill(table, 0, ENTRIES * ENTRY_BYTES)
         store32(field, table)
-    hash = hash_text(p, length) | 1
-    entry = table + ((i32(hash >> 1) & (ENTRIES - 1)) * ENTRY_BYTES)
-    if load64(entry) == hash and equal_text(load32(entry, 8), load32(entry, 12), p, length):
+    key = hash_text(p, length) | 1
+    entry = table + ((i32(key >> 1) & (ENTRIES - 1)) * ENTRY_BYTES)
+    if load64(entry) == key and equal_text(load32(entry, 8), load32(entry, 12), p, length):
         return load32(entry, 16)
     kept = copy_text_to_arena(worker, p, length)
     if kept == 0:
@@ -41,7 +41,7 @@ def derived(worker: ptr, field: ptr, kind: i32, p: ptr, length: i32) -> ptr:
     made = allocate(worker, kind, abi.ALLOCATE_DERIVED)
     if made == 0:
         return 0
-    store64(entry, hash)
+    store64(entry, key)
     store32(entry, kept, 8)
     store32(entry, length, 12)
     store32(entry, made, 16)

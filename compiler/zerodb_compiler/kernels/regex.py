@@ -1,7 +1,7 @@
 """Running compiled regular expressions (zerodb_compiler/regex/program.py says what a program is).
 
-`find` gives the leftmost match as PostgreSQL defines it: of the matches that begin first, the longest or the shortest, by
-the preference of the whole; groups then by taking the match apart. A place in the text is an address; NOWHERE is none.
+`find` gives the leftmost match as PostgreSQL defines it: of the matches that begin first, the longest or the shortest,
+by the preference of the whole; groups then by taking the match apart. A place in the text is an address; NOWHERE none.
 `start` and `end` are the text's; `p` is where a search or an automaton begins.
 
 Time: an automaton looks at each character once. A search may run one from each place of the text. Taking apart a match
@@ -104,11 +104,10 @@ def run(code: ptr, automaton: ptr, start: ptr, end: ptr, p: ptr, least: ptr, lim
         if shift > 0 and mode != IN_LOOK:
             column |= looks(code, start, end, p, shift)
         entry = load32(code + row + (column << 2))
-        if entry & 1:
-            if not gt_u(least, p):
-                last = p
-                if mode != LONGEST:
-                    break
+        if entry & 1 and not gt_u(least, p):
+            last = p
+            if mode != LONGEST:
+                break
         if p == limit:
             break
         row = entry & -4
@@ -122,7 +121,7 @@ def matches(code: ptr, automaton: ptr, start: ptr, end: ptr, p: ptr, q: ptr) -> 
     return run(code, automaton, start, end, p, q, q, SHORTEST) != NOWHERE
 
 
-# --- captures: for group n the addresses of its beginning (NOWHERE: unset) and end at captures + 8n ---------------------
+# --- captures: for group n the addresses of its beginning (NOWHERE: unset) and end at captures + 8n -------------------
 def clear(captures: ptr, first: i32, last: i32) -> None:
     for group in range(first, last + 1):
         store32(captures + (group << 3), NOWHERE)
@@ -134,9 +133,8 @@ def same_text(p: ptr, q: ptr, r: ptr, s: ptr, ignore_case: i32) -> bool:
     while p != q and r != s:
         a, size = decode(p)
         b, size_b = decode(r)
-        if a != b:
-            if ignore_case == 0 or lower_of(a) != lower_of(b):
-                return False
+        if a != b and (ignore_case == 0 or lower_of(a) != lower_of(b)):
+            return False
         p += size
         r += size_b
     return (p == q) & (r == s)
@@ -191,9 +189,9 @@ def divide(code: ptr, node: ptr, start: ptr, end: ptr, p: ptr, q: ptr, captures:
     middle = run(code, left_automaton, start, end, p, p, q, mode)
     while middle != NOWHERE:
         if matches(code, right_automaton, start, end, middle, q):
-            if dissect(code, left, start, end, p, middle, captures):
-                if dissect(code, right, start, end, middle, q, captures):
-                    return 1
+            done = dissect(code, left, start, end, p, middle, captures)
+            if done and dissect(code, right, start, end, middle, q, captures):
+                return 1
             clear(captures, load32(node, program.NODE_FIRST_GROUP), load32(node, program.NODE_LAST_GROUP))
         if mode == SHORTEST:
             if middle == q:
@@ -232,14 +230,17 @@ def repeated(code: ptr, node: ptr, start: ptr, end: ptr, p: ptr, q: ptr, done: i
                 clear(captures, first_group, last_group)
                 if dissect(code, child, start, end, p, q, captures):
                     return 1
-        elif (most < 0 or done + 1 < most) and (middle != p or done + 1 < least):
-            if matches(code, rest, start, end, middle, q):
-                clear(captures, first_group, last_group)
-                if dissect(code, child, start, end, p, middle, captures):
-                    if certain and most < 0 and done + 2 >= least:
-                        again = True
-                    elif repeated(code, node, start, end, middle, q, done + 1, captures):
-                        return 1
+        elif (
+            (most < 0 or done + 1 < most)
+            and (middle != p or done + 1 < least)
+            and matches(code, rest, start, end, middle, q)
+        ):
+            clear(captures, first_group, last_group)
+            if dissect(code, child, start, end, p, middle, captures):
+                if certain and most < 0 and done + 2 >= least:
+                    again = True
+                elif repeated(code, node, start, end, middle, q, done + 1, captures):
+                    return 1
         if again:
             p = middle
             done += 1
@@ -287,9 +288,8 @@ def find(code: ptr, start: ptr, end: ptr, p: ptr, captures: ptr) -> i32:
     """The first match from p on, with its groups: 1, or 0 if there is none. `captures` has room for one pair more than
     the groups and the whole match; the word after the last group is set where the pattern is too complex."""
     search = load32(code, program.HEADER_SEARCH)
-    if search != 0:
-        if run(code, search, start, end, p, p, end, SHORTEST) == NOWHERE:
-            return 0
+    if search != 0 and run(code, search, start, end, p, p, end, SHORTEST) == NOWHERE:
+        return 0
     while True:
         if match_at(code, start, end, p, captures):
             return 1

@@ -26,8 +26,8 @@ def prepared(worker: ptr, code: ptr) -> ptr:
 
 def too_complex(code: ptr, captures: ptr) -> i32:
     """The status at the end of a search."""
-    complex = load32(captures + captures_bytes(code) - 8)
-    return errors.TOO_COMPLEX if complex else errors.OK
+    failed = load32(captures + captures_bytes(code) - 8)
+    return errors.TOO_COMPLEX if failed else errors.OK
 
 
 def regex_test(worker: ptr, code: ptr, p: ptr, length: i32) -> tuple[i32, i32]:

@@ -1,8 +1,8 @@
 """A text of unknown length under construction, at the end of the worker's scratch memory.
 
-    base = begin(worker)            no other scratch may be taken until the text is finished
-    base = reserve(worker, base, used, more)    room for `more` bytes behind base + used; 0 if there is no memory
-    finish(worker, base + used)
+base = begin(worker)            no other scratch may be taken until the text is finished
+base = reserve(worker, base, used, more)    room for `more` bytes behind base + used; 0 if there is no memory
+finish(worker, base + used)
 """
 
 from __future__ import annotations

@@ -11,8 +11,8 @@ of first rows (by the kind of the previous character), entries are offsets of ro
     nodes       how to take a match apart (Spencer's "dissection"), NODE_* below
 
 A node says what a part of the pattern is, for parts with groups inside. A concatenation is a pair: its left side takes
-the longest (or shortest) text that the automata of both sides allow, then both sides are taken apart. The others: group,
-alternatives (the first that matches), repetition, back reference, and `leaf` where nothing remains to be done.
+the longest (or shortest) text that the automata of both sides allow, then both sides are taken apart. The others:
+group, alternatives (the first that matches), repetition, back reference, and `leaf` where nothing remains to be done.
 """
 
 from __future__ import annotations
@@ -185,13 +185,13 @@ class _Writer:
             case Alternatives(branches=branches) if has_captures(node):
                 following = 0
                 for branch in reversed(branches):
-                    values = (self._node(branch), following, self._automaton(branch))
-                    following = self._emit(ALTERNATIVE, automaton, first, last, *values)
+                    own = self._automaton(branch)
+                    following = self._emit(ALTERNATIVE, automaton, first, last, self._node(branch), following, own)
                 return following
             case Repeat(child=child, least=least, most=most) if has_captures(node):
                 star = self._automaton(Repeat(child, 0, None, True))
-                values = (self._node(child), least, -1 if most is None else most, int(preference(child) is False), star)
-                return self._emit(REPEAT, automaton, first, last, *values)
+                bounds = (least, -1 if most is None else most, int(preference(child) is False))
+                return self._emit(REPEAT, automaton, first, last, self._node(child), *bounds, star)
             case BackReference(index=index):
                 return self._emit(REFERENCE, automaton, 1, 0, index, int(self._flags.ignore_case))
         return self._leaf(automaton)

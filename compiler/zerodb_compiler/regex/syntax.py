@@ -262,11 +262,12 @@ def parse(pattern: str, flags: Flags) -> tuple[Node, int]:
         end = pattern.find(")")
         if end < 0:
             raise failure("invalid embedded option")
-        for letter in pattern[2:end]:
+        options = pattern[2:end]
+        for letter in options:
             if not flags.option(letter):
                 raise failure("invalid embedded option")
         pattern = pattern[end + 1 :]
-        if flags.literal:
+        if "q" in options:
             return parse(pattern, flags)
     parser = _Parser(pattern, flags, place)
     node = parser.alternatives(0)
@@ -361,7 +362,8 @@ class _Parser:
         return self._peek("{") and self.text[self.place + 1 : self.place + 2].isdigit()
 
     def _quantifier(self) -> tuple[int, int | None, bool | None] | None:
-        least, most, fixed = 0, None, False
+        least, fixed = 0, False
+        most: int | None = None
         if self._eat("*"):
             pass
         elif self._eat("+"):
@@ -378,7 +380,9 @@ class _Parser:
             else:
                 most, fixed = least, True
             if not self._eat("}"):
-                raise failure("invalid repetition count(s)" if self.place < len(self.text) else "braces {} not balanced")
+                raise failure(
+                    "invalid repetition count(s)" if self.place < len(self.text) else "braces {} not balanced"
+                )
         else:
             return None
         lazy = not self.flags.extended and self._eat("?")
@@ -432,7 +436,12 @@ class _Parser:
                 child = self.alternatives(depth + 1)
                 self._close()
                 return child
-            for text, ahead, negated in (("=", True, False), ("!", True, True), ("<=", False, False), ("<!", False, True)):
+            for text, ahead, negated in (
+                ("=", True, False),
+                ("!", True, True),
+                ("<=", False, False),
+                ("<!", False, True),
+            ):
                 if self._eat(text):
                     self.in_look += 1
                     child = self.alternatives(depth + 1)
@@ -506,7 +515,7 @@ class _Parser:
             return self._digits("0123456789abcdefABCDEF", 16, least, most)
         if letter in "01234567":
             self.place -= 1
-            return self._digits("01234567", 8, 1, 3 if letter != "0" else 3)
+            return self._digits("01234567", 8, 1, 3)
         raise failure("invalid escape \\ sequence")
 
     def _digits(self, allowed: str, base: int, least: int, most: int) -> int:

@@ -1,7 +1,7 @@
 """The named character classes of regular expressions beyond ASCII, as PostgreSQL has them under C.UTF-8 (glibc 2.36).
 
-A class is a sorted list of ranges of code points, written as gaps and lengths: "41+19 6+19" is A-Z and a-z: 0x41 is where
-the first begins and 0x19 its last offset, 6 the distance from there to the next. A length of 0 is left out.
+A class is a sorted list of ranges of code points, written as gaps and lengths: "41+19 6+19" is A-Z and a-z: 0x41 is
+where the first begins and 0x19 its last offset, 6 the distance from there to the next. A length of 0 is left out.
 """
 
 from __future__ import annotations
@@ -167,12 +167,8 @@ _PACKED = {
         "3+4 4+4 4+6 a+1c 4+a 6+5 b+9 7+7 9+6 a+92 2+36 26+9 407+a6df 21+1038 8+dd 3+1681 f+1d30 c20+21d 5e3+134a "
         "aecb7 1f+5f 81+ef fe11+fffd 3+fffd"
     ),
-    "space": (
-        "9+4 13 1660 980+6 2+2 1e+1 36 fa1"
-    ),
-    "cntrl": (
-        "1+1e 60+20"
-    ),
+    "space": ("9+4 13 1660 980+6 2+2 1e+1 36 fa1"),
+    "cntrl": ("1+1e 60+20"),
 }
 _ASCII: dict[str, Ranges] = {
     "digit": ((0x30, 0x39),),

@@ -12,9 +12,9 @@ from dataclasses import replace
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
 from zerodb_compiler.sql import coercion, families, signatures
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
-from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
 from zerodb_compiler.sql.binder_operators import arithmetic
 from zerodb_compiler.sql.expressions import Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unmarked, unsupported

@@ -230,7 +230,7 @@ class Frame:
         return address
 
     def _derive(self, worker: WorkerState, number: int) -> int:
-        """The program that the compiler makes of the text that the worker names; what it raises is the query's error."""
+        """The program that the compiler makes of the text the worker names; what it raises is the query's error."""
         memory = self._memory
         place = (worker.address + abi.WORKER_ERROR_TEXT) >> 2
         start, length = memory.words[place : place + 2]

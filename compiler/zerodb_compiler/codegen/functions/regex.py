@@ -113,7 +113,9 @@ def _similar_to(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> 
     return _test(e, call, similar_number(call, 2), arguments, null)
 
 
-def _integer(e: Emitter, call: Call, arguments: Values, place: int, default: int, name: str, least: int, null: I32 | None) -> I64:  # fmt: skip
+def _integer(
+    e: Emitter, call: Call, arguments: Values, place: int, default: int, name: str, least: int, null: I32 | None
+) -> I64:
     """An integer argument with its least value; `default` where it is left out."""
     if place >= len(arguments):
         return I64.const(default)
@@ -158,7 +160,13 @@ def _instr(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlVa
     return Int(place, 0, MAX_TEXT_BYTES + 2, null)
 
 
-def _part(e: Emitter, call: Call, parts: tuple[I32, I32, I32, I32], numbers: tuple[I64, I64, I64], null: I32 | None) -> SqlValue:  # fmt: skip
+def _part(
+    e: Emitter,
+    call: Call,
+    parts: tuple[I32, I32, I32, I32],
+    numbers: tuple[I64, I64, I64],
+    null: I32 | None,
+) -> SqlValue:
     address, length, found = run(
         e, null, regex_functions.regex_substr, *parts, *numbers, failures=_FAILURES, position=call.position
     )

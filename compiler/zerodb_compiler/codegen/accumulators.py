@@ -12,26 +12,31 @@ For arguments beyond 64 bits each addition is checked.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, bounded, float_result, raise_if
 from zerodb_compiler.codegen.comparison import compare, to_text, to_wide
-from zerodb_compiler.codegen.context import Emitter
+from zerodb_compiler.codegen.context import Context, Emitter
 from zerodb_compiler.codegen.expressions import comparable
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, with_null
+from zerodb_compiler.codegen.statistics import Statistic
 from zerodb_compiler.codegen.tuples import read_value, width_of, write_value
+from zerodb_compiler.sql.aggregates import COLLECTING, MOMENTS, REGRESSION
 from zerodb_compiler.sql.expressions import AggregateCall
 from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.values import F64, I32, I64, load
+from zerodb_compiler.wasm.values import F64, I32, I64, load, select
 
 SAFE_SUM_BOUND = 1 << 24
+
+# What one row brings: nothing (count(*)), the argument, or all parts of a call that has several.
+Argument: TypeAlias = SqlValue | tuple[SqlValue, ...] | None
 
 
 class Accumulator(Protocol):
     size: int  # bytes of state, a multiple of 8
 
-    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
-        """Takes one row in; `value` is the argument (None for count(*))."""
+    def update(self, e: Emitter, state: I32, offset: int, value: Argument) -> None:
+        """Takes one row in."""
         ...
 
     def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
@@ -51,7 +56,8 @@ class Count:
 
     size = 8
 
-    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+    def update(self, e: Emitter, state: I32, offset: int, value: Argument) -> None:
+        assert not isinstance(value, tuple)
         amount: I64 = I64.const(1)
         if value is not None and value.null is not None:
             amount = value.null.is_zero().to_i64_u()
@@ -86,7 +92,7 @@ class IntSum(_Nullable):
         super().__init__(8)
         self._type, self._position = type_, position
 
-    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+    def update(self, e: Emitter, state: I32, offset: int, value: Argument) -> None:
         assert isinstance(value, Int)
 
         def add() -> None:
@@ -122,7 +128,7 @@ class WideSum(_Nullable):
         f.store("i64.store", state, sum_low, offset)
         f.store("i64.store", state, sum_high, offset + 8)
 
-    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+    def update(self, e: Emitter, state: I32, offset: int, value: Argument) -> None:
         assert isinstance(value, Int | Wide)
 
         def add() -> None:
@@ -159,7 +165,7 @@ class RealSum(_Nullable):
         total = float_result(e, old + value, (old, value), False, None, self._position)
         e.f.store("f64.store", state, total.value, offset)
 
-    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
+    def update(self, e: Emitter, state: I32, offset: int, value: Argument) -> None:
         assert isinstance(value, Real)
 
         def add() -> None:
@@ -227,8 +233,8 @@ class Chosen(_Nullable):
             write_value(e, state, offset, value, own_text=own_text)
             self.mark(e, state, offset)
 
-    def update(self, e: Emitter, state: I32, offset: int, value: SqlValue | None) -> None:
-        assert value is not None
+    def update(self, e: Emitter, state: I32, offset: int, value: Argument) -> None:
+        assert value is not None and not isinstance(value, tuple)
         if isinstance(value, Bool) and value.null is not None:
             value = e.keep_value(value)
         bare = with_null(value, None)
@@ -248,9 +254,72 @@ class Chosen(_Nullable):
         return value
 
 
-def accumulator(call: AggregateCall, sample: SqlValue | None) -> Accumulator:
-    """The accumulator of an aggregate whose argument looks like `sample`."""
+class Bits(_Nullable):
+    """bit_and, bit_or, bit_xor of integers."""
+
+    def __init__(self, function: str, sample: Int | Wide) -> None:
+        super().__init__(16)
+        self._function = function
+        self._wide = isinstance(sample, Wide)
+        self._low, self._high = sample.low, sample.high
+
+    def _take(self, e: Emitter, state: I32, offset: int, words: tuple[I64, ...]) -> None:
+        f = e.f
+        seen = f.let(self.is_seen(state, offset), "seen")
+        for i, word in enumerate(words):
+            old: I64 = load("i64.load", state, offset + 8 * i)
+            match self._function:
+                case "bit_and":
+                    new = select(seen, old & word, word)
+                case "bit_or":
+                    new = old | word
+                case _:
+                    new = old ^ word
+            f.store("i64.store", state, new, offset + 8 * i)
+        self.mark(e, state, offset)
+
+    def update(self, e: Emitter, state: I32, offset: int, value: Argument) -> None:
+        assert isinstance(value, Int | Wide)
+
+        def take() -> None:
+            kept = e.keep_value(value)
+            words = (kept.value, kept.upper) if isinstance(kept, Wide) else (kept.value,)
+            self._take(e, state, offset, words)
+
+        _only_present(e, value, take)
+
+    def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        with e.f.if_(self.is_seen(other, offset)):
+            words = tuple(e.keep(load("i64.load", other, offset + 8 * i)) for i in range(2 if self._wide else 1))
+            self._take(e, state, offset, words)
+
+    def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
+        del e
+        null = self.is_seen(state, offset).is_zero()
+        low: I64 = load("i64.load", state, offset)
+        if self._wide:
+            return Wide(low, load("i64.load", state, offset + 8), I128_LOW, I128_HIGH, null)
+        # No bit outside those that any value of the sample's bounds may have is ever set.
+        bits = max(self._low, self._high, -self._low - 1, 0).bit_length()
+        bound = (1 << bits) - 1
+        return Int(low, -bound - 1 if self._low < 0 else 0, bound, null)
+
+
+def accumulator(call: AggregateCall, sample: Argument, context: Context | None = None) -> Accumulator:
+    """The accumulator of an aggregate whose argument (or parts, if it has several) looks like `sample`. Collecting
+    aggregates define functions in `context`."""
+    if call.function in COLLECTING:
+        from zerodb_compiler.codegen.collecting import collecting
+
+        assert context is not None and sample is not None
+        return collecting(context, call, sample if isinstance(sample, tuple) else (sample,))
+    if call.function in MOMENTS or call.function in REGRESSION:
+        return Statistic(call.function, call.position)
+    assert not isinstance(sample, tuple)
     match call.function:
+        case "bit_and" | "bit_or" | "bit_xor":
+            assert isinstance(sample, Int | Wide)
+            return Bits(call.function, sample)
         case "count_star" | "count":
             return Count()
         case "sum":

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from zerodb_compiler.codegen import abi
-from zerodb_compiler.codegen.accumulators import Accumulator, IntSum, WideSum, accumulator
+from zerodb_compiler.codegen.accumulators import Accumulator, Argument, IntSum, WideSum, accumulator
 from zerodb_compiler.codegen.comparison import equal_or_both_null, hash_values
 from zerodb_compiler.codegen.context import Context, Emitter, define
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, Source, open_pipeline
@@ -45,10 +45,10 @@ class _Placed:
 class States:
     """The accumulators of one group, one after the other."""
 
-    def __init__(self, items: Sequence[AggregateItem], samples: Sequence[SqlValue | None]) -> None:
+    def __init__(self, context: Context, items: Sequence[AggregateItem], samples: Sequence[Argument]) -> None:
         offset, placed = 0, []
         for item, sample in zip(items, samples, strict=True):
-            state = accumulator(item.call, sample)
+            state = accumulator(item.call, sample, context)
             placed.append(_Placed(item, state, offset))
             offset += state.size
         self.placed = tuple(placed)
@@ -128,7 +128,7 @@ def _keys_of_index(e: Emitter, samples: Sequence[SqlValue], index: I32) -> list[
     return values[::-1]
 
 
-def _partial_is_safe(value: SqlValue | None, rows_bound: int | None) -> bool:
+def _partial_is_safe(value: Argument, rows_bound: int | None) -> bool:
     """Whether a 64-bit sum of that many such values cannot overflow."""
     if not isinstance(value, Int) or rows_bound is None:
         return False
@@ -144,7 +144,7 @@ class ArrayGroups:
         keys: Sequence[Item],
         samples: Sequence[SqlValue],
         states: States,
-        arguments: Sequence[SqlValue | None],
+        arguments: Sequence[Argument],
         rows_bound: int | None,
     ) -> None:
         self._context, self._keys, self._samples, self._states = context, keys, samples, states
@@ -172,7 +172,7 @@ class ArrayGroups:
         p.f.store("i32.store", group, I32.const(1), self._base + self._seen)
         return group, self._base
 
-    def update(self, p: PipelineEmitter, state: I32, offset: int, arguments: Sequence[SqlValue | None]) -> None:
+    def update(self, p: PipelineEmitter, state: I32, offset: int, arguments: Sequence[Argument]) -> None:
         # Another input of a UNION may send more rows a morsel than the partial sums were made for.
         bounded = p.rows_bound is not None and self._rows_bound is not None and p.rows_bound <= self._rows_bound
         for i, (item, value) in enumerate(zip(self._states.placed, arguments, strict=True)):
@@ -378,7 +378,7 @@ class HashGroups:
             self._claim(p, table, hash_, index, group)
         return group, 0
 
-    def update(self, p: PipelineEmitter, state: I32, offset: int, arguments: Sequence[SqlValue | None]) -> None:
+    def update(self, p: PipelineEmitter, state: I32, offset: int, arguments: Sequence[Argument]) -> None:
         for item, value in zip(self._states.placed, arguments, strict=True):
             item.state.update(p, state, offset + item.offset, value)
 

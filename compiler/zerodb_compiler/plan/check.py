@@ -24,6 +24,7 @@ from zerodb_compiler.plan.logical import (
     Window,
 )
 from zerodb_compiler.plan.transform import expressions_of, has_subquery, ids_of, inputs_of, output_ids
+from zerodb_compiler.sql.aggregates import COLLECTING
 from zerodb_compiler.sql.expressions import AggregateCall, ColumnRef, Expression, walk
 from zerodb_compiler.types import BOOLEAN
 
@@ -110,5 +111,6 @@ def _check_final(expression: Expression) -> None:
     for part in walk(expression):
         if isinstance(part, AggregateCall):
             assert part.function != "avg", "avg is left"
-            assert not part.distinct, f"{part.function}(distinct) is left"
-            assert part.filter is None, f"{part.function} with FILTER is left"
+            if part.function not in COLLECTING:
+                assert not part.distinct, f"{part.function}(distinct) is left"
+                assert part.filter is None, f"{part.function} with FILTER is left"

@@ -172,6 +172,10 @@ def _call(call: Call, nested: bool) -> str:
 def _aggregate(call: AggregateCall) -> str:
     argument = "*" if call.argument is None else _expression(call.argument, False)
     name = "count" if call.function == "count_star" else call.function
+    if call.extra:
+        argument = f"{argument}, {_list(call.extra)}"
+    if call.order:
+        argument = f"{argument} order by {_sort_keys(call.order)}"
     text = f"{name}({'distinct ' if call.distinct else ''}{argument})"
     return text if call.filter is None else f"{text} filter ({_expression(call.filter, False)})"
 

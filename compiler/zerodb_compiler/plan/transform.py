@@ -7,6 +7,7 @@ nothing. Sets of columns are sets of ids.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeAlias
 
 from zerodb_compiler.plan.logical import (
@@ -138,9 +139,9 @@ def _collect(expression: Expression, found: set[int]) -> None:
                 _collect(when, found)
                 _collect(then, found)
             _collect(default, found)
-        case AggregateCall(argument=argument_, filter=filter_):
-            if argument_ is not None:
-                _collect(argument_, found)
+        case AggregateCall(filter=filter_):
+            for part in expression.parts:
+                _collect(part, found)
             if filter_ is not None:
                 _collect(filter_, found)
         case ScalarSubquery(plan=plan) | Exists(plan=plan):
@@ -218,7 +219,11 @@ def same_key(expression: Expression | None) -> object:
             pairs = tuple((same_key(when), same_key(then)) for when, then in branches)
             return ("case", type_, pairs, same_key(default))
         case AggregateCall(function=function, argument=argument_, distinct=distinct, filter=filter_):
-            return (function, distinct, same_key(argument_), same_key(filter_))
+            key: object = (function, distinct, same_key(argument_), same_key(filter_))
+            if expression.extra or expression.order:
+                order = tuple((same_key(k.expression), k.descending, k.nulls_first) for k in expression.order)
+                key = (key, tuple(map(same_key, expression.extra)), order)
+            return key
         case Parameter(index=index, type=type_):
             return ("$", index, type_)
         case Literal(value=value, type=type_):
@@ -243,8 +248,8 @@ def has_subquery(expression: Expression) -> bool:
             return has_subquery(argument)
         case Case(branches=branches, default=default):
             return has_subquery(default) or any(has_subquery(when) or has_subquery(then) for when, then in branches)
-        case AggregateCall(argument=argument_, filter=filter_):
-            return any(part is not None and has_subquery(part) for part in (argument_, filter_))
+        case AggregateCall(filter=filter_):
+            return any(map(has_subquery, expression.parts)) or (filter_ is not None and has_subquery(filter_))
 
 
 def is_strict(function: str) -> bool:
@@ -270,17 +275,18 @@ def rebuild(expression: Expression, change: Change) -> Expression:
         case AggregateCall(argument=argument_, filter=filter_):
             new = None if argument_ is None else change(argument_)
             where = None if filter_ is None else change(filter_)
-            if new is argument_ and where is filter_:
-                return expression
-            return AggregateCall(
-                expression.function,
-                new,
-                expression.type,
-                expression.nullable,
-                expression.distinct,
-                where,
-                expression.position,
+            extra = tuple([change(part) for part in expression.extra])
+            order = tuple([change(key.expression) for key in expression.order])
+            same = all(map(_is, extra, expression.extra)) and all(
+                part is key.expression for part, key in zip(order, expression.order, strict=True)
             )
+            if new is argument_ and where is filter_ and same:
+                return expression
+            keys = tuple(
+                SortKey(part, key.descending, key.nulls_first)
+                for part, key in zip(order, expression.order, strict=True)
+            )
+            return replace(expression, argument=new, filter=where, extra=extra, order=keys)
         case InSubquery(operand=operand):
             inner = change(operand)
             if inner is operand:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from zerodb_compiler.types import BOOLEAN, SqlType
 
 if TYPE_CHECKING:
-    from zerodb_compiler.plan.logical import LogicalPlan
+    from zerodb_compiler.plan.logical import LogicalPlan, SortKey
 
 type_ = type  # the fields below shadow the builtin in class scope
 
@@ -119,8 +119,12 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class AggregateCall:
-    """An aggregate: count_star, count, sum, avg, min, max, bool_and, bool_or. Only in Aggregate nodes.
-    avg is rewritten by the planner to sum / count; code generation never sees it, nor `distinct`, nor `filter`."""
+    """An aggregate of sql/aggregates.py. Only in Aggregate and Window nodes.
+
+    `extra` holds the arguments after the first (string_agg's delimiter, corr's X, the fraction of percentile_cont, the
+    row of a hypothetical-set aggregate), `order` the ORDER BY inside the call or of WITHIN GROUP. `distinct` and
+    `order` reach code generation only for aggregates that collect their rows (aggregates.COLLECTING); of the others
+    the planner rewrites avg, DISTINCT and FILTER."""
 
     function: str
     argument: Expression | None
@@ -129,6 +133,14 @@ class AggregateCall:
     distinct: bool = False
     filter: Expression | None = None
     position: int | None = None
+    extra: tuple[Expression, ...] = ()
+    order: tuple[SortKey, ...] = ()
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        """The argument, those after it, and the keys of the order: what is evaluated for each row."""
+        first = () if self.argument is None else (self.argument,)
+        return (*first, *self.extra, *(key.expression for key in self.order))
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,8 +196,8 @@ def children(expression: Expression) -> tuple[Expression, ...]:
             return (argument,)
         case Case(branches=branches, default=default):
             return (*(part for branch in branches for part in branch), default)
-        case AggregateCall(argument=argument, filter=filter_):
-            return tuple(part for part in (argument, filter_) if part is not None)
+        case AggregateCall(filter=filter_):
+            return expression.parts if filter_ is None else (*expression.parts, filter_)
         case InSubquery(operand=operand):
             return (operand,)
         case _:

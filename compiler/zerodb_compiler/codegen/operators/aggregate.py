@@ -8,6 +8,9 @@ After the last morsel the first worker merges the others' states; the groups are
 
 from __future__ import annotations
 
+from itertools import islice
+
+from zerodb_compiler.codegen.accumulators import Argument
 from zerodb_compiler.codegen.common import evaluate_all
 from zerodb_compiler.codegen.context import Context
 from zerodb_compiler.codegen.expressions import Environment
@@ -17,6 +20,7 @@ from zerodb_compiler.codegen.operators.project import ids_of
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
 from zerodb_compiler.codegen.sqlvalues import SqlValue
 from zerodb_compiler.plan.physical import HashAggregate
+from zerodb_compiler.sql.expressions import AggregateCall, Expression
 
 MAX_ARRAY_GROUPS = 1024
 
@@ -45,10 +49,13 @@ class _Sink:
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
         p.f.comment(f"aggregate by {', '.join(key.column.name for key in self._plan.keys) or 'nothing'}")
-        expressions = [key.expression for key in self._plan.keys] + [item.call.argument for item in self.items]
+        expressions = [key.expression for key in self._plan.keys]
+        for item in self.items:
+            expressions += parts_of(item.call)
         values = evaluate_all(p, expressions, env)
-        keys = [value for value in values[: len(self._plan.keys)] if value is not None]
-        arguments = values[len(self._plan.keys) :]
+        evaluated = iter([value for value in values if value is not None])
+        keys = list(islice(evaluated, len(self._plan.keys)))
+        arguments = [argument_of(tuple(islice(evaluated, len(parts_of(item.call))))) for item in self.items]
         if self.groups is None:
             self.groups = self._choose(p, keys, arguments)
         state, offset = self.groups.find(p, keys, self._table)
@@ -58,18 +65,25 @@ class _Sink:
         assert self.groups is not None
         self.groups.end(p)
 
-    def _choose(
-        self, p: PipelineEmitter, keys: list[SqlValue], arguments: list[SqlValue | None]
-    ) -> ArrayGroups | HashGroups:
-        states = States(self.items, arguments)
+    def _choose(self, p: PipelineEmitter, keys: list[SqlValue], arguments: list[Argument]) -> ArrayGroups | HashGroups:
+        states = States(self._context, self.items, arguments)
         if array_groups(keys) <= MAX_ARRAY_GROUPS:
             return ArrayGroups(self._context, self._plan.keys, keys, states, arguments, p.rows_bound)
         return HashGroups(self._context, self._plan.keys, keys, states, self._hash_fields, self._plan.rows)
 
 
+def parts_of(call: AggregateCall) -> tuple[Expression, ...]:
+    """What is evaluated for each row; the filter, where it is still there, comes last."""
+    return call.parts if call.filter is None else (*call.parts, call.filter)
+
+
+def argument_of(values: tuple[SqlValue, ...]) -> Argument:
+    return None if not values else values[0] if len(values) == 1 else values
+
+
 def produce(context: Context, plan: HashAggregate, consumer: Consumer, needed: frozenset[int]) -> None:
     sink = _Sink(context, plan, needed)
-    arguments = tuple(item.call.argument for item in sink.items if item.call.argument is not None)
+    arguments = tuple(part for item in sink.items for part in parts_of(item.call))
     read = ids_of(tuple(key.expression for key in plan.keys)) | ids_of(arguments)
     produce_plan(context, plan.input, RowCounter(sink), read)
     assert sink.groups is not None

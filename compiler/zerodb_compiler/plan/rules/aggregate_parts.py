@@ -10,12 +10,17 @@ seen: its sum is NULL, and div is strict.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project
 from zerodb_compiler.plan.transform import Fresh, call, case, map_plan, passed, same_key
+from zerodb_compiler.sql.aggregates import COLLECTING, can_be_null
 from zerodb_compiler.sql.expressions import AggregateCall, Cast, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
+
+# Taking a value in twice changes nothing.
+_WITHOUT_DISTINCT = frozenset({"min", "max", "bool_and", "bool_or", "any_value", "bit_and", "bit_or"})
 
 
 def split_aggregates(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
@@ -73,6 +78,8 @@ class _Calls:
 
 def plain_call(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
     """Without FILTER, and count(x) as count(*) where that is the same."""
+    if aggregate.function in COLLECTING:
+        return aggregate
     argument = aggregate.argument
     if aggregate.filter is not None:
         value: Expression = Literal(1, BOOLEAN) if argument is None else argument
@@ -80,14 +87,15 @@ def plain_call(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
     function = aggregate.function
     if function == "count_star" and argument is not None:
         function = "count"
-    distinct = aggregate.distinct and function in ("count", "sum", "avg")
+    distinct = aggregate.distinct and function not in _WITHOUT_DISTINCT
     if function == "count" and argument is not None and not argument.nullable and not distinct:
         function, argument = "count_star", None
-    nullable = function not in ("count", "count_star") and (not grouped or argument is None or argument.nullable)
+    plain = replace(aggregate, function=function, argument=argument, distinct=distinct, filter=None, order=())
+    nullable = can_be_null(plain, grouped, argument is None or argument.nullable)
     same = argument is aggregate.argument and function == aggregate.function and aggregate.filter is None
-    if same and distinct == aggregate.distinct and nullable == aggregate.nullable:
+    if same and distinct == aggregate.distinct and nullable == aggregate.nullable and not aggregate.order:
         return aggregate
-    return AggregateCall(function, argument, aggregate.type, nullable, distinct, None, aggregate.position)
+    return replace(plain, nullable=nullable)
 
 
 def average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expression:

@@ -33,6 +33,7 @@ from zerodb_compiler.plan.transform import (
     passed,
     substitute,
 )
+from zerodb_compiler.sql.aggregates import of_nothing
 from zerodb_compiler.sql.expressions import Call, Column, ColumnRef, Expression, Literal
 
 
@@ -136,10 +137,7 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> Pulled:
         predicates.append(substitute(predicate, mapping))
     defaults: dict[int, Expression] | None = None
     if not plan.keys:
-        defaults = {
-            item.column.id: Literal(0 if item.call.function in ("count", "count_star") else None, item.column.type)
-            for item in plan.aggregates
-        }
+        defaults = {item.column.id: of_nothing(item.call) for item in plan.aggregates}
     return Pulled(Aggregate(inner.plan, tuple(keys), plan.aggregates), predicates, defaults)
 
 

@@ -3,9 +3,10 @@
     select k, count(distinct x), sum(y), count(*) group by k
     ->  first by (k, x): sum(y) as p, count(*) as q          then by k: count(x), sum(p), sum(q)
 
-Several different DISTINCT arguments: one such plan for each over a copy of the input, united, the results of each
-filled up with NULLs and put together by a last aggregation (max of one value and NULLs is the value). That evaluates
-the input once per argument; an operator that keeps a hash set per group and argument would not.
+Several different DISTINCT arguments, or other aggregates that cannot be put together from parts: one such plan for
+each over a copy of the input, united, the results of each filled up with NULLs and put together by a last aggregation
+(max of one value and NULLs is the value). That evaluates the input once per argument; an operator that keeps a hash set
+per group and argument would not.
 """
 
 from __future__ import annotations
@@ -20,10 +21,13 @@ from zerodb_compiler.plan.logical import (
     UnionAll,
 )
 from zerodb_compiler.plan.transform import Fresh, call, case, map_plan, passed, same_key, substitute
+from zerodb_compiler.sql.aggregates import COLLECTING
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.types import BIGINT
 
 _COMBINED = {"count": "sum", "count_star": "sum"}
+# The aggregate of a group from those of its parts.
+_DECOMPOSABLE = {*_COMBINED, "sum", "min", "max", "bool_and", "bool_or", "any_value", "bit_and", "bit_or", "bit_xor"}
 
 
 def split_distinct(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
@@ -33,15 +37,17 @@ def split_distinct(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
 def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
     groups: dict[object, list[AggregateItem]] = {}
     for item in plan.aggregates:
-        if item.call.distinct:
+        if item.call.distinct and item.call.function not in COLLECTING:
             groups.setdefault(same_key(item.call.argument), []).append(item)
     if not groups:
         return plan
-    plain = [item for item in plan.aggregates if not item.call.distinct]
-    if len(groups) == 1:
+    plain = [item for item in plan.aggregates if not item.call.distinct or item.call.function in COLLECTING]
+    decomposable = all(item.call.function in _DECOMPOSABLE for item in plain)
+    if len(groups) == 1 and decomposable:
         (distinct,) = groups.values()
         return _two_levels(plan.input, plan.keys, distinct, plain, fresh)
-    return _united(plan, list(groups.values()), plain, fresh)
+    branches = [(group, plain if decomposable and number == 0 else []) for number, group in enumerate(groups.values())]
+    return _united(plan, branches if decomposable else [*branches, ([], plain)], fresh)
 
 
 def _two_levels(
@@ -94,18 +100,21 @@ def _over(old: AggregateCall, function: str, argument: Expression, grouped: bool
 
 
 def _united(
-    plan: Aggregate, groups: list[list[AggregateItem]], plain: list[AggregateItem], fresh: Fresh
+    plan: Aggregate, groups: list[tuple[list[AggregateItem], list[AggregateItem]]], fresh: Fresh
 ) -> LogicalPlan:
-    """One branch for each DISTINCT argument; the plain aggregates are in the first."""
+    """One branch for each group of (DISTINCT aggregates of one argument, plain ones computed with them)."""
     branches: list[tuple[LogicalPlan, list[Column], dict[int, Column]]] = []
-    for number, group in enumerate(groups):
+    for group, plain in groups:
         source, names = copied(plan.input, fresh)  # also the first: the keys keep their ids above the union
         mapping: dict[int, Expression] = {id_: ColumnRef(column) for id_, column in names.items()}
         keys = tuple(_renamed_key(key, mapping, fresh) for key in plan.keys)
         results: dict[int, Column] = {}
         distinct = [_renamed(item, mapping, results, fresh) for item in group]
-        others = [_renamed(item, mapping, results, fresh) for item in plain] if number == 0 else []
-        branch = _two_levels(source, keys, distinct, others, fresh)
+        others = [_renamed(item, mapping, results, fresh) for item in plain]
+        if distinct:
+            branch = _two_levels(source, keys, distinct, others, fresh)
+        else:
+            branch = Aggregate(source, keys, tuple(others))
         branches.append((branch, [key.column for key in keys], results))
     key_columns = [_nullable(key.column, fresh, key.column.nullable) for key in plan.keys]
     value_columns = [_nullable(item.column, fresh, True) for item in plan.aggregates]

@@ -39,6 +39,7 @@ from zerodb_compiler.plan.transform import (
     substitute,
     with_inputs,
 )
+from zerodb_compiler.sql.aggregates import of_nothing
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.types import SqlType
 
@@ -141,8 +142,9 @@ class _Domain:
         values: list[Item] = []
         for item in changed.aggregates:
             value: Expression = ColumnRef(renamed[fresh[item.column.id].id])
-            if item.call.function in ("count", "count_star"):
-                value = case(((call("is_null", value), Literal(0, value.type)),), value, value.type)
+            default = of_nothing(item.call)
+            if default.value is not None:
+                value = case(((call("is_null", value), default),), value, value.type)
             values.append(Item(item.column, value))
         return Project(joined, (*values, *map(passed, names)))
 

@@ -9,6 +9,7 @@ A Column is the same object wherever it occurs, so the whole plan is rebuilt whe
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from zerodb_compiler.plan.logical import (
     Aggregate,
@@ -36,6 +37,7 @@ from zerodb_compiler.plan.transform import (
     rebuild,
     with_inputs,
 )
+from zerodb_compiler.sql.aggregates import can_be_null
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     Call,
@@ -107,10 +109,8 @@ class _Facts:
             self._set(item.column, self._may_be_null(item.expression))
 
     def _aggregate(self, aggregate: AggregateCall, grouped: bool) -> bool:
-        if aggregate.function in ("count", "count_star"):
-            return False
-        assert aggregate.argument is not None
-        return not grouped or aggregate.filter is not None or self._may_be_null(aggregate.argument)
+        argument = aggregate.argument
+        return can_be_null(aggregate, grouped, argument is not None and self._may_be_null(argument))
 
     def _set(self, column: Column, nullable: bool) -> None:
         nullable = nullable or column.id in self._forced
@@ -178,11 +178,5 @@ def _renamed(items: tuple[Item, ...], changed: Mapping[int, Column]) -> tuple[It
 
 def _flagged(call: AggregateCall, grouped: bool) -> AggregateCall:
     """The call with the `nullable` that follows from its argument."""
-    if call.function in ("count", "count_star"):
-        nullable = False
-    else:
-        assert call.argument is not None
-        nullable = not grouped or call.filter is not None or call.argument.nullable
-    if nullable == call.nullable:
-        return call
-    return AggregateCall(call.function, call.argument, call.type, nullable, call.distinct, call.filter, call.position)
+    nullable = can_be_null(call, grouped, call.argument is not None and call.argument.nullable)
+    return call if nullable == call.nullable else replace(call, nullable=nullable)

@@ -12,11 +12,10 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import AggregateItem, Item
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_aggregate_calls import bind_call, is_aggregate, syntax_of
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
-from zerodb_compiler.sql.binder_functions import function_name, no_function
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     Call,
@@ -28,33 +27,22 @@ from zerodb_compiler.sql.expressions import (
     InSubquery,
     walk,
 )
-from zerodb_compiler.sql.nodes import only, position_of, unsupported
+from zerodb_compiler.sql.nodes import position_of, unsupported
 from zerodb_compiler.sql.scope import Scope
-from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
 
-# SQL name -> AggregateCall.function
-AGGREGATES = {name: name for name in ("count", "sum", "avg", "min", "max", "bool_and", "bool_or", "any_value")}
-AGGREGATES["every"] = "bool_and"
+
+@handles(exp.Filter, exp.WithinGroup)
+def _aggregate(b: ExpressionBinder, node: exp.Filter | exp.WithinGroup) -> Bound:
+    if not is_aggregate(node):
+        raise unsupported(f"{'FILTER' if isinstance(node, exp.Filter) else 'WITHIN GROUP'} of this function", node)
+    return aggregate(b, node)
 
 
-@handles(exp.Filter)
-def _filter(b: ExpressionBinder, node: exp.Filter) -> Bound:
-    only(node, "this", "expression")
-    only(node.expression, "this")
-    call = node.this
-    if not isinstance(call, exp.Anonymous) or function_name(call) not in AGGREGATES:
-        raise unsupported("FILTER of this function", node)
-    only(call, "this", "expressions")
-    return aggregate(b, AGGREGATES[function_name(call)], call, list(call.expressions), node.expression.this)
-
-
-def aggregate(
-    b: ExpressionBinder, name: str, node: exp.Expr, arguments: list[exp.Expr], where: exp.Expr | None
-) -> Expression:
-    """A call of an aggregate: a reference to the column it fills."""
+def aggregate(b: ExpressionBinder, node: exp.Expr) -> Expression:
+    """A call of an aggregate (is_aggregate): a reference to the column it fills."""
     position = position_of(node)
     if b.in_aggregate:
         raise ProgrammingError("aggregate function calls cannot be nested", sqlstate="42803", position=position)
@@ -64,7 +52,7 @@ def aggregate(
         )
     lifting, b.lifting, b.in_aggregate = b.lifting, False, True
     try:
-        call = _call(b, name, node, arguments, where)
+        call = bind_call(b, syntax_of(node))
     finally:
         b.lifting, b.in_aggregate = lifting, False
     return ColumnRef(b.aggregates.column(b.binder, call, node))
@@ -72,61 +60,7 @@ def aggregate(
 
 def call_of(b: ExpressionBinder, node: exp.Expr, where: exp.Expr | None) -> AggregateCall | None:
     """An aggregate's call that is not collected here (a window's); None if the node is no aggregate."""
-    if not isinstance(node, exp.Anonymous) or function_name(node) not in AGGREGATES:
-        return None
-    only(node, "this", "expressions")
-    return _call(b, AGGREGATES[function_name(node)], node, list(node.expressions), where)
-
-
-def _call(
-    b: ExpressionBinder, name: str, node: exp.Expr, arguments: list[exp.Expr], where: exp.Expr | None
-) -> AggregateCall:
-    distinct = False
-    if len(arguments) == 1 and isinstance(arguments[0], exp.Distinct):
-        only(arguments[0], "expressions")
-        distinct, arguments = True, list(arguments[0].expressions)
-    filter_ = b.condition(where) if where is not None else None
-    position = position_of(node)
-    if name == "count" and (not arguments or isinstance(arguments[0], exp.Star)):
-        if distinct:
-            raise ProgrammingError("DISTINCT is not allowed with count(*)", position=position)
-        return AggregateCall("count_star", None, BIGINT, False, False, filter_, position)
-    if len(arguments) == 1 and isinstance(arguments[0], exp.Order):
-        arguments = [arguments[0].this] if name in ("min", "max", "bool_and", "bool_or", "count") else arguments
-    if len(arguments) != 1 or isinstance(arguments[0], exp.Star):
-        types = [b.type_of(b.bound(argument)) for argument in arguments if not isinstance(argument, exp.Star)]
-        raise no_function(name, types, node)
-    argument = b.expression(arguments[0])
-    type_ = result_type(name, argument.type)
-    if type_ is None:
-        raise no_function(name, [argument.type], node)
-    if name in ("min", "max", "bool_and", "bool_or", "any_value"):
-        distinct = False
-    if name == "avg" and argument.type.id is TypeId.REAL:
-        argument = Cast(argument, DOUBLE, position)
-    return AggregateCall(name, argument, type_, name != "count", distinct, filter_, position)
-
-
-def result_type(name: str, type_: SqlType) -> SqlType | None:
-    """The type an aggregate gives for an argument type, or None if it takes none such."""
-    match name:
-        case "count":
-            return BIGINT
-        case "bool_and" | "bool_or":
-            return BOOLEAN if type_.id is TypeId.BOOLEAN else None
-        case "min" | "max":
-            return None if type_.id is TypeId.BOOLEAN else type_
-        case "any_value":
-            return type_
-    if type_.is_float:
-        return type_ if name == "sum" else DOUBLE
-    if not type_.is_exact:
-        return None
-    if name == "avg":
-        return numeric(MAX_PRECISION, max(16, type_.scale))
-    if type_.id in (TypeId.SMALLINT, TypeId.INTEGER):
-        return BIGINT
-    return numeric(MAX_PRECISION, type_.scale)
+    return bind_call(b, replace(syntax_of(node), where=where)) if is_aggregate(node) else None
 
 
 @dataclass(slots=True)
@@ -249,8 +183,10 @@ def signature(expression: Expression | None) -> object:
             pairs = tuple((signature(condition), signature(result)) for condition, result in branches)
             return ("case", type_, pairs, signature(default))
         case AggregateCall(function=function, argument=argument, distinct=distinct, filter=filter_):
-            return (function, distinct, signature(argument), signature(filter_))
+            order = tuple((signature(key.expression), key.descending, key.nulls_first) for key in expression.order)
+            extra = tuple(map(signature, expression.extra))
+            return (function, distinct, signature(argument), signature(filter_), extra, order)
     return expression
 
 
-__all__ = ["AGGREGATES", "Aggregates", "aggregate", "coercion", "error_for", "result_type", "signature"]
+__all__ = ["Aggregates", "aggregate", "signature"]

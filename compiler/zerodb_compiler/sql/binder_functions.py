@@ -14,6 +14,7 @@ from sqlglot import exp
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
 from zerodb_compiler.sql import coercion, families, signatures
+from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_operators import arithmetic
 from zerodb_compiler.sql.expressions import Expression, Literal
@@ -94,16 +95,16 @@ def _known(b: ExpressionBinder, node: exp.Expr) -> Bound:
 
 @handles(exp.Anonymous)
 def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
-    from zerodb_compiler.sql.binder_aggregates import AGGREGATES, aggregate
+    from zerodb_compiler.sql.binder_aggregates import aggregate
 
     only(node, "this", "expressions")
     name = function_name(node)
-    if name in AGGREGATES:
-        return aggregate(b, AGGREGATES[name], node, list(node.expressions), None)
     if name in WINDOW_FUNCTIONS:
         raise ProgrammingError(
             f"window function {name} requires an OVER clause", sqlstate="42809", position=position_of(node)
         )
+    if name in AGGREGATES:
+        return aggregate(b, node)
     if name in SET_FUNCTIONS:
         return set_call(b, name, node)
     return scalar(b, name, list(node.expressions), node)
@@ -197,8 +198,6 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
 
 
 def _all_names() -> list[str]:
-    from zerodb_compiler.sql.binder_aggregates import AGGREGATES
-
     return [*signatures.names(), *SPECIAL, *AGGREGATES, *WINDOW_FUNCTIONS, "coalesce", "nullif"]
 
 

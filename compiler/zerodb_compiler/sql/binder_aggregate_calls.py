@@ -83,8 +83,8 @@ def _ordered(order: exp.Expr) -> tuple[exp.Ordered, ...]:
 
 
 def bind_call(b: ExpressionBinder, syntax: AggregateSyntax) -> AggregateCall:
-    """The call, typed. ProgrammingError 42883 for wrong arguments, 42809 for WITHIN GROUP in the wrong place, 42P10 for
-    an ORDER BY that DISTINCT does not allow."""
+    """The call, typed. ProgrammingError 42883 for wrong arguments and WITHIN GROUP in the wrong place, 42P10 for an
+    ORDER BY that DISTINCT does not allow."""
     node, position = syntax.node, position_of(syntax.node)
     function = ALIASES.get(syntax.name, syntax.name)
     filter_ = b.condition(syntax.where) if syntax.where is not None else None
@@ -167,12 +167,12 @@ def _within_group(b: ExpressionBinder, function: str, syntax: AggregateSyntax) -
     if function not in ORDERED_SET | HYPOTHETICAL:
         raise ProgrammingError(
             f"{syntax.name} is not an ordered-set aggregate, so it cannot have WITHIN GROUP",
-            sqlstate="42809",
+            sqlstate="42883",
             position=position,
         )
     if syntax.within is None:
         raise ProgrammingError(
-            f"WITHIN GROUP is required for ordered-set aggregate {syntax.name}", sqlstate="42809", position=position
+            f"WITHIN GROUP is required for ordered-set aggregate {syntax.name}", sqlstate="42883", position=position
         )
     if syntax.distinct or syntax.order:
         raise ProgrammingError(

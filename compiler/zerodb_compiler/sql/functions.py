@@ -20,7 +20,8 @@ Unless said otherwise the result is NULL if any argument is (strict). Arguments 
     neg abs sign                 number
     floor ceil trunc             numeric or double -> same type with scale 0 (numeric) or double
     round                        numeric, target scale in type.scale; double: to nearest even integer
-    sqrt ln log10 exp power      double (22012/2201F/2201E for domain errors as PostgreSQL)
+    sqrt                         numeric (2 * target scale >= scale) or double; 2201F for negative numbers
+    ln log10 exp power           double (22012/2201F/2201E for domain errors as PostgreSQL)
     like not_like ilike          text, pattern text [, escape text] -> boolean
     starts_with contains         text, text -> boolean
     lower upper trim ltrim rtrim text [, characters text] -> text

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from zerodb_compiler.codegen import arithmetic
 from zerodb_compiler.codegen.arithmetic import raise_if
+from zerodb_compiler.codegen.comparison import to_wide
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import run
 from zerodb_compiler.codegen.sqlvalues import Int, Real, SqlValue, Wide
-from zerodb_compiler.kernels import errors, floats
+from zerodb_compiler.kernels import errors, floats, roots
 from zerodb_compiler.kernels.float_remainder import float_remainder
 from zerodb_compiler.sql.expressions import Call
 from zerodb_compiler.types import SqlType, TypeId
@@ -108,9 +109,17 @@ def _round(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlVa
 @function("sqrt")
 def _sqrt(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     (a,) = arguments
+    error = ("2201F", "cannot take square root of a negative number")
+    if isinstance(a, Int | Wide):
+        wide = to_wide(a)
+        digits = I32.const(2 * call.type.scale - _scale(call.arguments[0].type))
+        failures = {errors.DOMAIN: error, errors.OVERFLOW: ("22003", f"{call.type} out of range")}
+        low, high = run(
+            e, null, roots.square_root, wide.value, wide.upper, digits, failures=failures, position=call.position
+        )
+        return arithmetic.bounded(e, Wide(low, high, 0, 1 << 124, null), call.type, call.position)
     assert isinstance(a, Real)
     number = e.keep(a.value)
-    error = ("2201F", "cannot take square root of a negative number")
     raise_if(e, number < F64.const(0.0), null, error, call.position)
     return Real(number.unary("sqrt"), a.single, null)
 

@@ -13,9 +13,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Protocol
 
+from zerodb_compiler.errors import error_for
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project
 from zerodb_compiler.plan.transform import Fresh, call, case, map_plan, passed, same_key
-from zerodb_compiler.sql.aggregates import COLLECTING, can_be_null
+from zerodb_compiler.sql.aggregates import COLLECTING, MOMENTS, can_be_null
 from zerodb_compiler.sql.expressions import AggregateCall, Cast, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
 
@@ -34,6 +35,9 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
         normal = plain_call(item.call, bool(plan.keys))
         if normal.function == "avg":
             items.append(Item(item.column, average(normal, item.column, calls)))
+            continue
+        if normal.function in MOMENTS and normal.type.id is TypeId.NUMERIC:
+            items.append(Item(item.column, _moment(normal, calls)))
             continue
         column = calls.column(normal, item.column)
         items.append(Item(item.column, ColumnRef(column)))
@@ -55,13 +59,13 @@ class Calls(Protocol):
 class _Calls:
     """The aggregates of one node, each distinct one once."""
 
-    __slots__ = ("_found", "_fresh", "_grouped", "items")
+    __slots__ = ("_found", "_fresh", "grouped", "items")
 
     def __init__(self, fresh: Fresh, grouped: bool) -> None:
         self.items: list[AggregateItem] = []
         self._found: dict[object, Column] = {}
         self._fresh = fresh
-        self._grouped = grouped
+        self.grouped = grouped
 
     def column(self, normal: AggregateCall, wanted: Column | None = None) -> Column:
         key = (same_key(normal), normal.type)
@@ -119,6 +123,45 @@ def average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expressio
             numerator = Cast(numerator, numeric(19, 0), position)
         denominator = Cast(denominator, numeric(19, 0), position)
     return call("div", numerator, denominator, type_=column.type, position=position)
+
+
+def _moment(aggregate: AggregateCall, calls: _Calls) -> Expression:
+    """var_pop, var_samp and their roots of exact numbers: exactly, from n = count(x), s = sum(x) and q = sum(x * x),
+
+        (n * q - s * s) / (n * n)  or  / (n * (n - 1)), NULL where that would divide by zero
+
+    in numerics of 38 digits (22003 where they do not suffice)."""
+    x, position = aggregate.argument, aggregate.position
+    assert x is not None
+    if aggregate.distinct:
+        raise error_for("0A000", f"{aggregate.function}(DISTINCT) of exact numbers is not supported", position=position)
+    if x.type.is_integer:
+        x = Cast(x, numeric(19 if x.type.id is not TypeId.HUGEINT else MAX_PRECISION, 0), position)
+    scale = 2 * x.type.scale
+    if scale > MAX_PRECISION - 16:
+        raise error_for("0A000", f"{aggregate.function} of {x.type} is not supported", position=position)
+    product_type = numeric(MAX_PRECISION, scale)
+    count = AggregateCall("count", x, BIGINT, False, position=position)
+    total = AggregateCall("sum", x, sum_type(x.type), True, position=position)
+    square = call("mul", x, x, type_=product_type, position=position)
+    squares = AggregateCall("sum", square, product_type, True, position=position)
+    n: Expression = ColumnRef(calls.column(_plain(count, calls.grouped)))
+    s: Expression = ColumnRef(calls.column(_plain(total, calls.grouped)))
+    q: Expression = ColumnRef(calls.column(_plain(squares, calls.grouped)))
+    whole = numeric(19, 0)
+    rows = Cast(n, whole, position)
+    nq = call("mul", rows, q, type_=product_type, position=position)
+    ss = call("mul", s, s, type_=product_type, position=position)
+    least, divisor = 0, n
+    if aggregate.function in ("var_samp", "stddev_samp"):
+        least, divisor = 1, call("sub", n, Literal(1, BIGINT), type_=BIGINT, position=position)
+    pairs = call("mul", rows, Cast(divisor, whole, position), type_=numeric(MAX_PRECISION, 0), position=position)
+    difference = call("sub", nq, ss, type_=product_type, position=position)
+    value = call("div", difference, pairs, type_=aggregate.type, position=position)
+    if aggregate.function.startswith("stddev"):
+        value = call("sqrt", value, type_=aggregate.type, position=position)
+    enough = call("gt", n, Literal(least, BIGINT), type_=BOOLEAN)
+    return case(((enough, value),), Literal(None, aggregate.type), aggregate.type)
 
 
 def sum_type(type_: SqlType) -> SqlType:

@@ -14,10 +14,13 @@ Limits: an aggregate of DISTINCT values of such a type other than count is refus
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.intervals import sort_key
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project, Sort, SortKey
 from zerodb_compiler.plan.transform import Fresh, call, map_expressions, map_plan, passed, rebuild
+from zerodb_compiler.sql.aggregates import ORDERED_SET
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     Call,
@@ -100,9 +103,23 @@ def _expression(expression: Expression, fresh: Fresh) -> Expression:
             if argument.type.has_sort_key and expression.function not in _DISTINCT_IS_NOTHING:
                 return _distinct(expression, fresh)
     changed_parts = rebuild(expression, lambda part: _expression(part, fresh))
+    if isinstance(changed_parts, AggregateCall) and any(
+        key.expression.type.has_sort_key for key in changed_parts.order
+    ):
+        return _ordered(changed_parts)
     if isinstance(changed_parts, Call) and changed_parts.function in _COMPARING:
         return rebuild(changed_parts, keyed)
     return changed_parts
+
+
+def _ordered(expression: AggregateCall) -> AggregateCall:
+    """ORDER BY in an aggregate; an ordered-set aggregate would give the key instead of the value."""
+    if expression.function in ORDERED_SET or expression.distinct:
+        order = expression.order[0].expression.type
+        message = f"{expression.function} in the order of values of type {order} is not supported"
+        raise error_for("0A000", message, position=expression.position)
+    keys = tuple(replace(key, expression=keyed(key.expression)) for key in expression.order)
+    return replace(expression, order=keys)
 
 
 def _distinct(expression: AggregateCall, fresh: Fresh) -> Expression:

@@ -11,7 +11,7 @@ For arguments beyond 64 bits each addition is checked.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, bounded, float_result, raise_if
@@ -22,7 +22,7 @@ from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, T
 from zerodb_compiler.codegen.statistics import Statistic
 from zerodb_compiler.codegen.tuples import read_value, width_of, write_value
 from zerodb_compiler.sql.aggregates import COLLECTING, MOMENTS, REGRESSION
-from zerodb_compiler.sql.expressions import AggregateCall
+from zerodb_compiler.sql.expressions import AggregateCall, Expression
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_compiler.wasm.values import F64, I32, I64, load, select
 
@@ -30,6 +30,16 @@ SAFE_SUM_BOUND = 1 << 24
 
 # What one row brings: nothing (count(*)), the argument, or all parts of a call that has several.
 Argument: TypeAlias = SqlValue | tuple[SqlValue, ...] | None
+
+
+def parts_of(call: AggregateCall) -> tuple[Expression, ...]:
+    """What is evaluated for each row; the filter, where it is still there, comes last."""
+    return call.parts if call.filter is None else (*call.parts, call.filter)
+
+
+def argument_of(values: Sequence[SqlValue]) -> Argument:
+    """The values of `parts_of` as an accumulator takes them."""
+    return None if not values else values[0] if len(values) == 1 else tuple(values)
 
 
 class Accumulator(Protocol):

@@ -36,6 +36,10 @@ _AT_0 = Literal(0, INTEGER)  # places stand for the keys' expressions once rows 
 class Collecting:
     """What all of them share; subclasses define how the sorted rows become the result."""
 
+    # Over the frames of a window a row is in the lists of many states: there lists are copied, and texts lie in the
+    # tuples of the window anyway.
+    owns_text = True
+
     def __init__(self, context: Context, call: AggregateCall, samples: tuple[SqlValue, ...], result: SqlValue) -> None:
         self._context, self._call = context, call
         self._result = with_null(result, None)
@@ -70,7 +74,7 @@ class Collecting:
             with_null(value, I32.const(0)) if item.null_offset is not None and value.null is None else value
             for value, item in zip(values, self._layout.fields, strict=True)
         ]
-        self._layout.write(e, place, fitted)
+        self._layout.write(e, place, fitted, own_text=self.owns_text)
         self._link(e, state, offset, place, place, I64.const(1))
 
     @staticmethod
@@ -85,10 +89,27 @@ class Collecting:
         f.store("i64.store", state, load("i64.load", state, offset + _COUNT) + count, offset + _COUNT)
 
     def merge(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        if not self.owns_text:
+            self._merge_copies(e, state, offset, other)
+            return
         first = e.f.let(load("i32.load", other, offset + _FIRST), "their_first")
         with e.f.if_(first):
             last = load("i32.load", other, offset + _LAST)
             self._link(e, state, offset, first, last, load("i64.load", other, offset + _COUNT))
+
+    def _merge_copies(self, e: Emitter, state: I32, offset: int, other: I32) -> None:
+        f = e.f
+        row = f.let(load("i32.load", other, offset + _FIRST), "their_row")
+        size = I32.const(self._layout.size)
+        with f.block() as done, f.loop() as again:
+            done.break_if(row.is_zero())
+            copy = f.let(f.call(e.context.kernel(memory.arena_allocate), e.worker, size), "copy")
+            e.fail_if(copy.is_zero(), abi.STATUS_OUT_OF_MEMORY)
+            f.memory_copy(copy, row, size)
+            f.store("i32.store", copy, I32.const(0), _NEXT)
+            self._link(e, state, offset, copy, copy, I64.const(1))
+            row.set(load("i32.load", row, _NEXT))
+            again.continue_()
 
     def result(self, e: Emitter, state: I32, offset: int) -> SqlValue:
         e.check_status(e.f.call(self._finish, e.worker, state + offset))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from itertools import islice
 
-from zerodb_compiler.codegen.accumulators import Argument
+from zerodb_compiler.codegen.accumulators import Argument, argument_of, parts_of
 from zerodb_compiler.codegen.common import evaluate_all
 from zerodb_compiler.codegen.context import Context
 from zerodb_compiler.codegen.expressions import Environment
@@ -20,7 +20,6 @@ from zerodb_compiler.codegen.operators.project import ids_of
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
 from zerodb_compiler.codegen.sqlvalues import SqlValue
 from zerodb_compiler.plan.physical import HashAggregate
-from zerodb_compiler.sql.expressions import AggregateCall, Expression
 
 MAX_ARRAY_GROUPS = 1024
 
@@ -70,15 +69,6 @@ class _Sink:
         if array_groups(keys) <= MAX_ARRAY_GROUPS:
             return ArrayGroups(self._context, self._plan.keys, keys, states, arguments, p.rows_bound)
         return HashGroups(self._context, self._plan.keys, keys, states, self._hash_fields, self._plan.rows)
-
-
-def parts_of(call: AggregateCall) -> tuple[Expression, ...]:
-    """What is evaluated for each row; the filter, where it is still there, comes last."""
-    return call.parts if call.filter is None else (*call.parts, call.filter)
-
-
-def argument_of(values: tuple[SqlValue, ...]) -> Argument:
-    return None if not values else values[0] if len(values) == 1 else values
 
 
 def produce(context: Context, plan: HashAggregate, consumer: Consumer, needed: frozenset[int]) -> None:

@@ -19,7 +19,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from zerodb_compiler.codegen import abi
-from zerodb_compiler.codegen.accumulators import Accumulator
+from zerodb_compiler.codegen.accumulators import Accumulator, argument_of, parts_of
 from zerodb_compiler.codegen.context import Context, Emitter
 from zerodb_compiler.codegen.windows.frames import Range
 from zerodb_compiler.codegen.windows.partition import Partition
@@ -111,10 +111,8 @@ class FrameAggregates:
         for placed in self._placed:
             call = placed.item.call
             assert isinstance(call, AggregateCall)
-            value = None
-            if call.argument is not None:
-                value = e.keep_value(self._content.argument(e, call.argument, tuple_))
-            placed.state.update(e, state, placed.offset, value)
+            values = [e.keep_value(self._content.argument(e, part, tuple_)) for part in parts_of(call)]
+            placed.state.update(e, state, placed.offset, argument_of(values))
         f.return_(_OK)
         return f.ref
 

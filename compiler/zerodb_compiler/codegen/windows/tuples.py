@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from zerodb_compiler.codegen.accumulators import Accumulator, Chosen, accumulator
+from zerodb_compiler.codegen.accumulators import Accumulator, Chosen, accumulator, argument_of, parts_of
+from zerodb_compiler.codegen.collecting import Collecting
 from zerodb_compiler.codegen.common import evaluate_all
 from zerodb_compiler.codegen.context import Context, Emitter
 from zerodb_compiler.codegen.expressions import Environment, evaluate
@@ -78,8 +79,8 @@ class WindowTuple:
 
     def _keep_arguments(self, item: WindowItem) -> None:
         if isinstance(item.call, AggregateCall):
-            if item.call.argument is not None:
-                self._keep(item.call.argument)
+            for part in parts_of(item.call):
+                self._keep(part)
             return
         uniform = _is_uniform(item)
         for place, part in enumerate(item.call.arguments):
@@ -174,9 +175,9 @@ class WindowTuple:
         assert callable(kept)
         call = item.call
         if isinstance(call, AggregateCall):
-            sample = None if call.argument is None else kept(call.argument)
-            state = self.accumulators[item.column.id] = accumulator(call, sample)
-            if isinstance(state, Chosen):
+            sample = argument_of([kept(part) for part in parts_of(call)])
+            state = self.accumulators[item.column.id] = accumulator(call, sample, self._context)
+            if isinstance(state, (Chosen, Collecting)):
                 state.owns_text = False  # texts of tuples live as long as the query
             value = state.result(p, I32.const(0), 0)
             return value if value.null is None else with_null(value, _NO)

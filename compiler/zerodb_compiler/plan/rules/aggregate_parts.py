@@ -29,15 +29,12 @@ def split_aggregates(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
 
 
 def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
-    calls = _Calls(fresh, bool(plan.keys))
+    calls = _Calls(fresh)
     items: list[Item] = []
     for item in plan.aggregates:
         normal = plain_call(item.call, bool(plan.keys))
-        if normal.function == "avg":
-            items.append(Item(item.column, average(normal, item.column, calls)))
-            continue
-        if normal.function in MOMENTS and normal.type.id is TypeId.NUMERIC:
-            items.append(Item(item.column, _moment(normal, calls)))
+        if is_computed(normal):
+            items.append(Item(item.column, computed(normal, item.column, calls, bool(plan.keys))))
             continue
         column = calls.column(normal, item.column)
         items.append(Item(item.column, ColumnRef(column)))
@@ -51,7 +48,7 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> LogicalPlan:
 
 
 class Calls(Protocol):
-    """Where the parts of an average go."""
+    """Where the parts of a computed aggregate go."""
 
     def column(self, normal: AggregateCall, wanted: Column | None = None) -> Column: ...
 
@@ -59,13 +56,12 @@ class Calls(Protocol):
 class _Calls:
     """The aggregates of one node, each distinct one once."""
 
-    __slots__ = ("_found", "_fresh", "grouped", "items")
+    __slots__ = ("_found", "_fresh", "items")
 
-    def __init__(self, fresh: Fresh, grouped: bool) -> None:
+    def __init__(self, fresh: Fresh) -> None:
         self.items: list[AggregateItem] = []
         self._found: dict[object, Column] = {}
         self._fresh = fresh
-        self.grouped = grouped
 
     def column(self, normal: AggregateCall, wanted: Column | None = None) -> Column:
         key = (same_key(normal), normal.type)
@@ -102,7 +98,19 @@ def plain_call(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
     return replace(plain, nullable=nullable)
 
 
-def average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expression:
+def is_computed(aggregate: AggregateCall) -> bool:
+    """Whether the aggregate is computed from others."""
+    return aggregate.function == "avg" or (aggregate.function in MOMENTS and aggregate.type.id is TypeId.NUMERIC)
+
+
+def computed(aggregate: AggregateCall, column: Column, calls: Calls, grouped: bool) -> Expression:
+    """A plain call for which `is_computed` holds in terms of the aggregates that `calls` takes."""
+    if aggregate.function == "avg":
+        return _average(aggregate, column, calls)
+    return _moment(aggregate, calls, grouped)
+
+
+def _average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expression:
     argument = aggregate.argument
     assert argument is not None
     total_type = sum_type(argument.type)
@@ -125,7 +133,7 @@ def average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expressio
     return call("div", numerator, denominator, type_=column.type, position=position)
 
 
-def _moment(aggregate: AggregateCall, calls: _Calls) -> Expression:
+def _moment(aggregate: AggregateCall, calls: Calls, grouped: bool) -> Expression:
     """var_pop, var_samp and their roots of exact numbers: exactly, from n = count(x), s = sum(x) and q = sum(x * x),
 
         (n * q - s * s) / (n * n)  or  / (n * (n - 1)), NULL where that would divide by zero
@@ -145,9 +153,9 @@ def _moment(aggregate: AggregateCall, calls: _Calls) -> Expression:
     total = AggregateCall("sum", x, sum_type(x.type), True, position=position)
     square = call("mul", x, x, type_=product_type, position=position)
     squares = AggregateCall("sum", square, product_type, True, position=position)
-    n: Expression = ColumnRef(calls.column(_plain(count, calls.grouped)))
-    s: Expression = ColumnRef(calls.column(_plain(total, calls.grouped)))
-    q: Expression = ColumnRef(calls.column(_plain(squares, calls.grouped)))
+    n: Expression = ColumnRef(calls.column(plain_call(count, grouped)))
+    s: Expression = ColumnRef(calls.column(plain_call(total, grouped)))
+    q: Expression = ColumnRef(calls.column(plain_call(squares, grouped)))
     whole = numeric(19, 0)
     rows = Cast(n, whole, position)
     nq = call("mul", rows, q, type_=product_type, position=position)

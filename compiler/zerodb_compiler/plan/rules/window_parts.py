@@ -7,7 +7,7 @@ NULL, as in an aggregation without keys.
 from __future__ import annotations
 
 from zerodb_compiler.plan.logical import Item, LogicalPlan, Project, Window
-from zerodb_compiler.plan.rules.aggregate_parts import average, plain_call
+from zerodb_compiler.plan.rules.aggregate_parts import computed, is_computed, plain_call
 from zerodb_compiler.plan.transform import Fresh, map_plan, passed, same_key
 from zerodb_compiler.plan.windows import Frame, WindowItem, WindowSpec
 from zerodb_compiler.sql.expressions import AggregateCall, Column
@@ -25,8 +25,8 @@ def _window(plan: Window, fresh: Fresh) -> LogicalPlan:
     changed = Window(plan.input, specs)
     if not averages:
         return changed
-    computed = {item.column.id: item for item in averages}
-    return Project(changed, tuple([computed.get(column.id, passed(column)) for column in plan.output]))
+    items = {item.column.id: item for item in averages}
+    return Project(changed, tuple([items.get(column.id, passed(column)) for column in plan.output]))
 
 
 class _Calls:
@@ -57,12 +57,12 @@ def _spec(spec: WindowSpec, averages: list[Item], fresh: Fresh) -> WindowSpec:
             calls.items.append(item)
             continue
         normal = plain_call(item.call, False)
-        if normal.function == "avg":
+        if is_computed(normal):
             late.append((item, normal))
             continue
         calls.frame = item.frame
         calls.column(normal, item.column)
     for item, normal in late:  # after the others, so that they share sums and counts that are there anyway
         calls.frame = item.frame
-        averages.append(Item(item.column, average(normal, item.column, calls)))
+        averages.append(Item(item.column, computed(normal, item.column, calls, False)))
     return WindowSpec(spec.partition, spec.order, tuple(calls.items))

@@ -1,0 +1,1 @@
+"""Other people's suites, run against zerodb where they are at hand."""

@@ -10,8 +10,8 @@ import re
 from pathlib import Path
 
 import pytest
-
 from tests.conformance.corpora import corpus, corpus_files
+
 from zerodb.logictest.files import RunOptions, failure_text, run_file
 
 SUITE = "sqllogictest"

@@ -17,6 +17,7 @@ from rich.console import Console
 
 from zerodb.cli.main import Failure
 from zerodb.cli.output import write_csv, write_json, write_result
+from zerodb.cli.psql import script_text
 from zerodb.cli.report import error_text
 from zerodb.errors import Error, NotSupportedError
 
@@ -33,7 +34,7 @@ def run_text(
     """Every statement of the text in turn; the first error ends it."""
     console = Console()
     try:
-        for statement in connection.statements(text):
+        for statement in connection.statements(script_text(text)):
             began = time.perf_counter()
             prepared = connection.prepare(statement) if parameters else None
             if prepared is not None:

@@ -10,7 +10,7 @@ PARTITION BY and ORDER BY of constants change nothing and are dropped.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -33,7 +33,8 @@ from zerodb_compiler.sql.binder_frames import bind_frame
 from zerodb_compiler.sql.binder_functions import WINDOW_FUNCTIONS, function_name, no_function
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal, Parameter
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
-from zerodb_compiler.types import BIGINT, DOUBLE, INTEGER, TEXT, SqlType, TypeId
+from zerodb_compiler.sql.parameters import UserValue
+from zerodb_compiler.types import BIGINT, DOUBLE, INTEGER, SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -288,6 +289,10 @@ def _window_call(
     b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr, position: int | None
 ) -> tuple[WindowCall, SqlType, bool]:
     values = [b.bound(part) for part in nodes]
+    if values and name in ("rank", "dense_rank", "percent_rank", "cume_dist"):
+        raise ProgrammingError(
+            f"WITHIN GROUP is required for ordered-set aggregate {name}", sqlstate="42809", position=position_of(node)
+        )
     least, most = _ARGUMENTS.get(name, (0, 0))
     if not least <= len(values) <= most:
         raise no_function(name, [b.type_of(value) for value in values], node)
@@ -298,10 +303,10 @@ def _window_call(
         return WindowCall(name, (count,), position), INTEGER, count.nullable
     if name == "nth_value":
         place = _integer(b, name, values, 1, node)
-        value = b.finish(values[0])
-        return WindowCall(name, (_typed(value), place), position), _typed(value).type, True
+        value = _typed(b, values[0], node)
+        return WindowCall(name, (value, place), position), value.type, True
     if name in _FRAMED:
-        value = _typed(b.finish(values[0]))
+        value = _typed(b, values[0], node)
         return WindowCall(name, (value,), position), value.type, True
     offset = _integer(b, name, values, 1, node) if len(values) > 1 else Literal(1, INTEGER)
     default: Expression
@@ -311,17 +316,21 @@ def _window_call(
             raise no_function(name, types, node)
         (value, default), type_ = united(b, [values[0], values[2]], name, node)
     else:
-        value = _typed(b.finish(values[0]))
+        value = _typed(b, values[0], node)
         default, type_ = Literal(None, value.type), value.type
     nullable = value.nullable or default.nullable or offset.nullable
     return WindowCall(name, (value, offset, default), position), type_, nullable
 
 
-def _typed(value: Expression) -> Expression:
-    """NULL without a type is text, as PostgreSQL's unknown literals become."""
-    if isinstance(value, Literal) and value.type.id is TypeId.NULL:
-        return replace(value, type=TEXT)
-    return value
+def _typed(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
+    """The argument of a function that gives what it takes; an untyped literal says nothing about that."""
+    if b.type_of(value).id is TypeId.NULL and not isinstance(value, UserValue):
+        raise ProgrammingError(
+            "could not determine polymorphic type because input has type unknown",
+            sqlstate="42804",
+            position=position_of(node),
+        )
+    return b.text(value, node) if b.type_of(value).id is TypeId.NULL else b.finish(value)
 
 
 def _integer(b: ExpressionBinder, name: str, values: list[Bound], place: int, node: exp.Expr) -> Expression:

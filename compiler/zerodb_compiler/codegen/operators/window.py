@@ -17,13 +17,20 @@ from zerodb_compiler.codegen.ordering import OrderedRows, collect_pointers, defi
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
 from zerodb_compiler.codegen.sort_prefix import define_prefix_sort
 from zerodb_compiler.codegen.windows.aggregates import FrameAggregates
-from zerodb_compiler.codegen.windows.frames import FrameEmitter, is_running, needs_peers, simplified
+from zerodb_compiler.codegen.windows.frames import FrameEmitter, frame_offset, is_running, needs_peers, simplified
 from zerodb_compiler.codegen.windows.functions import PEERS, Buckets, offset_row, rank_row, value_row
 from zerodb_compiler.codegen.windows.partition import Partition, define_groups, define_same
 from zerodb_compiler.codegen.windows.tuples import WindowTuple
 from zerodb_compiler.plan.physical import Window, WindowRun
 from zerodb_compiler.plan.transform import ids_of, ids_of_all
-from zerodb_compiler.plan.windows import Frame, WindowCall, WindowItem, WindowSpec, spec_expressions
+from zerodb_compiler.plan.windows import (
+    Frame,
+    WindowCall,
+    WindowItem,
+    WindowSpec,
+    bounds_of,
+    spec_expressions,
+)
 from zerodb_compiler.sql.expressions import AggregateCall
 from zerodb_compiler.wasm.module import FunctionRef
 from zerodb_compiler.wasm.values import I32, load
@@ -98,6 +105,7 @@ def _define_walk(context: Context, content: WindowTuple, spec: WindowSpec) -> Fu
     )
     e = Emitter(context, f)
     worker, pointers, count = f.parameters
+    _check_offsets(e, spec, count)
     groups, group_count = f.local(I32, "groups"), f.local(I32, "group_count")
     if peers:
         groups.set(e.allocate(count * 4 + 16, abi.ALLOCATE_ARENA, "groups"))
@@ -115,6 +123,16 @@ def _define_walk(context: Context, content: WindowTuple, spec: WindowSpec) -> Fu
         partitions.continue_()
     f.return_(I32.const(abi.STATUS_OK))
     return f.ref
+
+
+def _check_offsets(e: Emitter, spec: WindowSpec, count: I32) -> None:
+    """Wrong offsets are errors also where there is no row; where there are some, each partition checks."""
+    frames = {item.frame: None for item in spec.items if item.frame is not None}
+    bounds = [(frame, bound) for frame in frames for bound in bounds_of(frame) if bound.offset is not None]
+    if bounds:
+        with e.f.if_(count.is_zero()):
+            for frame, bound in bounds:
+                frame_offset(e, frame, bound, "starting" if bound is frame.start else "ending", without_rows=True)
 
 
 def _partition_end(e: Emitter, same: FunctionRef | None, pointers: I32, start: I32, count: I32) -> I32:

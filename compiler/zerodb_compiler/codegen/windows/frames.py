@@ -3,7 +3,7 @@
 Bounds are row numbers, start included and end not. Those of RANGE with an offset are found by walking on from the row
 before's, since both only ever move forward in the window's order (PostgreSQL's in_range): a row's key plus or minus the
 offset is compared with the keys of the rows. NULLs are in range of NULLs only; for floats an infinite key less an
-infinite offset is taken to be in range of everything, and NaN equals NaN.
+infinite offset has every number in range, and NaN equals NaN.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 
 from zerodb_compiler.codegen import arithmetic
 from zerodb_compiler.codegen.comparison import compare
+from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import evaluate
 from zerodb_compiler.codegen.sqlvalues import Int, Real, SqlValue, Wide, with_null
 from zerodb_compiler.codegen.windows.partition import Partition
@@ -63,40 +64,45 @@ def _greatest(p: Partition, a: I32, b: I32, name: str) -> Any:
     return local
 
 
+def frame_offset(
+    e: Emitter, frame: Frame, bound: FrameBound, name: str, *, without_rows: bool = False
+) -> SqlValue | None:
+    """The bound's offset, checked (RANGE's sign only where there are rows); rows and groups count up to MOST_ROWS."""
+    if bound.offset is None:
+        return None
+    value = e.keep_value(evaluate(e, bound.offset, {}))
+    if value.null is not None:
+        e.error_if(value.null, "22004", f"frame {name} offset must not be null", None)
+        value = with_null(value, None)
+    ranged = frame.mode is FrameMode.RANGE
+    negative = "invalid preceding or following size in window function"
+    message = negative if ranged else f"frame {name} offset must not be negative"
+    if ranged and without_rows:
+        return value
+    match value:
+        case Real(value=number):
+            e.error_if((number < F64.const(0.0)) | (number != number), "22013", message, None)
+            return value
+        case Int() | Wide():
+            e.error_if(compare(e, "lt", value, arithmetic.exact_constant(0)), "22013", message, None)
+            if ranged:
+                return value
+            assert isinstance(value, Int)
+            rows = select(value.value > MOST_ROWS, I64.const(MOST_ROWS), value.value)
+            return Int(e.f.let(rows, "offset"), 0, MOST_ROWS)
+    raise AssertionError(f"an offset of {type(value).__name__}")
+
+
 class FrameEmitter:
     """Made before the loop over the rows (offsets are checked once a partition); `ranges` within it."""
 
     def __init__(self, p: Partition, frame: Frame, order: Sequence[SortKey], content: WindowTuple) -> None:
         self._p, self._frame, self._order, self._content = p, frame, order, content
         self._offsets = {
-            "start": self._offset(frame.start, "starting"),
-            "end": self._offset(frame.end, "ending"),
+            "start": frame_offset(p, frame, frame.start, "starting"),
+            "end": frame_offset(p, frame, frame.end, "ending"),
         }
         self._walked = {"start": p.f.local(I32, "walked_start"), "end": p.f.local(I32, "walked_end")}
-
-    def _offset(self, bound: FrameBound, name: str) -> SqlValue | None:
-        if bound.offset is None:
-            return None
-        p = self._p
-        value = p.keep_value(evaluate(p, bound.offset, {}))
-        if value.null is not None:
-            p.error_if(value.null, "22004", f"frame {name} offset must not be null", None)
-            value = with_null(value, None)
-        ranged = self._frame.mode is FrameMode.RANGE
-        negative = "invalid preceding or following size in window function"
-        message = negative if ranged else f"frame {name} offset must not be negative"
-        match value:
-            case Real(value=number):
-                p.error_if((number < F64.const(0.0)) | (number != number), "22013", message, None)
-                return value
-            case Int() | Wide():
-                p.error_if(compare(p, "lt", value, arithmetic.exact_constant(0)), "22013", message, None)
-                if ranged:
-                    return value
-                assert isinstance(value, Int)
-                rows = select(value.value > MOST_ROWS, I64.const(MOST_ROWS), value.value)
-                return Int(p.f.let(rows, "offset"), 0, MOST_ROWS)
-        raise AssertionError(f"an offset of {type(value).__name__}")
 
     # --- bounds ----------------------------------------
     def ranges(self) -> list[Range]:
@@ -168,9 +174,9 @@ class FrameEmitter:
         if isinstance(own, Real):
             assert isinstance(offset, Real)
             sum_ = p.f.let(own.value - offset.value if subtract else own.value + offset.value, "limit")
-            lost = (sum_ != sum_) & (own.value == own.value)  # infinity less infinity: everything is in range
-            first = (side == "start") != self._order[0].descending
-            sum_.set(select(lost, F64.const(-_INFINITY if first else float("nan")), sum_))
+            lost = (sum_ != sum_) & (own.value == own.value)  # infinity less infinity: all numbers are in range
+            least = (side == "start") != self._order[0].descending
+            sum_.set(select(lost, F64.const(-_INFINITY if least else _INFINITY), sum_))
             return Real(sum_, False)
         assert isinstance(own, Int | Wide) and isinstance(offset, Int | Wide)
         combine = arithmetic.subtract if subtract else arithmetic.add
@@ -225,4 +231,4 @@ class FrameEmitter:
         return [before, (own, own_end), after]
 
 
-__all__ = ["FrameEmitter", "Range", "is_running", "needs_peers", "simplified"]
+__all__ = ["FrameEmitter", "Range", "frame_offset", "is_running", "needs_peers", "simplified"]

@@ -5,8 +5,9 @@
 
 On the way up a Project passes the columns on, and an Aggregate groups by the inner side of each equality as well: the
 aggregate of each outer row becomes the aggregate of each group (the "simple unnesting" of Neumann and Kemper,
-"Unnesting Arbitrary Queries", BTW 2015; complete for the shapes of TPC-H). An Aggregate without keys gives one row also
-for no input, its grouped form gives none: `Pulled.defaults` says what its columns are for a missing group.
+"Unnesting Arbitrary Queries", BTW 2015; complete for the shapes of TPC-H). Windows are partitioned by them likewise. An
+Aggregate without keys gives one row also for no input, its grouped form gives none: `Pulled.defaults` says what its
+columns are for a missing group.
 
 Limits: a correlated LIMIT, UNION, outer join condition, or an aggregate over a correlation that is not an equality,
 raise NotSupportedError.
@@ -14,11 +15,11 @@ raise NotSupportedError.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from zerodb_compiler.errors import NotSupportedError
-from zerodb_compiler.plan.logical import Aggregate, Filter, Item, Join, JoinKind, LogicalPlan, Project, Sort
+from zerodb_compiler.plan.logical import Aggregate, Filter, Item, Join, JoinKind, LogicalPlan, Project, Sort, Window
 from zerodb_compiler.plan.rules.outer_joins import rejects_nulls
 from zerodb_compiler.plan.transform import (
     Fresh,
@@ -33,6 +34,7 @@ from zerodb_compiler.plan.transform import (
     passed,
     substitute,
 )
+from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.aggregates import of_nothing
 from zerodb_compiler.sql.expressions import Call, Column, ColumnRef, Expression, Literal
 
@@ -67,6 +69,8 @@ def pull(plan: LogicalPlan, fresh: Fresh) -> Pulled:
             return _project(plan, fresh)
         case Aggregate():
             return _aggregate(plan, fresh)
+        case Window():
+            return _window(plan, fresh)
         case Join():
             return _join(plan, fresh)
         case Sort(input=input_):  # no LIMIT above it: the order of a subquery means nothing
@@ -139,6 +143,26 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> Pulled:
     if not plan.keys:
         defaults = {item.column.id: of_nothing(item.call) for item in plan.aggregates}
     return Pulled(Aggregate(inner.plan, tuple(keys), plan.aggregates), predicates, defaults)
+
+
+def _window(plan: Window, fresh: Fresh) -> Pulled:
+    """Each outer row sees the windows over its own rows: the inner sides of the equalities partition them too."""
+    inner = pull(plan.input, fresh)
+    known = output_ids(inner.plan)
+    if any(not ids_of(expression) <= known for expression in expressions_of(plan)):
+        raise unsupported("a correlated subquery with an outer column in a window")
+    if inner.defaults is not None:
+        raise unsupported("a correlated subquery with a window over an aggregate")
+    sides = [equality(predicate, known) for predicate in inner.predicates]
+    if any(side is None for side in sides):
+        raise unsupported("a correlated subquery with a window over a correlation that is not an equality")
+    return Pulled(partitioned(inner.plan, plan, [side[0] for side in sides if side is not None]), inner.predicates)
+
+
+def partitioned(input_: LogicalPlan, plan: Window, keys: Sequence[Expression]) -> Window:
+    """The windows over another input, partitioned by these keys besides."""
+    specs = [WindowSpec((*spec.partition, *keys), spec.order, spec.items) for spec in plan.specs]
+    return Window(input_, tuple(specs))
 
 
 def equality(predicate: Expression, known: frozenset[int]) -> tuple[Expression, Expression] | None:

@@ -25,8 +25,9 @@ from zerodb_compiler.plan.logical import (
     Project,
     Sort,
     TableFunction,
+    Window,
 )
-from zerodb_compiler.plan.rules.decorrelate import Pulled, name_of, unsupported
+from zerodb_compiler.plan.rules.decorrelate import Pulled, name_of, partitioned, unsupported
 from zerodb_compiler.plan.transform import (
     Fresh,
     call,
@@ -105,6 +106,10 @@ class _Domain:
                 return self._aggregate(plan, names, mapping)
             case Sort(input=input_):
                 return self.push(input_, names)
+            case Window(input=input_):
+                changed = map_expressions(plan, bound)
+                assert isinstance(changed, Window)
+                return partitioned(self.push(input_, names), changed, [ColumnRef(name) for name in names])
             case TableFunction(input=input_):
                 return with_inputs(map_expressions(plan, bound), [self.push(input_, names)])
             case Join(kind=kind, left=left, right=right):

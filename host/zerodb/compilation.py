@@ -32,6 +32,7 @@ from zerodb_compiler.sql.expressions import Column, Literal, Parameter
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.sql.parse import ParsedStatement
 from zerodb_compiler.sql.shape import BoundShape, Shape, shape_of
+from zerodb_compiler.types import SqlType
 
 _FIRST_FRESH_ID = 1_000_000  # columns that the rules make; the binder counts from 1
 STAGES = ("parse", "bind", "optimize", "physical", "generate", "compile")
@@ -148,10 +149,19 @@ class Ready:
     lifted: Sequence[Canonical]
 
 
-def prepare(text: str, parsed: ParsedStatement, shape: Shape, view: View, engine: Engine, stages: Stages) -> Prepared:
-    """Bind and compile one parsed statement, the only one of `text`."""
+def prepare(
+    text: str,
+    parsed: ParsedStatement,
+    shape: Shape,
+    view: View,
+    engine: Engine,
+    stages: Stages,
+    types: Sequence[SqlType] = (),
+) -> Prepared:
+    """Bind and compile one parsed statement, the only one of `text`; `types` are those of its first parameters, where
+    they are declared."""
     with stages.timed("bind"):
-        bound = bind_shape(parsed, view, shape)
+        bound = bind_shape(parsed, view, shape, types)
     statement = bound.statement
     explained = statement.statement if isinstance(statement, st.Explain) else statement
     parts: tuple[CompiledQuery | None, ...] = ()

@@ -23,6 +23,7 @@ from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
 from zerodb.session import Session
 from zerodb.statement import PreparedStatement
+from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
 from zerodb.view import View
 from zerodb.virtual import virtual_table
@@ -58,9 +59,10 @@ class Connection:
         self._session = Session(
             database.storage,
             database.engine.forget_table,
-            lambda: self._options.statement_timeout_s,
+            self._options,
             read_only=read_only,
         )
+        self._named: dict[str, NamedStatement] = {}  # of PREPARE
         self._registered: dict[str, TableVersion] = {}
         self._temporary_schema = f"pg_temp_{next(_SESSIONS)}"
         self._path = (self._temporary_schema, "public")  # where names without a schema are looked for

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
+from collections.abc import Sequence
 
 from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
@@ -20,6 +21,7 @@ from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.parse import ParsedStatement, parse
 from zerodb_compiler.sql.shape import Shape, ShapeCache, shape_of
+from zerodb_compiler.types import SqlType
 from zerodb_storage import Database as Storage
 
 STATEMENTS_MAX = 256
@@ -45,10 +47,14 @@ class Database:
         self._compiling = threading.RLock()
         self._statements: ShapeCache[Prepared] = ShapeCache(STATEMENTS_MAX)
 
-    def prepare(self, text: str, view: View) -> Ready:
-        """The compiled statement for a text of one statement, fit for the tables of `view`."""
+    def prepare(self, text: str, view: View, types: Sequence[SqlType] = ()) -> Ready:
+        """The compiled statement for a text of one statement, fit for the tables of `view`. `types` are those declared
+        for its first parameters."""
         shape = shape_of(text)
         with self._compiling:
+            if types:
+                prepared = self._compile(text, shape, view, types)
+                return Ready(text, prepared, prepared.bound.values(shape) or [])
             hit = self._statements.lookup_shape(shape)
             if hit is not None and hit.entry.fits(view):
                 return Ready(text, hit.entry, hit.values)
@@ -59,12 +65,12 @@ class Database:
             assert values is not None
             return Ready(text, prepared, values)
 
-    def _compile(self, text: str, shape: Shape, view: View) -> Prepared:
+    def _compile(self, text: str, shape: Shape, view: View, types: Sequence[SqlType] = ()) -> Prepared:
         """All stages, without looking into the cache."""
         stages = Stages()
         with stages.timed("parse"):
             parsed = single(parse(text))
-        return prepare(text, parsed, shape, view, self.engine, stages)
+        return prepare(text, parsed, shape, view, self.engine, stages, types)
 
     def forget_statements(self) -> None:
         """Empties the cache of compiled statements: the next one of any text is compiled from scratch."""

@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Any, assert_never
 from zerodb.changes import RowChange, apply, run_change
 from zerodb.compilation import Ready
 from zerodb.explain import explain
-from zerodb.options import set_option, show_option
 from zerodb.outcome import Outcome, text_table
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
 from zerodb.view import table_info
-from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql import utility_statements as us
 from zerodb_storage import Column
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.view import View
+
+
+# What may come before SET TRANSACTION.
+UNQUERIED = (st.Begin, st.SetOption, st.ShowOption, us.SetTransaction, us.PrepareStatement, us.Deallocate)
 
 
 def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -> Outcome:
@@ -31,6 +34,8 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
     assert prepared.fits(view)
     values = canonical_parameters(ready, user)
     statement = prepared.statement
+    if not isinstance(statement, UNQUERIED):
+        connection._session.note_query()
     match statement:
         case st.Query():
             assert prepared.query is not None
@@ -46,8 +51,14 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
             return Outcome("DROP TABLE")
         case st.Explain():
             return text_table("EXPLAIN", ["plan"], ([line] for line in explain(connection, prepared, view, values)))
-        case _:
+        case (
+            st.Begin() | st.Commit() | st.Rollback() | st.Savepoint() | st.ReleaseSavepoint() | st.RollbackToSavepoint()
+        ):
             return _control(connection, statement)
+        case _:
+            from zerodb.utility import run_utility
+
+            return run_utility(connection, statement)
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------
@@ -71,7 +82,10 @@ def _create_table(connection: Connection, ready: Ready, user: Sequence[Any]) -> 
         return Outcome("SELECT", rows.num_rows)
 
 
-def _control(connection: Connection, statement: st.Statement) -> Outcome:
+def _control(
+    connection: Connection,
+    statement: st.Begin | st.Commit | st.Rollback | st.Savepoint | st.ReleaseSavepoint | st.RollbackToSavepoint,
+) -> Outcome:
     session = connection._session
     match statement:
         case st.Begin(isolation=isolation, read_only=read_only):
@@ -92,24 +106,5 @@ def _control(connection: Connection, statement: st.Statement) -> Outcome:
         case st.RollbackToSavepoint(name=name):
             session.rollback_to(name)
             return Outcome("ROLLBACK")
-        case st.SetOption(name=name, value=value):
-            set_option(connection._options, name, value)
-            return Outcome("SET")
-        case st.ShowOption(name=name):
-            engine = connection._database.engine
-            value = show_option(connection._options, name, threads=engine.threads, memory_limit=engine.memory.limit)
-            return text_table("SHOW", [name], [[value]])
-        case (
-            st.Query()
-            | st.Insert()
-            | st.Update()
-            | st.Delete()
-            | st.Merge()
-            | st.WithChanges()
-            | st.CreateTable()
-            | st.DropTable()
-            | st.Explain()
-        ):
-            raise error_for("XX000", "not a control statement")
         case _:
             assert_never(statement)

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zerodb.engine import keyboard
+from zerodb.options import Options
 from zerodb_compiler.errors import OperationalError, error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Savepoint, Snapshot, WriteTransaction
@@ -42,6 +43,7 @@ def isolation_level(name: str | None) -> str:
 class Transaction:
     isolation: str
     read_only: bool = False
+    queried: bool = False  # whether a statement other than SET and its like has run
     snapshot: Snapshot | None = None  # taken by the first statement
     write: WriteTransaction | None = None  # begun by the first write
     savepoints: list[tuple[str, Savepoint | None]] = field(default_factory=list)  # None: nothing was written yet
@@ -50,13 +52,11 @@ class Transaction:
 class Session:
     """BEGIN, COMMIT, ROLLBACK, and the snapshot and write transaction that a statement runs in."""
 
-    def __init__(
-        self, storage: Storage, forget: Callable[[int], None], timeout: Callable[[], float | None], *, read_only: bool
-    ) -> None:
-        """`forget` is told the id of each table whose drop has been committed; `timeout` gives the statement timeout
-        (s)."""
+    def __init__(self, storage: Storage, forget: Callable[[int], None], options: Options, *, read_only: bool) -> None:
+        """`forget` is told the id of each table whose drop has been committed; `options` end with the transaction or
+        are undone with it."""
         self._storage = storage
-        self._timeout = timeout
+        self._options = options
         self._forget = forget
         self._read_only = read_only
         self._transaction: Transaction | None = None
@@ -68,19 +68,61 @@ class Session:
     def begin(self, isolation: str | None = None, *, read_only: bool = False) -> None:
         if self._transaction is not None:
             raise error_for("25001", "there is already a transaction in progress")
+        isolation = isolation or self._options.values.get("default_transaction_isolation")
+        read_only = read_only or self._options.get("default_transaction_read_only") == "on"
         self._transaction = Transaction(isolation_level(isolation), read_only)
+        self._options.begin()
+
+    @property
+    def isolation(self) -> str:
+        """The level of the transaction, or of the next one."""
+        if self._transaction is not None:
+            return self._transaction.isolation
+        return isolation_level(self._options.values.get("default_transaction_isolation"))
+
+    @property
+    def is_read_only(self) -> bool:
+        if self._read_only or self._transaction is None:
+            return self._read_only or self._options.get("default_transaction_read_only") == "on"
+        return self._transaction.read_only
+
+    def note_query(self) -> None:
+        """A statement that is not about the session itself runs."""
+        if self._transaction is not None:
+            self._transaction.queried = True
+
+    def set_transaction(self, isolation: str | None = None, read_only: bool | None = None) -> None:
+        """Changes the transaction's characteristics before its first query; without one it does nothing."""
+        level = isolation_level(isolation) if isolation is not None else None
+        transaction = self._transaction
+        if transaction is None:
+            return
+        if level is not None and level != transaction.isolation:
+            if transaction.queried:
+                raise error_for("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
+            transaction.isolation = level
+        if read_only is not None:
+            if transaction.read_only and not read_only and transaction.queried:
+                raise error_for("25001", "transaction read-write mode must be set before any query")
+            transaction.read_only = read_only
 
     def commit(self) -> None:
         """Ends the transaction; without one it does nothing."""
         with keyboard.held():
             transaction, self._transaction = self._transaction, None
             if transaction is not None and transaction.write is not None:
-                self._commit(transaction.write)
+                try:
+                    self._commit(transaction.write)
+                except BaseException:
+                    self._options.rollback()
+                    raise
+            self._options.commit()
 
     def rollback(self) -> None:
         """Undoes the transaction; without one it does nothing."""
         with keyboard.held():
             transaction, self._transaction = self._transaction, None
+            self._options.rollback()
             if transaction is not None and transaction.write is not None:
                 transaction.write.rollback()
 
@@ -163,7 +205,7 @@ class Session:
 
     def _begin(self) -> WriteTransaction:
         """Storage's write transaction; waiting for it counts for the statement timeout."""
-        timeout = self._timeout()
+        timeout = self._options.statement_timeout_s
         if timeout is None or timeout >= LOCK_TIMEOUT_S:
             return self._storage.begin()
         try:
@@ -183,7 +225,7 @@ class Session:
     def check_writable(self) -> None:
         if self._read_only:
             raise error_for("25006", "the database was opened read-only")
-        if self._transaction is not None and self._transaction.read_only:
+        if self.is_read_only:
             raise error_for("25006", "cannot write in a read-only transaction")
 
     def _begin_write(self, transaction: Transaction) -> WriteTransaction:

@@ -15,6 +15,8 @@ from zerodb_compiler.errors import NotSupportedError, ProgrammingError, error_fo
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.dialect import TokenizedStatement, parse_tokens, tokenize
 from zerodb_compiler.sql.dml_tokens import parse_change
+from zerodb_compiler.sql.utility_parser import utility
+from zerodb_compiler.sql.utility_statements import UtilityStatement
 
 _PARSED = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "("})
 _CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "WITH"})
@@ -35,6 +37,7 @@ Control = (
     | st.RollbackToSavepoint
     | st.SetOption
     | st.ShowOption
+    | UtilityStatement
 )
 
 
@@ -85,12 +88,13 @@ def _statement(statement: TokenizedStatement, text: str) -> ParsedStatement:
             _check_object(tokens)
         parse_tree = parse_change if word in _CHANGES else parse_tokens
         return ParsedStatement(start, end, statement.parameters, parse_tree(tokens, text), None, explain)
-    control = _control(tokens)
+    control = _control(tokens) or utility(tokens, text)
     if control is None or explain is not None:
         if word in _KNOWN or control is not None:
             raise NotSupportedError(f"{word} is not supported", position=tokens[0].start)
         raise ProgrammingError(f'syntax error at or near "{tokens[0].text}"', position=tokens[0].start)
-    return ParsedStatement(start, end, statement.parameters, None, control, None)
+    # The parameters of what PREPARE keeps are its own.
+    return ParsedStatement(start, end, (), None, control, None)
 
 
 def _word(token: Token) -> str:
@@ -147,12 +151,6 @@ def _control(tokens: list[Token]) -> Control | None:
             return st.Savepoint(_name(tokens[1]))
         case ["RELEASE", _] | ["RELEASE", "SAVEPOINT", _]:
             return st.ReleaseSavepoint(_name(tokens[-1]))
-        case ["SET", *_]:
-            return _set(tokens)
-        case ["RESET", _]:
-            return st.SetOption(_name(tokens[1]), None)
-        case ["SHOW", _]:
-            return st.ShowOption(_name(tokens[1]))
     return None
 
 
@@ -191,21 +189,3 @@ def _name(token: Token) -> str:
     if token.token_type is TokenType.STRING or not token.text.isidentifier():
         raise ProgrammingError(f'syntax error at or near "{token.text}"', position=token.start)
     return str(token.text.lower())
-
-
-def _set(tokens: list[Token]) -> st.SetOption:
-    rest = tokens[1:]
-    if rest and _word(rest[0]) in ("SESSION", "LOCAL"):
-        if _word(rest[0]) == "LOCAL":
-            raise NotSupportedError("SET LOCAL is not supported", position=rest[0].start)
-        rest = rest[1:]
-    if len(rest) < 3 or not (rest[1].token_type is TokenType.EQ or _word(rest[1]) == "TO"):
-        raise ProgrammingError("syntax error: SET name = value", position=tokens[-1].start)
-    values = rest[2:]
-    sign = ""
-    if values[0].token_type is TokenType.DASH and len(values) == 2:
-        sign, values = "-", values[1:]
-    if len(values) != 1:
-        raise ProgrammingError(f'syntax error at or near "{values[1].text}"', position=values[1].start)
-    value = None if _word(values[0]) == "DEFAULT" else sign + values[0].text
-    return st.SetOption(_name(rest[0]), value)

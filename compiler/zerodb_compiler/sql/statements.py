@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
 from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.sql.expressions import Column
+from zerodb_compiler.sql.utility_statements import UtilityStatement
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +174,11 @@ class Explain:
 
 @dataclass(frozen=True, slots=True)
 class SetOption:
-    """SET name = value; `value` None is SET name TO DEFAULT or RESET name."""
+    """SET name = value; `value` None is SET name TO DEFAULT or RESET name, `local` SET LOCAL."""
 
     name: str
     value: str | None
+    local: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -202,4 +204,5 @@ Statement = (
     | Explain
     | SetOption
     | ShowOption
+    | UtilityStatement
 )

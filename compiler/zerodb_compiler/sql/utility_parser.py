@@ -1,0 +1,363 @@
+"""Utility statements read from the tokens: TRUNCATE, LOCK, PREPARE, EXECUTE, DEALLOCATE, DISCARD, SET, SHOW, RESET."""
+
+from __future__ import annotations
+
+import re
+
+from sqlglot.tokenizer_core import Token, TokenType
+
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql import utility_statements as us
+
+LOCK_MODES = (
+    "access share",
+    "row share",
+    "row exclusive",
+    "share update exclusive",
+    "share",
+    "share row exclusive",
+    "exclusive",
+    "access exclusive",
+)
+_ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
+_PARAMETER = re.compile(r"[$:]\w+|\?")
+
+
+class Reader:
+    """The tokens of one statement, from left to right."""
+
+    __slots__ = ("index", "text", "tokens")
+
+    def __init__(self, tokens: list[Token], text: str) -> None:
+        self.tokens = tokens
+        self.text = text
+        self.index = 0
+
+    @property
+    def at_end(self) -> bool:
+        return self.index >= len(self.tokens)
+
+    @property
+    def position(self) -> int:
+        return self.tokens[-1].end + 1 if self.at_end else self.tokens[self.index].start
+
+    def error(self) -> ProgrammingError:
+        if self.at_end:
+            return ProgrammingError("syntax error at end of input", position=self.position)
+        token = self.tokens[self.index]
+        return ProgrammingError(
+            f'syntax error at or near "{self.text[token.start : token.end + 1]}"', position=token.start
+        )
+
+    def word(self, ahead: int = 0) -> str:
+        """The next word in upper case; "" for quoted names, strings, and at the end."""
+        index = self.index + ahead
+        if index >= len(self.tokens):
+            return ""
+        token = self.tokens[index]
+        if token.token_type in (TokenType.IDENTIFIER, TokenType.STRING):
+            return ""
+        return str(token.text).upper()
+
+    def accept(self, *words: str) -> bool:
+        """Takes the words if they come next."""
+        if all(self.word(ahead) == word for ahead, word in enumerate(words)):
+            self.index += len(words)
+            return True
+        return False
+
+    def expect(self, *words: str) -> None:
+        if not self.accept(*words):
+            raise self.error()
+
+    def one_of(self, *words: str) -> str | None:
+        return next((word for word in words if self.accept(word)), None)
+
+    def end(self) -> None:
+        if not self.at_end:
+            raise self.error()
+
+    def next(self) -> Token:
+        if self.at_end:
+            raise self.error()
+        self.index += 1
+        return self.tokens[self.index - 1]
+
+    def name(self) -> str:
+        token = self.next()
+        if token.token_type is TokenType.IDENTIFIER:
+            return str(token.text)
+        if token.token_type is TokenType.STRING or not str(token.text).isidentifier():
+            self.index -= 1
+            raise self.error()
+        return str(token.text).lower()
+
+    def table(self) -> us.TableName:
+        position = self.position
+        name = self.name()
+        if self.accept("."):
+            return us.TableName(self.name(), name, position)
+        return us.TableName(name, None, position)
+
+    def tables(self) -> tuple[us.TableName, ...]:
+        found = []
+        while True:
+            self.accept("ONLY")
+            found.append(self.table())
+            self.accept("*")
+            if not self.accept(","):
+                return tuple(found)
+
+    def string(self) -> str:
+        token = self.next()
+        if token.token_type not in (TokenType.STRING, TokenType.NATIONAL_STRING, TokenType.RAW_STRING) and (
+            token.token_type is not TokenType.BYTE_STRING
+        ):
+            self.index -= 1
+            raise self.error()
+        return str(token.text)
+
+    def end_of(self, index: int) -> int:
+        """Where the token's text ends; a parameter's two tokens have only its beginning."""
+        token = self.tokens[index]
+        if index and self.tokens[index - 1].token_type is TokenType.PARAMETER:
+            found = _PARAMETER.match(self.text, token.start)
+            if found is not None:
+                return found.end()
+        return int(token.end) + 1
+
+    def inside(self) -> tuple[str, int]:
+        """The text from the parenthesis that comes next to its end, without both, and where it begins."""
+        self.expect("(")
+        first, depth = self.index, 1
+        while depth:
+            kind = self.next().token_type
+            depth += (kind is TokenType.L_PAREN) - (kind is TokenType.R_PAREN)
+        if self.index - 1 == first:
+            return "", self.position
+        begin, end = self.tokens[first].start, self.end_of(self.index - 2)
+        return self.text[begin:end], begin
+
+    def items(self) -> list[tuple[str, int]]:
+        """The texts of the comma-separated items of the parenthesis that comes next, with their places."""
+        self.expect("(")
+        found: list[tuple[str, int]] = []
+        first, depth = self.index, 1
+        while depth:
+            kind = self.next().token_type
+            depth += (kind in (TokenType.L_PAREN, TokenType.L_BRACKET)) - (
+                kind in (TokenType.R_PAREN, TokenType.R_BRACKET)
+            )
+            if depth == 0 or (depth == 1 and kind is TokenType.COMMA):
+                if self.index - 1 == first:
+                    self.index -= 1
+                    raise self.error()
+                begin, end = self.tokens[first].start, self.end_of(self.index - 2)
+                found.append((self.text[begin:end], begin))
+                first = self.index
+        return found
+
+
+def utility(tokens: list[Token], text: str) -> us.UtilityStatement | st.SetOption | st.ShowOption | None:
+    """The statement, or None if it is none of these."""
+    reader = Reader(tokens, text)
+    match reader.word():
+        case "TRUNCATE":
+            return _truncate(reader)
+        case "LOCK":
+            return _lock(reader)
+        case "PREPARE":
+            return _prepare(reader)
+        case "EXECUTE":
+            return _execute(reader)
+        case "DEALLOCATE":
+            return _deallocate(reader)
+        case "DISCARD":
+            return _discard(reader)
+        case "SET":
+            return _set(reader)
+        case "SHOW" | "RESET":
+            return _show(reader)
+        case "COPY":
+            from zerodb_compiler.sql.copy_parser import copy
+
+            return copy(reader)
+    return None
+
+
+def _truncate(reader: Reader) -> us.Truncate:
+    reader.expect("TRUNCATE")
+    reader.accept("TABLE")
+    tables = reader.tables()
+    restart = reader.accept("RESTART", "IDENTITY")
+    if not restart:
+        reader.accept("CONTINUE", "IDENTITY")
+    cascade = reader.accept("CASCADE")
+    if not cascade:
+        reader.accept("RESTRICT")
+    reader.end()
+    return us.Truncate(tables, restart, cascade)
+
+
+def _lock(reader: Reader) -> us.LockTable:
+    reader.expect("LOCK")
+    reader.accept("TABLE")
+    tables = reader.tables()
+    mode = "access exclusive"
+    if reader.accept("IN"):
+        for known in sorted(LOCK_MODES, key=len, reverse=True):
+            if reader.accept(*known.upper().split()):
+                mode = known
+                break
+        else:
+            raise reader.error()
+        reader.expect("MODE")
+    reader.accept("NOWAIT")
+    reader.end()
+    return us.LockTable(tables, mode)
+
+
+def _prepare(reader: Reader) -> us.PrepareStatement:
+    reader.expect("PREPARE")
+    if reader.word() == "TRANSACTION":
+        raise NotSupportedError("PREPARE TRANSACTION is not supported", position=reader.position)
+    name = reader.name()
+    types: tuple[str, ...] = ()
+    if reader.word() == "(":
+        types = tuple(text for text, _ in reader.items())
+    reader.expect("AS")
+    if reader.at_end:
+        raise reader.error()
+    if reader.word() not in ("SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "("):
+        raise reader.error()
+    start = reader.position
+    return us.PrepareStatement(name, types, reader.text[start : reader.end_of(len(reader.tokens) - 1)], start)
+
+
+def _execute(reader: Reader) -> us.ExecuteStatement:
+    reader.expect("EXECUTE")
+    name = reader.name()
+    arguments: tuple[tuple[str, int], ...] = ()
+    if reader.word() == "(":
+        arguments = tuple(reader.items())
+    reader.end()
+    return us.ExecuteStatement(name, arguments)
+
+
+def _deallocate(reader: Reader) -> us.Deallocate:
+    reader.expect("DEALLOCATE")
+    reader.accept("PREPARE")
+    name = None if reader.accept("ALL") else reader.name()
+    reader.end()
+    return us.Deallocate(name)
+
+
+def _discard(reader: Reader) -> us.Discard:
+    reader.expect("DISCARD")
+    what = reader.one_of("ALL", "PLANS", "SEQUENCES", "TEMP", "TEMPORARY")
+    if what is None:
+        raise reader.error()
+    reader.end()
+    return us.Discard({"TEMPORARY": "temp"}.get(what, what.lower()))
+
+
+def _modes(reader: Reader) -> tuple[str | None, bool | None]:
+    """Transaction modes: ISOLATION LEVEL, READ ONLY | WRITE, [NOT] DEFERRABLE."""
+    isolation: str | None = None
+    read_only: bool | None = None
+    while not reader.at_end:
+        if reader.accept("ISOLATION", "LEVEL"):
+            isolation = next((level for level in _ISOLATION if reader.accept(*level.upper().split())), None)
+            if isolation is None:
+                raise reader.error()
+        elif reader.accept("READ", "ONLY"):
+            read_only = True
+        elif reader.accept("READ", "WRITE"):
+            read_only = False
+        elif not (reader.accept("NOT", "DEFERRABLE") or reader.accept("DEFERRABLE")):
+            raise reader.error()
+        reader.accept(",")
+    return isolation, read_only
+
+
+def _set(reader: Reader) -> us.UtilityStatement | st.SetOption:
+    reader.expect("SET")
+    if reader.accept("TRANSACTION"):
+        return us.SetTransaction(*_modes(reader))
+    if reader.accept("SESSION", "CHARACTERISTICS", "AS", "TRANSACTION"):
+        return us.SetTransaction(*_modes(reader), session=True)
+    local = False
+    if reader.word(1) not in ("TO", "="):
+        local = reader.accept("LOCAL")
+        if not local:
+            reader.accept("SESSION")
+    if reader.accept("TIME", "ZONE"):
+        name = "timezone"
+    elif reader.accept("SCHEMA"):
+        name = "search_path"
+    elif reader.accept("NAMES"):
+        name = "client_encoding"
+        if reader.at_end:
+            return st.SetOption(name, None, local)
+    elif reader.accept("AUTHORIZATION"):
+        name = "session_authorization"
+    elif reader.word() == "ROLE" and reader.word(1) not in ("TO", "="):
+        reader.next()
+        name = "role"
+    elif reader.accept("CONSTRAINTS"):
+        raise NotSupportedError("SET CONSTRAINTS is not supported", position=reader.tokens[0].start)
+    else:
+        name = _setting_name(reader)
+        if not (reader.accept("TO") or reader.accept("=")):
+            raise reader.error()
+    if reader.accept("DEFAULT") or (name == "timezone" and reader.accept("LOCAL")):
+        reader.end()
+        return st.SetOption(name, None, local)
+    values = [_value(reader)]
+    while reader.accept(","):
+        values.append(_value(reader))
+    reader.end()
+    return st.SetOption(name, ", ".join(values), local)
+
+
+def _setting_name(reader: Reader) -> str:
+    name = reader.name()
+    while reader.accept("."):
+        name += "." + reader.name()
+    return name
+
+
+def _value(reader: Reader) -> str:
+    """A value as SET takes it: a string, a number, a word."""
+    sign = ""
+    if reader.word() in ("-", "+"):
+        sign = "-" if reader.next().text == "-" else ""
+    if reader.accept("INTERVAL"):
+        raise NotSupportedError("an interval as a time zone is not supported", position=reader.position)
+    token = reader.next()
+    if token.token_type in (TokenType.STRING, TokenType.BYTE_STRING, TokenType.RAW_STRING):
+        return sign + str(token.text)
+    if token.token_type is TokenType.IDENTIFIER:
+        text = str(token.text)
+        return f'"{text}"' if text != text.lower() or not text.isidentifier() else text
+    if token.token_type is TokenType.NUMBER or str(token.text).replace("_", "a").isalnum():
+        return sign + str(token.text)
+    reader.index -= 1
+    raise reader.error()
+
+
+def _show(reader: Reader) -> st.SetOption | st.ShowOption:
+    reset = reader.accept("RESET")
+    if not reset:
+        reader.expect("SHOW")
+    if reader.accept("TRANSACTION", "ISOLATION", "LEVEL"):
+        name = "transaction_isolation"
+    elif reader.accept("TIME", "ZONE"):
+        name = "timezone"
+    elif reader.accept("SESSION", "AUTHORIZATION"):
+        name = "session_authorization"
+    else:
+        name = _setting_name(reader)
+    reader.end()
+    return st.SetOption(name, None) if reset else st.ShowOption(name)

@@ -7,13 +7,16 @@ group key by the key's column and refuses every input column that is left (42803
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
-from zerodb_compiler.plan.logical import AggregateItem, Item
+from zerodb_compiler.plan.grouping_sets import Grouping, grouped_by_sets
+from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan
+from zerodb_compiler.plan.transform import has_subquery, substitute
 from zerodb_compiler.sql.binder_aggregate_calls import bind_call, is_aggregate, syntax_of
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
 from zerodb_compiler.sql.expressions import (
@@ -25,10 +28,12 @@ from zerodb_compiler.sql.expressions import (
     ColumnRef,
     Expression,
     InSubquery,
+    Literal,
     walk,
 )
 from zerodb_compiler.sql.nodes import position_of, unsupported
 from zerodb_compiler.sql.scope import Scope
+from zerodb_compiler.types import INTEGER
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -73,11 +78,13 @@ class Aggregates:
     _found: dict[object, Column] = field(default_factory=dict)
     _key_columns: dict[object, Column] = field(default_factory=dict)
     _allowed: set[int] = field(default_factory=set)
+    sets: tuple[tuple[int, ...], ...] | None = None  # of GROUPING SETS, ROLLUP, CUBE: places of keys
+    masks: dict[tuple[int, ...], Column] = field(default_factory=dict)  # grouping(...), by places of keys
     _expressions: bool = False
 
     @property
     def is_grouped(self) -> bool:
-        return bool(self.items or self.keys)
+        return bool(self.items or self.keys or self.sets is not None)
 
     @property
     def has_expression_keys(self) -> bool:
@@ -102,7 +109,10 @@ class Aggregates:
         key = signature(expression)
         found = self._key_columns.get(key)
         if found is None:
-            if isinstance(expression, ColumnRef):
+            if self.sets is not None:
+                found = binder.column(name, expression.type, True)  # not the input's column: sets leave it out
+                self._expressions = True
+            elif isinstance(expression, ColumnRef):
                 found = expression.column
             else:
                 found = binder.column(name, expression.type, expression.nullable)
@@ -114,28 +124,55 @@ class Aggregates:
 
     def above(self, binder: Binder, expression: Expression) -> Expression:
         """The expression over the Aggregate's output instead of its input."""
-        if isinstance(expression, ColumnRef):
-            self._check(binder, expression.column, binder.places.get(expression.column.id))
-            return expression
         if self._expressions:
             found = self._key_columns.get(signature(expression))
             if found is not None:
                 return ColumnRef(found)
+        if isinstance(expression, ColumnRef):
+            self._check(binder, expression.column, binder.places.get(expression.column.id))
+            return expression
+        if self.sets is not None and has_subquery(expression):
+            # What subqueries read from this level are the keys as the sets leave them.
+            keys = {key: ColumnRef(column) for key, column in self._key_columns.items() if isinstance(key, int)}
+            expression = substitute(expression, keys)
         return _rebuild(expression, lambda part: self.above(binder, part))
+
+    def plan(self, binder: Binder, below: LogicalPlan) -> LogicalPlan:
+        """The aggregation over what is below it."""
+        if self.sets is None:
+            return Aggregate(below, tuple(self.keys), tuple(self.items))
+        grouping = Grouping(tuple(self.keys), tuple(self.items), self.sets, self.masks)
+        return grouped_by_sets(below, grouping, binder.column)
 
     def check_captured(self, binder: Binder) -> None:
         """Outer references that subqueries of the clauses above the grouping made."""
         for column, position in self.scope.captured:
             self._check(binder, column, position)
 
+    def mask(self, binder: Binder, arguments: Sequence[Expression]) -> Expression | None:
+        """grouping(arguments), or None if one of them is no group key."""
+        places: list[int] = []
+        columns = [item.column.id for item in self.keys]
+        for argument in arguments:
+            found = self._key_columns.get(signature(argument))
+            if found is None:
+                return None
+            places.append(columns.index(found.id))
+        if self.sets is None:
+            return Literal(0, INTEGER)
+        if tuple(places) not in self.masks:
+            column = self.masks[tuple(places)] = binder.column("grouping", INTEGER, False)
+            self._allowed.add(column.id)
+        return ColumnRef(self.masks[tuple(places)])
+
     def _check(self, binder: Binder, column: Column, position: int | None) -> None:
-        if column.id in self._allowed:
+        if column.id in self._allowed or (self.sets is not None and column.id in self._key_columns):
             return
         for relation in self.scope.relations:
             for name, candidate in relation.columns:
                 if candidate.id != column.id:
                     continue
-                if relation.table is not None and relation.table.primary_key:
+                if relation.table is not None and relation.table.primary_key and self.sets is None:
                     key = {relation.columns[i][1].id for i in relation.table.primary_key}
                     if key <= self._allowed:  # the primary key decides all other columns of the table
                         self.add_key(binder, ColumnRef(column), name)

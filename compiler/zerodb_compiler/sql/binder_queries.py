@@ -27,6 +27,7 @@ from zerodb_compiler.plan.logical import (
 from zerodb_compiler.sql.binder_aggregates import Aggregates, signature
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, united
 from zerodb_compiler.sql.binder_from import CommonTables, bind_from, with_tables
+from zerodb_compiler.sql.binder_grouping import bind_group
 from zerodb_compiler.sql.binder_names import output_name
 from zerodb_compiler.sql.binder_sets import set_operation
 from zerodb_compiler.sql.binder_table_functions import expanded_sets
@@ -241,8 +242,7 @@ class _Select:
         aggregates = Aggregates(self.scope)
         group = node.args.get("group")
         if group is not None:
-            only(group, "expressions")
-            self.group(group, aggregates)
+            bind_group(self.binder, self.scope, group, aggregates, self.group_item)
         self.scope.captured.clear()
         expressions = ExpressionBinder(self.binder, self.scope, "SELECT", aggregates=aggregates)
         windows = expressions.windows = Windows(node.args.get("windows") or ())
@@ -262,14 +262,6 @@ class _Select:
             plan, condition, order = self.grouped(plan, aggregates, condition, order)
         plan = windows.plan(plan)
         return self.project(plan, order)
-
-    def group(self, group: exp.Group, aggregates: Aggregates) -> None:
-        expressions = ExpressionBinder(self.binder, self.scope, "GROUP BY")
-        for item in group.expressions:
-            if isinstance(item, exp.Tuple) and not item.expressions:
-                continue
-            node, name = self.group_item(item)
-            aggregates.add_key(self.binder, expressions.expression(node), name)
 
     def group_item(self, item: exp.Expr) -> tuple[exp.Expr, str]:
         """What an item of GROUP BY stands for: an input column, else an output's alias or place, else an expression."""
@@ -365,7 +357,7 @@ class _Select:
             condition = aggregates.above(self.binder, condition)
         order = [(item, k if isinstance(k, int) else aggregates.above(self.binder, k)) for item, k in order]
         aggregates.check_captured(self.binder)
-        plan = Aggregate(plan, tuple(aggregates.keys), tuple(aggregates.items))
+        plan = aggregates.plan(self.binder, plan)
         if condition is not None:
             plan = Filter(plan, condition)
         return plan, condition, order

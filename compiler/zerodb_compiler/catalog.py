@@ -27,6 +27,7 @@ class ColumnInfo:
     generated: str | None = None
     identity: str | None = None
     sequence: int | None = None
+    slot: int = -1
 
 
 @dataclass(frozen=True, slots=True)

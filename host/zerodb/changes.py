@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from zerodb import checks, foreign_keys, unique_expressions
 from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
 from zerodb.conflicts import first_of_each_key, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
@@ -33,7 +34,8 @@ from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
 from zerodb_compiler.types import BIGINT
-from zerodb_storage import WriteTransaction
+from zerodb_storage import TableVersion, WriteTransaction
+from zerodb_storage.values import Values as StoredValues
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -61,20 +63,45 @@ class RowChange:
 
 
 def apply(connection: Connection, write: WriteTransaction, change: RowChange) -> int:
-    """Checks and writes the change; returns the number of rows changed. NOT NULL (23502) and, unless the keys are those
-    of the rows just deleted, the primary key (23505) are checked by storage."""
+    """Checks and writes the change; returns the number of rows changed.
+
+    compute generated columns; delete; NOT NULL, CHECK; append, with unique keys (unless they are those of the rows
+    just deleted); unique expressions; foreign keys of the new rows; actions of foreign keys to the old ones
+    """
     table = change.table
     if table.id < 0:
         raise NotSupportedError(f'"{table.name}" is a registered table: it cannot be changed')
+    version = write.table(table.key)
+    assigned = None
+    if change.is_update:
+        computed = {number for number, column in enumerate(table.columns) if column.generated is not None}
+        assigned = set(change.assigned) | computed
     count = 0
+    gone: list[foreign_keys.Gone] = []
     if change.deleted is not None:
+        gone = foreign_keys.before_deletion(write, version, change.deleted, assigned)
         count = write.delete(table.key, change.deleted)
+    written: list[StoredValues] | None = None
     if change.inserted is not None:
-        count = change.inserted.num_rows
+        rows = checks.generated(connection, table, change.inserted)
+        count = rows.num_rows
         if count:
-            key_changes = not change.is_update or bool(set(change.assigned) & set(table.primary_key))
-            write.append(table.key, change.inserted, unique_key=key_changes)
+            checks.check_not_null(table, rows)
+            checks.check(connection, table, rows)
+            written = write.append(table.key, rows, unique_key=_touches_key(version, assigned))
+            unique_expressions.check(connection, write, table, rows)
+            foreign_keys.check_new(write, write.table(table.key), written, assigned)
+    if gone and count:
+        foreign_keys.after_change(connection, write, table.id, gone, written if change.is_update else None)
     return count
+
+
+def _touches_key(version: TableVersion, assigned: set[int] | None) -> bool:
+    """Whether a change may give a key that exists already."""
+    if assigned is None:
+        return True
+    keys = [version.primary_key, *(unique.columns for unique in version.constraints.uniques)]
+    return any(assigned & set(key) for key in keys)
 
 
 def run_change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Outcome:

@@ -17,6 +17,7 @@ from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
 from zerodb.engine.engine import Engine
 from zerodb.view import View
+from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.parse import ParsedStatement, parse
@@ -25,6 +26,7 @@ from zerodb_compiler.types import SqlType
 from zerodb_storage import Database as Storage
 
 STATEMENTS_MAX = 256
+_FIRST_TRANSIENT_ID = -(1 << 30)  # registered tables count down from -1
 MEMORY = ":memory:"
 
 
@@ -44,6 +46,7 @@ class Database:
             self.storage.close()
             raise
         self.users = 0
+        self._transient_ids: dict[tuple[int, int], int] = {}
         self._compiling = threading.RLock()
         self._statements: ShapeCache[Prepared] = ShapeCache(STATEMENTS_MAX)
 
@@ -59,7 +62,7 @@ class Database:
             if hit is not None and hit.entry.fits(view):
                 return Ready(text, hit.entry, hit.values)
             prepared = self._compile(text, shape, view)
-            if prepared.query is not None or not isinstance(prepared.statement, st.CreateTable | st.DropTable):
+            if not isinstance(prepared.statement, st.Define):
                 self._statements.insert(prepared.bound, prepared)
             values = prepared.bound.values(shape)
             assert values is not None
@@ -71,6 +74,12 @@ class Database:
         with stages.timed("parse"):
             parsed = single(parse(text))
         return prepare(text, parsed, shape, view, self.engine, stages, types)
+
+    def transient_id(self, table: TableInfo) -> int:
+        """The id of the table that holds new rows of this version of a table (row_expressions.py)."""
+        return self._transient_ids.setdefault(
+            (table.id, table.schema_version), _FIRST_TRANSIENT_ID - len(self._transient_ids)
+        )
 
     def forget_statements(self) -> None:
         """Empties the cache of compiled statements: the next one of any text is compiled from scratch."""

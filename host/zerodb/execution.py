@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, assert_never
 
-from zerodb.changes import RowChange, apply, run_change
+from zerodb.changes import run_change
 from zerodb.compilation import Ready
 from zerodb.explain import explain
 from zerodb.outcome import Outcome, text_table
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
-from zerodb.view import table_info
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
-from zerodb_storage import Column
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -42,13 +40,12 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
             return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
         case st.Insert() | st.Update() | st.Delete() | st.Merge() | st.WithChanges():
             return run_change(connection, ready, user)
-        case st.CreateTable():
-            return _create_table(connection, ready, user)
-        case st.DropTable(names=names, if_exists=if_exists):
-            with connection._session.writing() as write:
-                for name in names:
-                    write.drop_table(name, if_exists)
-            return Outcome("DROP TABLE")
+        case st.CreateTableAs():
+            return _create_table_as(connection, ready, user)
+        case st.Define(definition=definition):
+            from zerodb.definition import define
+
+            return define(connection, definition)
         case st.Explain():
             return text_table("EXPLAIN", ["plan"], ([line] for line in explain(connection, prepared, view, values)))
         case (
@@ -64,22 +61,17 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def _create_table(connection: Connection, ready: Ready, user: Sequence[Any]) -> Outcome:
+def _create_table_as(connection: Connection, ready: Ready, user: Sequence[Any]) -> Outcome:
+    from zerodb.definition import tables
+
     with connection._session.writing() as write:
         view = connection._view()
         prepared, values = for_writing(connection, ready, view, user)
         statement = prepared.statement
-        assert isinstance(statement, st.CreateTable)
-        if statement.name in view.tables and statement.if_not_exists:
-            return Outcome("CREATE TABLE")
-        columns = [Column(c.name, c.type, c.not_null, c.default) for c in statement.columns]
-        if statement.as_query is None:
-            write.create_table(statement.name, columns, statement.primary_key, statement.if_not_exists)
-            return Outcome("CREATE TABLE")
-        rows = query_rows(connection, prepared, view, values)
-        write.create_table(statement.name, columns, statement.primary_key)
-        apply(connection, write, RowChange(table_info(write.table(statement.name)), inserted=rows))
-        return Outcome("SELECT", rows.num_rows)
+        assert isinstance(statement, st.CreateTableAs)
+        if tables.exists_already(connection, write, statement.definition):
+            return Outcome("CREATE TABLE AS")
+        return tables.create_as(connection, write, statement, query_rows(connection, prepared, view, values))
 
 
 def _control(

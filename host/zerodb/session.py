@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from zerodb.engine import keyboard
+from zerodb.foreign_keys import check_pending
 from zerodb.options import Options
 from zerodb_compiler.errors import OperationalError, error_for
 from zerodb_storage import Database as Storage
@@ -218,6 +219,12 @@ class Session:
     def _commit(self, write: WriteTransaction) -> None:
         before = {version.id for version in write.base.tables.values()}
         after = {version.id for version in write.tables.values()}
+        if write.pending:
+            try:
+                check_pending(write)
+            except BaseException:
+                write.rollback()
+                raise
         write.commit()
         for table_id in before - after:
             self._forget(table_id)

@@ -61,7 +61,7 @@ def table_info(version: TableVersion) -> TableInfo:
         id=version.id,
         name=version.name,
         columns=tuple(
-            ColumnInfo(c.name, c.type, c.not_null, c.default, c.generated, c.identity, c.sequence)
+            ColumnInfo(c.name, c.type, c.not_null, c.default, c.generated, c.identity, c.sequence, c.slot)
             for c in version.columns
         ),
         primary_key=version.primary_key,

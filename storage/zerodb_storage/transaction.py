@@ -61,6 +61,7 @@ class WriteTransaction:
         self.tables: dict[str, TableVersion] = dict(base.tables)
         self.catalog: Objects = base.catalog
         self.changes: dict[int, Changes] = {}
+        self.pending: set[Any] = set()  # the host's own notes of what to check before the commit
         self.next_table_id = next_table_id
         self._open = True
 

@@ -20,8 +20,10 @@ from zerodb_compiler.layout import (
 from zerodb_compiler.plan import logical, physical
 from zerodb_compiler.plan.optimize import optimize
 from zerodb_compiler.plan.physical_plan import plan_physical
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import analyze
+from zerodb_compiler.sql.binder_ddl import define_table
 
 HERE = Path(__file__).resolve().parent
 TPCH = HERE.parent.parent / "benchmarks" / "tpch"
@@ -44,10 +46,12 @@ class MemoryCatalog:
     def create(self, text: str, rows: int = 0) -> MemoryCatalog:
         for bound in analyze(text, self):
             created = bound.statement
-            assert isinstance(created, st.CreateTable)
+            assert isinstance(created, st.Define)
+            assert isinstance(created.definition, ddl.CreateTable)
+            name, table = created.definition.name.name, define_table(created.definition, self)
             number = len(self.tables) + 1
-            self.tables[created.name] = TableInfo(
-                number, created.name, created.columns, created.primary_key, TableLayout(()), TableStatistics(rows)
+            self.tables[name] = TableInfo(
+                number, name, table.columns, table.primary_key, TableLayout(()), TableStatistics(rows)
             )
         return self
 

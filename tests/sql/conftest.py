@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.catalog import ColumnInfo, TableInfo
 from zerodb_compiler.errors import Error
 from zerodb_compiler.layout import TableLayout, TableStatistics
 from zerodb_compiler.plan.format import format_logical
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import analyze
+from zerodb_compiler.sql.binder_ddl import define_table
 from zerodb_compiler.sql.shape import BoundShape
 
 
@@ -32,12 +34,14 @@ class MemoryCatalog:
     def run(self, text: str) -> MemoryCatalog:
         for bound in analyze(text, self):
             created = bound.statement
-            assert isinstance(created, st.CreateTable)
-            self.tables[created.name] = TableInfo(
+            assert isinstance(created, st.Define)
+            assert isinstance(created.definition, ddl.CreateTable)
+            name, table = created.definition.name.name, define_table(created.definition, self)
+            self.tables[name] = TableInfo(
                 len(self.tables) + 1,
-                created.name,
-                created.columns,
-                created.primary_key,
+                name,
+                table.columns,
+                table.primary_key,
                 TableLayout(()),
                 TableStatistics(0),
             )
@@ -109,12 +113,20 @@ def _statement(statement: st.Statement) -> str:
             return f"delete from {table.name}\n{format_logical(source, types=True)}"
         case st.Explain(statement=inner, analyze=analyze_):
             return f"explain{' analyze' if analyze_ else ''}: {_statement(inner)}"
-        case st.CreateTable():
-            columns = [
-                f"  {c.name} {c.type}{' not null' if c.not_null else ''}{f' default {c.default}' if c.default else ''}"
-                for c in statement.columns
-            ]
-            head = f"create table {statement.name} key {statement.primary_key} if_not_exists {statement.if_not_exists}"
-            query = [] if statement.as_query is None else [_statement(statement.as_query)]
-            return "\n".join([head, *columns, *query])
+        case st.Define(definition=ddl.CreateTable() as node):
+            table = define_table(node, MemoryCatalog())
+            return _created(node.name.name, table.columns, table.primary_key, node.if_not_exists)
+        case st.CreateTableAs(definition=node):
+            head = _created(node.name.name, statement.columns, (), node.if_not_exists)
+            return f"{head}\n{_statement(statement.query)}"
+        case st.Define(definition=ddl.Drop() as drop):
+            return f"drop {drop.kind} {', '.join(map(str, drop.names))} if_exists {drop.if_exists}"
     return repr(statement)
+
+
+def _created(name: str, columns: Sequence[ColumnInfo], key: tuple[int, ...], if_not_exists: bool) -> str:
+    lines = [
+        f"  {c.name} {c.type}{' not null' if c.not_null else ''}{f' default {c.default}' if c.default else ''}"
+        for c in columns
+    ]
+    return "\n".join([f"create table {name} key {key} if_not_exists {if_not_exists}", *lines])

@@ -18,6 +18,7 @@ from sqlglot import exp
 
 from zerodb_compiler.catalog import Catalog, TableInfo
 from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
@@ -62,14 +63,24 @@ class Binder:
     def statement(self, parsed: ParsedStatement) -> st.Statement:
         if parsed.control is not None:
             return parsed.control
-        assert parsed.tree is not None
         try:
-            statement = self._tree(parsed.tree)
+            if parsed.definition is not None:
+                statement = self._definition(parsed.definition)
+            else:
+                assert parsed.tree is not None
+                statement = self._tree(parsed.tree)
         except RecursionError:
             raise error_for("54001", "statement is nested too deeply", position=parsed.start) from None
         if parsed.explain is not None:
             return st.Explain(statement, parsed.explain.analyze, parsed.explain.options)
         return statement
+
+    def _definition(self, node: ddl.Definition) -> st.Statement:
+        if isinstance(node, ddl.CreateTableAs):
+            from zerodb_compiler.sql.binder_ddl import create_table_as
+
+            return create_table_as(self, node)
+        return st.Define(node)
 
     def _tree(self, node: exp.Expr) -> st.Statement:
         if node.args.get("with_") is not None:
@@ -100,14 +111,6 @@ class Binder:
                 from zerodb_compiler.sql.binder_merge import merge
 
                 return merge(self, node)
-            case exp.Create():
-                from zerodb_compiler.sql.binder_ddl import create_table
-
-                return create_table(self, node)
-            case exp.Drop():
-                from zerodb_compiler.sql.binder_ddl import drop_table
-
-                return drop_table(self, node)
             case exp.Command():
                 raise unsupported(f"{str(node.this).upper()}", node)
             case exp.Table() | exp.Alias() | exp.Column():

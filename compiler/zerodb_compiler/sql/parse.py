@@ -12,19 +12,21 @@ from sqlglot import exp
 from sqlglot.tokenizer_core import Token, TokenType
 
 from zerodb_compiler.errors import NotSupportedError, ProgrammingError, error_for
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.dialect import TokenizedStatement, parse_tokens, tokenize
 from zerodb_compiler.sql.dml_tokens import parse_change
 from zerodb_compiler.sql.utility_parser import utility
 from zerodb_compiler.sql.utility_statements import UtilityStatement
 
-_PARSED = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "CREATE", "DROP", "("})
+_PARSED = frozenset({"SELECT", "WITH", "VALUES", "TABLE", "INSERT", "UPDATE", "DELETE", "MERGE", "("})
 _CHANGES = frozenset({"INSERT", "UPDATE", "DELETE", "MERGE", "WITH"})
 _KNOWN_WORDS = """
-    ALTER ANALYZE ATTACH CALL CHECKPOINT CLOSE CLUSTER COMMENT COPY DEALLOCATE DECLARE DESCRIBE DETACH DISCARD DO
-    EXECUTE FETCH GRANT IMPORT LISTEN LOAD LOCK MOVE NOTIFY PRAGMA PREPARE REASSIGN REFRESH REINDEX REVOKE
-    SECURITY TRUNCATE UNLISTEN USE VACUUM
+    ATTACH CALL CHECKPOINT CLOSE CLUSTER COMMENT COPY DEALLOCATE DECLARE DESCRIBE DETACH DISCARD DO
+    EXECUTE FETCH GRANT IMPORT LISTEN LOAD LOCK MOVE NOTIFY PRAGMA PREPARE REASSIGN REFRESH REVOKE
+    SECURITY TRUNCATE UNLISTEN USE
 """
+_DEFINING = frozenset({"CREATE", "DROP", "ALTER", "ANALYZE", "ANALYSE", "VACUUM", "REINDEX"})
 _KNOWN = frozenset(_KNOWN_WORDS.split())
 _ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
 
@@ -49,8 +51,8 @@ class ExplainClause:
 
 @dataclass(frozen=True, slots=True)
 class ParsedStatement:
-    """One statement: its place in the text, the names (or numbers) of its user parameters, and either an AST
-    or a control statement that needs no binding."""
+    """One statement: its place in the text, the names (or numbers) of its user parameters, and either an AST, a
+    definition statement, or a control statement that needs no binding."""
 
     start: int
     end: int
@@ -58,6 +60,7 @@ class ParsedStatement:
     tree: exp.Expr | None
     control: Control | None
     explain: ExplainClause | None = None
+    definition: ddl.Definition | None = None
 
 
 def parse(text: str) -> list[ParsedStatement]:
@@ -83,9 +86,11 @@ def _statement(statement: TokenizedStatement, text: str) -> ParsedStatement:
     if _word(tokens[0]) == "EXPLAIN":
         explain, tokens = _explain(tokens)
     word = _word(tokens[0])
+    if word in _DEFINING or (word in ("SELECT", "WITH") and any(t.token_type is TokenType.INTO for t in tokens)):
+        definition = _definition(statement, tokens, text, explain)
+        if definition is not None:
+            return ParsedStatement(start, end, statement.parameters, None, None, explain, definition)
     if word in _PARSED:
-        if word in ("CREATE", "DROP"):
-            _check_object(tokens)
         parse_tree = parse_change if word in _CHANGES else parse_tokens
         return ParsedStatement(start, end, statement.parameters, parse_tree(tokens, text), None, explain)
     control = _control(tokens) or utility(tokens, text)
@@ -102,14 +107,28 @@ def _word(token: Token) -> str:
     return "" if quoted else token.text.upper()
 
 
-def _check_object(tokens: list[Token]) -> None:
-    """CREATE and DROP are for tables: sqlglot would warn and give up on many of the others."""
+def _definition(
+    statement: TokenizedStatement, tokens: list[Token], text: str, explain: ExplainClause | None
+) -> ddl.Definition | None:
+    from zerodb_compiler.sql.ddl_parser import parse_definition
+
+    found = parse_definition(tokens, text)
+    has_query = isinstance(found, ddl.CreateTableAs)
+    if found is None:
+        if _word(tokens[0]) in _DEFINING:
+            _refuse_object(tokens)
+    elif explain is not None and not has_query:
+        raise ProgrammingError(f'syntax error at or near "{tokens[0].text}"', position=tokens[0].start)
+    elif statement.parameters and not has_query:
+        raise ProgrammingError("there is no parameter $1", sqlstate="42P02", position=tokens[0].start)
+    return found
+
+
+def _refuse_object(tokens: list[Token]) -> None:
+    """What CREATE, ALTER and DROP are not there for."""
     words = [_word(token) for token in tokens[1:6]]
-    kind = next(
-        (w for w in words if w not in ("OR", "REPLACE", "TEMP", "TEMPORARY", "UNLOGGED", "GLOBAL", "LOCAL")), ""
-    )
-    if kind != "TABLE":
-        raise NotSupportedError(f"{_word(tokens[0])} {kind} is not supported", position=tokens[0].start)
+    kind = next((w for w in words if w not in ("OR", "REPLACE", "TEMP", "TEMPORARY", "GLOBAL", "LOCAL")), "")
+    raise NotSupportedError(f"{_word(tokens[0])} {kind} is not supported", position=tokens[0].start)
 
 
 def _explain(tokens: list[Token]) -> tuple[ExplainClause, list[Token]]:

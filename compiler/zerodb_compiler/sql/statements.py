@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
 from zerodb_compiler.plan.logical import LogicalPlan
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.utility_statements import UtilityStatement
 
@@ -116,18 +117,19 @@ class WithChanges:
 
 
 @dataclass(frozen=True, slots=True)
-class CreateTable:
-    name: str
+class CreateTableAs:
+    """CREATE TABLE AS and SELECT INTO: `columns` of the new table are those of the query, with their names."""
+
+    definition: ddl.CreateTableAs
+    query: Query
     columns: tuple[ColumnInfo, ...]
-    primary_key: tuple[int, ...]
-    if_not_exists: bool
-    as_query: Query | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class DropTable:
-    names: tuple[str, ...]
-    if_exists: bool
+class Define:
+    """A definition statement that has no query; it is bound when it runs."""
+
+    definition: ddl.Definition
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,8 +195,8 @@ Statement = (
     | Delete
     | Merge
     | WithChanges
-    | CreateTable
-    | DropTable
+    | CreateTableAs
+    | Define
     | Begin
     | Commit
     | Rollback

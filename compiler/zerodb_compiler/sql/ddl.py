@@ -1,0 +1,226 @@
+"""Definition statements as parsed: names are not resolved yet, expressions are text with its AST.
+
+They are read straight from the tokens (ddl_parser*.py), since sqlglot's trees of them lose too much. What they mean is
+decided when they run (binder_ddl.py for tables, the host for the rest), inside the write transaction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from sqlglot import exp
+
+
+@dataclass(frozen=True, slots=True)
+class Name:
+    """A name as the user wrote it, folded."""
+
+    name: str
+    schema: str | None = None
+    position: int | None = field(default=None, compare=False)
+
+    def __str__(self) -> str:
+        return self.name if self.schema is None else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """An expression or query: its text, and its AST with places in the statement's text."""
+
+    text: str
+    tree: exp.Expr = field(compare=False)
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class SequenceOptions:
+    """What is None was not said; `restart` is True without a value. `owned_by` is (table, column), or () for NONE."""
+
+    type: str | None = None
+    increment: int | None = None
+    minimum: int | None = None
+    no_minimum: bool = False
+    maximum: int | None = None
+    no_maximum: bool = False
+    start: int | None = None
+    restart: int | bool | None = None
+    cache: int | None = None
+    cycle: bool | None = None
+    owned_by: tuple[Name, str] | tuple[()] | None = None
+    name: Name | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reference:
+    table: Name
+    columns: tuple[str, ...]
+    on_delete: str = "no action"
+    on_update: str = "no action"
+    match_full: bool = False
+    set_columns: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ConstraintDef:
+    """`kind`: primary key, unique, check, foreign key; in a column definition also not null, null, default, generated,
+    identity ("always" or "by default" in `mode`). `columns` are empty where it stands with its column."""
+
+    kind: str
+    name: str | None = None
+    columns: tuple[str, ...] = ()
+    expression: Sql | None = None
+    reference: Reference | None = None
+    nulls_distinct: bool = True
+    deferrable: bool = False
+    deferred: bool = False
+    not_valid: bool = False
+    mode: str = ""
+    sequence: SequenceOptions | None = None
+    using_index: str | None = None
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnDef:
+    """`type` is None in CREATE TABLE ... PARTITION OF; `serial` is the type of a serial column."""
+
+    name: str
+    type: exp.DataType | None = field(compare=False)
+    serial: str | None = None
+    constraints: tuple[ConstraintDef, ...] = ()
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Like:
+    table: Name
+    including: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyDef:
+    """A key of an index or of a partitioning: a column or an expression."""
+
+    column: str | None
+    expression: Sql | None = None
+    descending: bool = False
+    nulls_first: bool = False
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionBound:
+    """FOR VALUES ... or DEFAULT. Of a range, None stands for MINVALUE in `low` and MAXVALUE in `high`, and `unbounded`
+    holds the keyword where it is the other one."""
+
+    values: tuple[Sql, ...] = ()
+    low: tuple[Sql | str, ...] = ()
+    high: tuple[Sql | str, ...] = ()
+    modulus: int = 0
+    remainder: int = 0
+    default: bool = False
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTable:
+    name: Name
+    elements: tuple[ColumnDef | ConstraintDef | Like, ...] = ()
+    temporary: bool = False
+    if_not_exists: bool = False
+    on_commit: str = "preserve rows"
+    partition_by: tuple[str, tuple[KeyDef, ...]] | None = None
+    partition_of: tuple[Name, PartitionBound] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateTableAs:
+    name: Name
+    query: Sql
+    columns: tuple[str, ...] = ()
+    temporary: bool = False
+    if_not_exists: bool = False
+    on_commit: str = "preserve rows"
+    with_data: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Drop:
+    """`kind`: table, index or sequence."""
+
+    kind: str
+    names: tuple[Name, ...]
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One action of ALTER TABLE; `kind` says which of the other fields count."""
+
+    kind: str
+    name: str = ""
+    new_name: str = ""
+    column: ColumnDef | None = None
+    constraint: ConstraintDef | None = None
+    type: exp.DataType | None = field(default=None, compare=False)
+    expression: Sql | None = None
+    mode: str = ""
+    sequence: SequenceOptions | None = None
+    table: Name | None = None
+    bound: PartitionBound | None = None
+    if_exists: bool = False
+    cascade: bool = False
+    deferrable: bool = False
+    deferred: bool = False
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTable:
+    """`kind`: table, index, sequence (only to rename or move it)."""
+
+    name: Name
+    actions: tuple[Action, ...]
+    if_exists: bool = False
+    kind: str = "table"
+
+
+@dataclass(frozen=True, slots=True)
+class CreateIndex:
+    name: str | None
+    table: Name
+    keys: tuple[KeyDef, ...]
+    unique: bool = False
+    if_not_exists: bool = False
+    method: str = "btree"
+    predicate: Sql | None = None
+    nulls_distinct: bool = True
+    include: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSequence:
+    name: Name
+    options: SequenceOptions
+    temporary: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlterSequence:
+    name: Name
+    options: SequenceOptions
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Maintain:
+    """ANALYZE, VACUUM, REINDEX: `names` are tables (of REINDEX, `kind` says of what)."""
+
+    command: str
+    names: tuple[Name, ...] = ()
+    kind: str = "table"
+
+
+Definition = CreateTable | CreateTableAs | Drop | AlterTable | CreateIndex | CreateSequence | AlterSequence | Maintain

@@ -1,0 +1,154 @@
+"""CREATE INDEX, DROP INDEX, and what is accepted because there is nothing to do: REINDEX, VACUUM, ANALYZE.
+
+A unique index over plain columns is a unique key of storage; one over expressions or a part of the rows is enforced by
+unique_expressions. Statistics are kept with every segment and delta chunk, so ANALYZE only says whether the table is
+there.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from zerodb.definition.names import (
+    find_table,
+    index_names,
+    new_schema,
+    no_relation,
+    table_named,
+    taken_names,
+    view_of,
+)
+from zerodb.outcome import Outcome
+from zerodb.unique_expressions import first_duplicate
+from zerodb.view import table_info
+from zerodb_compiler.constraints import Index, IndexKey, Unique
+from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql import ddl
+from zerodb_compiler.sql.binder_ddl import chosen_name, table_expressions
+from zerodb_compiler.sql.scope import near
+from zerodb_storage import TableVersion, WriteTransaction
+from zerodb_storage.unique import check_existing
+
+if TYPE_CHECKING:
+    from zerodb.connection import Connection
+    from zerodb_compiler.sql.binder_expressions import ExpressionBinder
+
+
+def create(connection: Connection, write: WriteTransaction, node: ddl.CreateIndex) -> Outcome:
+    table = table_named(connection, write, node.table)
+    schema = table.schema.schema
+    taken = taken_names(write.snapshot(), schema)
+    if node.name is not None and node.name in taken:
+        if node.if_not_exists:
+            return Outcome("CREATE INDEX")
+        raise error_for("42P07", f'relation "{node.name}" already exists')
+    if node.method not in ("btree", "hash"):
+        raise error_for("0A000", f'access method "{node.method}" is not supported')
+    if node.method == "hash" and node.unique:
+        raise error_for("0A000", 'access method "hash" does not support unique indexes')
+    keys = tuple(_key(connection, write, table, key) for key in node.keys)
+    if node.predicate is not None:
+        _expressions(connection, write, table, "index predicates").condition(node.predicate.tree)
+    name = node.name or chosen_name(table.name, [_label(table, key) for key in node.keys], "idx", taken)
+    include = tuple(_column(table, column, None) for column in node.include)
+    predicate = node.predicate.text if node.predicate is not None else None
+    index = Index(name, keys, node.unique, node.method, predicate, node.nulls_distinct, include)
+    if index.unique and index.is_plain:
+        unique = Unique(name, tuple(key.column for key in keys if key.column is not None), node.nulls_distinct, False)
+        check_existing(table, unique)
+        constraints = replace(
+            table.constraints,
+            uniques=(*table.constraints.uniques, unique),
+            indexes=(*table.constraints.indexes, index),
+        )
+    else:
+        if index.unique:
+            found = first_duplicate(connection, write, table_info(table), index)
+            if found is not None:
+                message = f'could not create unique index "{name}"'
+                raise error_for("23505", message, hint=f"Key {found} is duplicated.")
+        constraints = replace(table.constraints, indexes=(*table.constraints.indexes, index))
+    write.change_schema(table.key, replace(table.schema, constraints=constraints))
+    return Outcome("CREATE INDEX")
+
+
+def _key(connection: Connection, write: WriteTransaction, table: TableVersion, node: ddl.KeyDef) -> IndexKey:
+    if node.column is not None:
+        return IndexKey(_column(table, node.column, node.position), None, node.descending, node.nulls_first)
+    assert node.expression is not None
+    _expressions(connection, write, table, "index expressions").expression(node.expression.tree)
+    return IndexKey(None, node.expression.text, node.descending, node.nulls_first)
+
+
+def _expressions(connection: Connection, write: WriteTransaction, table: TableVersion, clause: str) -> ExpressionBinder:
+    return table_expressions(table.name, table_info(table).columns, view_of(connection, write), clause)
+
+
+def _column(table: TableVersion, name: str, position: int | None) -> int:
+    names = [column.name for column in table.columns]
+    if name not in names:
+        raise ProgrammingError(
+            f'column "{name}" does not exist', sqlstate="42703", position=position, hint=near(name, names)
+        )
+    return names.index(name)
+
+
+def _label(table: TableVersion, key: ddl.KeyDef) -> str:
+    """The part of an index's name for a key: a column, a function's name, or expr."""
+    if key.column is not None:
+        return key.column
+    assert key.expression is not None
+    tree = key.expression.tree
+    name = str(tree.this).lower() if type(tree).__name__ == "Anonymous" else ""
+    return name if name.isidentifier() else "expr"
+
+
+def drop(connection: Connection, write: WriteTransaction, node: ddl.Drop) -> Outcome:
+    for name in node.names:
+        found = find_index(connection, write, name)
+        if found is None:
+            if node.if_exists:
+                continue
+            if find_table(connection, write, name) is not None:
+                raise error_for("42809", f'"{name.name}" is not an index', position=name.position)
+            raise error_for("42704", f'index "{name}" does not exist', position=name.position)
+        held = found.constraints
+        if name.name not in [index.name for index in held.indexes]:
+            message = f"cannot drop index {name.name} because constraint {name.name} on table {found.name} requires it"
+            hint = f"You can drop constraint {name.name} on table {found.name} instead."
+            raise error_for("2BP01", message, hint=hint)
+        constraints = replace(
+            held,
+            indexes=tuple(index for index in held.indexes if index.name != name.name),
+            uniques=tuple(unique for unique in held.uniques if unique.constraint or unique.name != name.name),
+        )
+        write.change_schema(found.key, replace(found.schema, constraints=constraints))
+    return Outcome("DROP INDEX")
+
+
+def find_index(connection: Connection, write: WriteTransaction, name: ddl.Name) -> TableVersion | None:
+    """The table that has the index of that name."""
+    view = view_of(connection, write)
+    schemas = view.path if name.schema is None else (view.schema_named(name.schema),)
+    for schema in schemas:
+        for version in write.tables.values():
+            if version.schema.schema == schema and name.name in index_names(version):
+                return version
+    return None
+
+
+def maintain(connection: Connection, write: WriteTransaction, node: ddl.Maintain) -> Outcome:
+    if node.command == "REINDEX":
+        if node.kind == "schema" and node.names:
+            new_schema(connection, write, ddl.Name("", node.names[0].name, node.names[0].position))
+        elif node.kind == "index" and find_index(connection, write, node.names[0]) is None:
+            raise no_relation(connection, write, node.names[0])
+        elif node.kind == "table":
+            table_named(connection, write, node.names[0])
+        return Outcome("REINDEX")
+    if node.command == "VACUUM" and connection._session.in_transaction:
+        raise error_for("25001", "VACUUM cannot run inside a transaction block")
+    for name in node.names:
+        table_named(connection, write, name)
+    return Outcome(node.command)

@@ -13,7 +13,7 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
-from zerodb_compiler.sql import coercion, families, signatures
+from zerodb_compiler.sql import binder_strings, coercion, families, signatures
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_operators import arithmetic
@@ -276,9 +276,8 @@ def _extreme(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr
     return arguments[0] if len(arguments) == 1 else b.call(name, tuple(arguments), type_, node)
 
 
-@special("concat")
-def _concat(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
-    return b.call("concat_null", tuple(b.text(value, node) for value in values), TEXT, node)
-
-
+special("concat")(binder_strings.concat)
+special("concat_ws", "format")(binder_strings.with_first_text)
+special("quote_literal", "quote_nullable")(binder_strings.quoted)
+special("num_nulls", "num_nonnulls")(binder_strings.count_nulls)
 families.load()

@@ -8,6 +8,7 @@ from zerodb_compiler.codegen.functions import (
     sort_keys,
     text,
     text_casts,
+    text_functions,
 )
 
 __all__ = [
@@ -18,4 +19,5 @@ __all__ = [
     "sort_keys",
     "text",
     "text_casts",
+    "text_functions",
 ]

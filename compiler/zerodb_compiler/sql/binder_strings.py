@@ -1,0 +1,102 @@
+"""Strings: functions that take arguments of any types, and the forms that have a syntax of their own."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError
+from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
+from zerodb_compiler.sql.expressions import Expression, Literal
+from zerodb_compiler.sql.nodes import only, position_of
+from zerodb_compiler.types import INTEGER, TEXT, SqlType, TypeId
+
+# Collations whose order is the only one there is, that of code points. `default` is it too.
+_COLLATIONS = frozenset({"C", "POSIX", "ucs_basic", "default", "C.UTF-8", "unicode", "und-x-icu"})
+
+
+def output_text(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
+    """A value of any type as its output function writes it: as the cast to text, but for booleans."""
+    text = b.text(value, node)
+    if b.type_of(value).id is TypeId.BOOLEAN:
+        return b.call("left", (text, Literal(1, INTEGER)), TEXT, node)
+    return text
+
+
+def concat(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    return b.call("concat_null", tuple(output_text(b, value, node) for value in values), TEXT, node)
+
+
+def with_first_text(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    """concat_ws and format: a text, then anything."""
+    from zerodb_compiler.sql.binder_functions import no_function
+
+    types = [b.type_of(value) for value in values]
+    if not values or not _is_texty(types[0]) or (name == "concat_ws" and len(values) < 2):
+        raise no_function(name, types, node)
+    arguments = (b.text(values[0], node), *(output_text(b, value, node) for value in values[1:]))
+    return b.call(name, arguments, TEXT, node)
+
+
+def _is_texty(type_: SqlType) -> bool:
+    return type_.is_text or type_.id is TypeId.NULL
+
+
+def quoted(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    """quote_literal and quote_nullable take anything."""
+    from zerodb_compiler.sql.binder_functions import no_function
+
+    if len(values) != 1:
+        raise no_function(name, [b.type_of(value) for value in values], node)
+    return b.call(name, (b.text(values[0], node),), TEXT, node)
+
+
+def count_nulls(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    from zerodb_compiler.sql.binder_functions import no_function
+
+    if not values:
+        raise no_function(name, [], node)
+    return b.call(name, tuple(b.finish(value) for value in values), INTEGER, node)
+
+
+@handles(exp.Overlay)
+def _overlay(b: ExpressionBinder, node: exp.Overlay) -> Bound:
+    from zerodb_compiler.sql.binder_functions import scalar
+
+    only(node, "this", "expression", "from_", "for_")
+    parts = [node.this, node.expression, node.args["from_"], node.args.get("for_")]
+    return scalar(b, "overlay", [part for part in parts if part is not None], node)
+
+
+@handles(exp.StartsWith)
+def _starts_with(b: ExpressionBinder, node: exp.StartsWith) -> Bound:
+    from zerodb_compiler.sql.binder_functions import scalar
+
+    only(node, "this", "expression")
+    return scalar(b, "starts_with", [node.this, node.expression], node)
+
+
+@handles(exp.Collate)
+def _collate(b: ExpressionBinder, node: exp.Collate) -> Bound:
+    """Text has one order, that of code points: a collation that means it is accepted."""
+    only(node, "this", "expression")
+    value = b.bound(node.this)
+    type_ = b.type_of(value)
+    if not (type_.is_text or type_.id is TypeId.NULL):
+        raise ProgrammingError(
+            f"collations are not supported by type {type_}", sqlstate="42804", position=position_of(node)
+        )
+    name = node.expression.name
+    if name.startswith("pg_catalog."):
+        name = name.removeprefix("pg_catalog.")
+    if name in _COLLATIONS:
+        return b.text(value, node)
+    if name.endswith("-x-icu") or name.lower().endswith(("utf8", "utf-8")):
+        raise NotSupportedError(f'collation "{name}" is not supported', position=position_of(node))
+    raise ProgrammingError(
+        f'collation "{name}" for encoding "UTF8" does not exist', sqlstate="42704", position=position_of(node)
+    )
+
+
+@handles(exp.Normalize)
+def _normalize(b: ExpressionBinder, node: exp.Normalize) -> Bound:
+    raise NotSupportedError("normalize is not supported", position=position_of(node))

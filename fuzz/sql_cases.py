@@ -6,6 +6,7 @@ is nearly SQL.
 
 from __future__ import annotations
 
+import itertools
 import random
 import re
 from functools import cache
@@ -28,6 +29,8 @@ create table s (k integer primary key, x integer, y integer not null, u text);
 create table q (m integer, n integer not null, primary key (n, m));
 create table w (i smallint, l bigint, h hugeint, n numeric(10,2), f double precision, g real, o boolean, d date,
     z timestamp, v varchar(10), c char(4));
+create table t (id integer primary key, a integer, b text, c numeric(8,2), d boolean, e double precision, f date,
+    k integer, v integer, s text, n integer, x integer, y integer, g integer);
 """
 LATER_SCHEMA = (
     "create table e (z timestamptz, t time, i interval, u uuid, b bytea)",
@@ -58,6 +61,7 @@ KEYWORDS = """
 DICTIONARY = tuple(KEYWORDS.split())
 _TOKEN = re.compile(r"\s+|'(?:[^']|'')*'|\"[^\"]*\"|[A-Za-z_]\w*|\d+(?:\.\d+)?|[<>=!|:\-]{2,3}|.", re.S)
 MOST_CHARACTERS = 4000
+_ODD = ("", "'", '"', "\\", "\0", "é", "\u2028", "(", "9")
 _FIRST_FRESH_ID = 1_000_000
 
 
@@ -65,7 +69,7 @@ _FIRST_FRESH_ID = 1_000_000
 def view() -> View:
     """The catalog that texts are bound against."""
     connection = zerodb.connect(threads=1)
-    connection.executescript(SCHEMA)
+    connection.executescript(SCHEMA + (ROOT / "benchmarks" / "tpch" / "schema.sql").read_text())
     for statement in LATER_SCHEMA:
         try:
             connection.execute(statement)
@@ -87,12 +91,13 @@ def check(text: str) -> bool:
         for statement in parsed:
             bound = bind_shape(statement, view(), shape).statement
             if isinstance(bound, st.Query):
-                fresh = iter(range(_FIRST_FRESH_ID, 1 << 30))
-                plan_physical(optimize(bound.plan, lambda: next(fresh)), tuple(bound.columns))
+                fresh = itertools.count(_FIRST_FRESH_ID)
+                plan_physical(optimize(bound.plan, fresh.__next__), tuple(bound.columns))
     except Error as error:
         if isinstance(error, InternalError):
             raise
-        assert error.position is None or 0 <= error.position <= len(text), "the place is outside of the text"
+        if error.position is not None and not 0 <= error.position <= len(text):
+            raise AssertionError("the place is outside of the text") from error
         return False
     return True
 
@@ -151,5 +156,5 @@ def mutated(text: str, r: random.Random) -> str:
             case 8 if at < len(parts) and parts[at]:
                 piece = parts[at]
                 cut = r.randrange(len(piece))
-                parts[at] = piece[:cut] + r.choice(("", "'", '"', "\\", "\0", "é", "\u2028", "(", "9")) + piece[cut + 1 :]
+                parts[at] = piece[:cut] + r.choice(_ODD) + piece[cut + 1 :]
     return "".join(parts)[:MOST_CHARACTERS]

@@ -34,9 +34,7 @@ def pack(table_id: int, sequence: int, record: CommitRecord) -> tuple[bytes, byt
 
 def unpack(key: bytes, value: bytes) -> CommitRecord:
     content = records.unpack(key, value)
-    try:
+    with records.reading(key):
         rows = tuple(encoding.decode(column) for column in content["rows"])
         deleted = encoding.decode(content["deleted"])
-    except ValueError as error:
-        raise records.damaged(key, str(error)) from error
-    return CommitRecord(content["previous"], rows, deleted.data)
+        return CommitRecord(content["previous"], rows, deleted.data)

@@ -27,6 +27,7 @@ _PLAIN = 8  # no transformation at all, the arrays as they are: the few rows of 
 _RAW_BYTES_MAX = 64
 _PLAIN_ROWS_MAX = 32
 _FACTOR_SAMPLE = 64
+_TEXT_BYTES_MAX = 1 << 32
 
 _local = threading.local()
 
@@ -155,13 +156,21 @@ def encode(values: Values) -> bytes:
 
 def decode(content: bytes | memoryview) -> Values:
     """The values of encoded bytes; ValueError if they are not what `encode` makes."""
-    view = memoryview(content)
+    try:
+        return _decode(memoryview(content))
+    except (LookupError, OverflowError) as error:  # sizes that do not go together
+        raise ValueError(f"column of wrong size ({error})") from error
+
+
+def _decode(view: memoryview) -> Values:
     if len(view) < _HEAD.size:
         raise ValueError("truncated column")
     form_number, flags, width, _, count, base, factor, *sizes = _HEAD.unpack_from(view)
     form = Form(form_number)
     if len(view) != _HEAD.size + sum(sizes):
         raise ValueError("column of wrong size")
+    if width > 16 or (form is Form.FLOAT and width not in (4, 8)):
+        raise ValueError("column of wrong width")
     if flags & _PLAIN:
         return _decode_plain(form, width, count, view[_HEAD.size :], sizes)
     parts: list[bytes | memoryview] = []
@@ -169,7 +178,8 @@ def decode(content: bytes | memoryview) -> Values:
     for size in sizes:
         part = view[at : at + size]
         at += size
-        parts.append(part if flags & _RAW or not size else _decompressed(part))
+        most = _TEXT_BYTES_MAX if len(parts) == 1 else 16 * count
+        parts.append(part if flags & _RAW or not size else _decompressed(part, most))
     validity = None
     if flags & _VALIDITY:
         validity = np.unpackbits(np.frombuffer(parts[2], np.uint8), bitorder="little")[:count]
@@ -205,6 +215,8 @@ def _encode_plain(values: Values) -> bytes:
 
 
 def _decode_plain(form: Form, width: int, count: int, body: memoryview, sizes: list[int]) -> Values:
+    if width not in (1, 2, 4, 8):
+        raise ValueError("column of wrong width")
     kind = "f" if form is Form.FLOAT else "i"
     data: Array = np.frombuffer(body[: sizes[0]], np.dtype(f"{kind}{width}"))
     text = np.frombuffer(body[sizes[0] : sizes[0] + sizes[1]], np.uint8) if form is Form.TEXT else None
@@ -216,8 +228,11 @@ def _decode_plain(form: Form, width: int, count: int, body: memoryview, sizes: l
     return Values(form, data, validity, text)
 
 
-def _decompressed(part: memoryview) -> bytes:
+def _decompressed(part: memoryview, most: int) -> bytes:
+    """At most so many bytes, which the frame says: a damaged one must not ask for all memory."""
     try:
+        if not 0 <= zstandard.frame_content_size(part) <= most:
+            raise ValueError("column of wrong size")
         return _decompress(part)
     except zstandard.ZstdError as error:
         raise ValueError(str(error)) from error

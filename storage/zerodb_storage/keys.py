@@ -113,6 +113,13 @@ def first_code_of(key: bytes) -> tuple[int, int]:
 
 def describe(key: bytes) -> str:
     """A key as a person reads it, for damage reports."""
+    try:
+        return _described(key)
+    except struct.error:
+        return f"unknown key {key[:16].hex()}"
+
+
+def _described(key: bytes) -> str:
     match key[:1]:
         case b"F":
             return "format record"

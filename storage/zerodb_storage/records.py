@@ -5,8 +5,10 @@ sealed value = CRC-32 of (key + content), 4 bytes, little endian | content
 
 from __future__ import annotations
 
+import contextlib
 import struct
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 import msgpack
@@ -19,6 +21,15 @@ _CHECKSUM = struct.Struct("<I")
 
 def damaged(key: bytes, why: str) -> InternalError:
     return InternalError(f"the database is damaged: {keys.describe(key)}: {why}", sqlstate="XX001")
+
+
+@contextlib.contextmanager
+def reading(key: bytes) -> Iterator[None]:
+    """Around the decoding of a record's content: what is not as it was written is XX001, naming the key."""
+    try:
+        yield
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error) as error:
+        raise damaged(key, f"unreadable ({type(error).__name__}: {error})") from error
 
 
 def seal(key: bytes, *parts: bytes) -> bytes:
@@ -49,7 +60,7 @@ def unpack(key: bytes, value: bytes | None) -> dict[str, Any]:
     content = unseal(key, value)
     try:
         record = msgpack.unpackb(content, raw=False, strict_map_key=False)
-    except ValueError as error:
+    except (ValueError, TypeError) as error:
         raise damaged(key, f"unreadable ({error})") from error
     if not isinstance(record, dict):
         raise damaged(key, "not a record")

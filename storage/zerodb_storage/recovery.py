@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from zerodb_compiler.errors import InternalError
 from zerodb_storage import commit_log, encoding, fold, keys, records
@@ -81,7 +82,8 @@ def recover(store: KeyValueStore) -> Recovered:
     value = store.get(keys.STATE)
     if value is not None:
         state = records.unpack(keys.STATE, value)
-        sequence, next_table_id = state["sequence"], state["next_table_id"]
+        with records.reading(keys.STATE):
+            sequence, next_table_id = state["sequence"], state["next_table_id"]
     tables: dict[str, TableVersion] = {}
     states: dict[int, TableState] = {}
     last_segment = 0
@@ -93,13 +95,27 @@ def recover(store: KeyValueStore) -> Recovered:
     for key, _ in store.scan(*keys.space(b"G")):
         if keys.segment_of(key) != keys.WHOLE_TABLE:
             last_segment = max(last_segment, keys.segment_of(key))
-    objects = {keys.object_of(key): records.unpack(key, value)["data"] for key, value in store.scan(*keys.space(b"O"))}
+    objects = dict(read_object(key, value) for key, value in store.scan(*keys.space(b"O")))
     snapshot = Snapshot(sequence, MappingProxyType(tables), MappingProxyType(objects))
     return Recovered(snapshot, next_table_id, last_segment + 1, states)
 
 
+def read_object(key: bytes, value: bytes) -> tuple[tuple[str, str, str], Any]:
+    """A catalog object that is no table: its kind, schema and name, and its data."""
+    record = records.unpack(key, value)
+    with records.reading(key):
+        return keys.object_of(key), record["data"]
+
+
+def read_schema(key: bytes, value: bytes) -> Schema:
+    """A table's catalog record."""
+    record = records.unpack(key, value)
+    with records.reading(key):
+        return schema_from(record)
+
+
 def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[TableVersion, TableState]:
-    schema = schema_from(records.unpack(key, value))
+    schema = read_schema(key, value)
     state = TableState()
     dictionaries = _recover_dictionaries(store, schema, state)
     for column, mode in enumerate(schema.text_modes):
@@ -132,11 +148,10 @@ def _recover_dictionaries(store: Reader, schema: Schema, state: TableState) -> d
         strings = stores.setdefault(slot, DictionaryStore())
         if first != strings.size:
             raise records.damaged(key, f"starts at code {first} instead of {strings.size}")
-        try:
+        with records.reading(key):
             values = encoding.decode(records.unseal(key, value))
-        except ValueError as error:
-            raise records.damaged(key, str(error)) from error
-        assert values.text is not None
+            if values.text is None:
+                raise ValueError("not text")
         joined, offsets = values.text.tobytes(), values.data.tolist()
         strings.append([joined[a:b] for a, b in itertools.pairwise(offsets)])
     for slot, strings in stores.items():

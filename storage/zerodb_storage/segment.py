@@ -141,13 +141,14 @@ def header_value(segment: Segment) -> bytes:
 def from_header(key: bytes, value: bytes) -> Segment:
     record = records.unpack(key, value)
     facts, sketches = [], []
-    for null_count, bounds, hashes in record["columns"]:
-        facts.append(ColumnFacts(null_count, _unpack_bounds(bounds)))
-        sketches.append(np.frombuffer(hashes, np.uint32))
-    slots = tuple(record.get("slots", range(len(facts))))
-    return Segment(
-        keys.table_of(key), keys.segment_of(key), record["rows"], tuple(facts), tuple(sketches), record["bytes"], slots
-    )
+    with records.reading(key):
+        for null_count, bounds, hashes in record["columns"]:
+            facts.append(ColumnFacts(null_count, _unpack_bounds(bounds)))
+            sketches.append(np.frombuffer(hashes, np.uint32))
+        slots = tuple(record.get("slots", range(len(facts))))
+        rows, byte_count = record["rows"], record["bytes"]
+        table, number = keys.table_of(key), keys.segment_of(key)
+        return Segment(table, number, rows, tuple(facts), tuple(sketches), byte_count, slots)
 
 
 def _pack_bounds(bounds: Bounds) -> list[Any] | None:

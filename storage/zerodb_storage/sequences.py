@@ -109,7 +109,8 @@ class Sequences:
                 state.reserved -= definition.increment
             else:
                 record: dict[str, Any] = records.unpack(key, value)
-                state = _State(record["last"], record["called"], record["last"])
+                with records.reading(key):
+                    state = _State(record["last"], record["called"], record["last"])
             self._states[definition.id] = state
         return state
 

@@ -268,6 +268,8 @@ def _escape_string(b: ExpressionBinder, node: exp.ByteString) -> Bound:
 @handles(exp.Parameter)
 def _parameter(b: ExpressionBinder, node: exp.Parameter) -> Bound:
     only(node, "this")
+    if not node.name.isdecimal():  # a `$` alone before a word
+        raise ProgrammingError('syntax error at or near "$"', position=position_of(node))
     return UserValue(int(node.name) - 1, position_of(node))
 
 

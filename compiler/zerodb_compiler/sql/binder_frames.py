@@ -71,7 +71,8 @@ def _bound(
 ) -> FrameBound:
     if kind not in (BoundKind.PRECEDING, BoundKind.FOLLOWING):
         return FrameBound(kind)
-    assert isinstance(value, exp.Expr)
+    if not isinstance(value, exp.Expr):  # `rows and ...`
+        raise ProgrammingError("syntax error in a window frame", position=position_of(node))
     if mode is FrameMode.RANGE and len(order) != 1:
         raise _wrong("RANGE with offset PRECEDING/FOLLOWING requires exactly one ORDER BY column", node)
     aggregates, b.aggregates = b.aggregates, None

@@ -81,13 +81,11 @@ def _passed(columns: tuple[Column, ...]) -> tuple[Item, ...]:
 def _common_types(branches: list[Query], name: str, node: exp.SetOperation, untyped: bool) -> list[SqlType]:
     first = branches[0]
     types: list[SqlType] = []
+    if any(len(branch.columns) != len(first.columns) for branch in branches):
+        raise ProgrammingError(f"each {name} query must have the same number of columns", position=position_of(node))
     for i in range(len(first.columns)):
         type_ = NULL
         for branch in branches:
-            if len(branch.columns) != len(first.columns):
-                raise ProgrammingError(
-                    f"each {name} query must have the same number of columns", position=position_of(node)
-                )
             found = coercion.common_type(type_, branch.columns[i].type)
             if found is None:
                 raise ProgrammingError(

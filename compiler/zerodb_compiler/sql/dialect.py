@@ -141,10 +141,16 @@ def _mark_parameter(found: re.Match[str]) -> str:
 
 def parse_tokens(tokens: list[Token], text: str) -> exp.Expr:
     """The AST of one statement's tokens."""
+    parser = _DIALECT.parser()
     try:
-        trees = _DIALECT.parser().parse(_mark_calls(tokens), text)
+        trees = parser.parse(_mark_calls(tokens), text)
     except ParseError as error:
         raise _syntax_error(error, tokens, text) from None
+    except (TypeError, AttributeError, LookupError, ValueError):  # how sqlglot says that an operand is missing
+        at: Token | None = parser._curr
+        if at is None:
+            raise ProgrammingError("syntax error at end of input", position=tokens[-1].end + 1) from None
+        raise ProgrammingError(f'syntax error at or near "{at.text}"', position=at.start) from None
     tree = trees[0] if trees else None
     if tree is None:
         raise ProgrammingError("syntax error", position=tokens[0].start)

@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlglot import exp
 
-from zerodb_compiler.errors import NotSupportedError
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError
 
 # Where a word begins in JSONExtract, TableSample, XMLTable.
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
@@ -41,6 +41,8 @@ def unmarked(name: str) -> str:
 
 def fold(identifier: exp.Expr) -> str:
     """An identifier's name: folded to lower case (ASCII only, as PostgreSQL) unless quoted."""
+    if not isinstance(identifier, exp.Expr):  # `from ..t`: sqlglot leaves out what is missing
+        raise ProgrammingError("syntax error in a name")
     name = unmarked(str(identifier.this))
     return name if identifier.args.get("quoted") else name.translate(_SAME_CASE)
 

@@ -25,6 +25,7 @@ _CLASSES: dict[str, type[Any]] = {
         program.DictionaryCode,
         program.DictionarySlot,
         program.ErrorSite,
+        program.Loop,
         program.MorselSource,
         program.OutputColumn,
         program.ParameterSlot,

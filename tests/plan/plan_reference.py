@@ -64,6 +64,15 @@ def _rows(plan: physical.PhysicalPlan, tables: Tables) -> Iterator[Row]:
                 given = _ids(part)
                 for row in _rows(part, tables):
                     yield {column.id: row[id_] for column, id_ in zip(names, given, strict=True)}
+        case physical.With(definitions=definitions, body=body):
+            known = dict(tables)
+            for item in definitions:
+                ids = _ids(item.plan)
+                known[f"common {item.common}"] = [tuple(row[id_] for id_ in ids) for row in _rows(item.plan, known)]
+            yield from _rows(body, known)
+        case physical.CommonScan(common=common, columns=names):
+            for values in tables[f"common {common}"]:
+                yield {column.id: value_ for column, value_ in zip(names, values, strict=True)}
         case _:
             raise AssertionError(plan)
 
@@ -73,7 +82,9 @@ def _ids(plan: physical.PhysicalPlan) -> list[int]:
     match plan:
         case physical.TableScan(columns=columns, row_id=row_id):
             return [item.column.id for item in columns] + ([] if row_id is None else [row_id.id])
-        case physical.ValuesScan(columns=names) | physical.UnionAll(columns=names):
+        case physical.With(body=body):
+            return _ids(body)
+        case physical.ValuesScan(columns=names) | physical.UnionAll(columns=names) | physical.CommonScan(columns=names):
             return [column.id for column in names]
         case physical.Project(items=items):
             return [item.column.id for item in items]

@@ -27,11 +27,25 @@ class BlockLayout:
 
     def __init__(self, first: int) -> None:
         self.size = first
+        self._kept: list[tuple[int, int]] = []
 
-    def reserve(self, size: int, align: int = 8) -> int:
+    def reserve(self, size: int, align: int = 8, *, kept: bool = False) -> int:
+        """`kept` fields are filled in by the host or outlive the rounds of a recursion; others are operators' state."""
         offset = -(-self.size // align) * align
         self.size = offset + size
+        if kept:
+            self._kept.append((offset, offset + size))
         return offset
+
+    def state_since(self, mark: int) -> list[tuple[int, int]]:
+        """The ranges of operators' state that were reserved from the size `mark` on."""
+        ranges: list[tuple[int, int]] = []
+        for start, end in self._kept:
+            if start >= mark:
+                if start > mark:
+                    ranges.append((mark, start))
+                mark = end
+        return [*ranges, (mark, self.size)] if self.size > mark else ranges
 
 
 class Context:
@@ -47,6 +61,9 @@ class Context:
         self.pipelines: list[program.Pipeline] = []
         self.scans: list[program.Scan] = []
         self.ordered = False
+        self.loops: list[program.Loop] = []
+        self.common_tables: dict[int, object] = {}  # operators/common_table.CommonTable by number
+        self.recursions: dict[int, object] = {}  # operators/recursive.Recursion by number, while its step is generated
         self.row_counters: dict[int, int] = {}  # pipeline number -> worker field
         self._error_index: dict[program.ErrorSite, int] = {}
         self._dictionaries: dict[tuple[int, int], Dictionary] = {}
@@ -76,7 +93,7 @@ class Context:
     def parameter(self, index: int, type_: SqlType) -> int:
         """Offset of the parameter's slot."""
         if index not in self._parameters:
-            offset = self.query.reserve(abi.PARAMETER_BYTES)
+            offset = self.query.reserve(abi.PARAMETER_BYTES, kept=True)
             self._parameters[index] = program.ParameterSlot(index, type_, offset)
         slot = self._parameters[index]
         assert slot.type == type_, f"parameter {index} is {slot.type} and {type_}"
@@ -85,7 +102,7 @@ class Context:
     def dictionary(self, table_id: int, ordinal: int, size: int) -> Dictionary:
         key = (table_id, ordinal)
         if key not in self._dictionaries:
-            offset = self.query.reserve(abi.DICTIONARY_BYTES)
+            offset = self.query.reserve(abi.DICTIONARY_BYTES, kept=True)
             self._dictionaries[key] = Dictionary(table_id, ordinal, offset, size)
         return self._dictionaries[key]
 
@@ -94,14 +111,14 @@ class Context:
         key = (dictionary.table_id, dictionary.ordinal, constant, parameter)
         if key not in self._codes:
             self._codes[key] = program.DictionaryCode(
-                dictionary.table_id, dictionary.ordinal, self.query.reserve(4, 4), constant, parameter
+                dictionary.table_id, dictionary.ordinal, self.query.reserve(4, 4, kept=True), constant, parameter
             )
         return self._codes[key].offset
 
     def constant(self, data: bytes) -> int:
         """Offset of constant bytes in the query block (16-byte aligned)."""
         if data not in self._constants:
-            self._constants[data] = self.query.reserve(len(data) + 16, 16)
+            self._constants[data] = self.query.reserve(len(data) + 16, 16, kept=True)
         return self._constants[data]
 
     # --- the result ----------------------------------------
@@ -124,6 +141,7 @@ class Context:
             output=output,
             output_block_bytes=output_block_bytes,
             ordered=self.ordered,
+            loops=tuple(self.loops),
         )
 
 

@@ -153,5 +153,5 @@ def rows_offset(context: Context) -> int:
     """Worker field of the row count of the pipeline being generated."""
     number = len(context.pipelines)
     if number not in context.row_counters:
-        context.row_counters[number] = context.worker.reserve(8)
+        context.row_counters[number] = context.worker.reserve(8, kept=True)
     return context.row_counters[number]

@@ -90,6 +90,16 @@ class Pipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class Loop:
+    """Pipelines `first` to `last` run again and again while the i32 at `offset` of the query block, looked at before
+    each round, is not 0. Loops may lie within one another."""
+
+    first: int
+    last: int
+    offset: int
+
+
+@dataclass(frozen=True, slots=True)
 class ErrorSite:
     """What a status above 0 means. `message` may contain {value} and {text} (worker block, abi.py)."""
 
@@ -124,3 +134,4 @@ class Program:
     output: tuple[OutputColumn, ...]
     output_block_bytes: int  # size of a normal output block, for the spare ones
     ordered: bool  # rows leave in a meaningful order: blocks must be taken in (morsel, list) order
+    loops: tuple[Loop, ...] = ()

@@ -18,13 +18,19 @@ from dataclasses import dataclass
 
 from zerodb_compiler.plan.logical import (
     Aggregate,
+    CommonScan,
     Filter,
     Item,
     Join,
     JoinKind,
+    Lateral,
     Limit,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
+    Recursive,
+    Repeat,
     Scan,
     Sort,
     TableCall,
@@ -32,6 +38,7 @@ from zerodb_compiler.plan.logical import (
     UnionAll,
     Values,
     Window,
+    With,
 )
 from zerodb_compiler.plan.transform import conjuncts, ids_of
 from zerodb_compiler.sql.expressions import Call, Cast, Column, ColumnRef, Expression, Literal, Parameter
@@ -45,6 +52,8 @@ RANGE_SELECTIVITY = 1 / 3
 COLUMN_COMPARISON = 0.45  # two columns of one row: l_commitdate < l_receiptdate and the like
 PREFIX_LIKE = 0.1
 CONTAINS_LIKE = 0.05
+RECURSION_DEPTH = 10.0
+WORKING_ROWS = 100_000.0  # a recursion's working table is to probe: what it is joined with is then built once
 HAVING_SELECTIVITY = 0.1  # comparisons of aggregates select groups on purpose
 
 
@@ -63,10 +72,11 @@ _UNKNOWN = ColumnEstimate(DEFAULT_DISTINCT)
 class Estimator:
     """Estimates for one query; remembers what it was asked."""
 
-    __slots__ = ("_composite_keys", "_filtered", "_rows", "_seen", "columns")
+    __slots__ = ("_common", "_composite_keys", "_filtered", "_rows", "_seen", "columns")
 
     def __init__(self) -> None:
         self.columns: dict[int, ColumnEstimate] = {}
+        self._common: dict[int, tuple[float, tuple[Column, ...]]] = {}
         self._rows: dict[int, float] = {}
         self._composite_keys: list[tuple[frozenset[int], float]] = []  # primary keys of several columns, and rows
         self._filtered: dict[int, float] = {}  # id() of a predicate -> its selectivity before columns were narrowed
@@ -116,6 +126,30 @@ class Estimator:
                 return self._union(columns, inputs)
             case TableFunction(input=input_, calls=calls):
                 return self.rows(input_) * max(map(_call_rows, calls))
+            case MarkJoin(left=input_) | Repeat(input=input_) | Number(input=input_) | Lateral(left=input_):
+                return self.rows(input_)
+            case CommonScan():
+                return self._common_scan(plan)
+            case With(definitions=definitions, body=body):
+                for definition in definitions:
+                    self.define(definition.common, definition.plan)
+                return self.rows(body)
+            case Recursive(base=base):
+                return RECURSION_DEPTH * max(1.0, self.rows(base))
+
+    def define(self, common: int, plan: LogicalPlan) -> None:
+        """Makes a common table known."""
+        self._common[common] = self.rows(plan), plan.output
+
+    def _common_scan(self, plan: CommonScan) -> float:
+        if plan.working:
+            for column in plan.columns:
+                self.columns[column.id] = ColumnEstimate(WORKING_ROWS)
+            return WORKING_ROWS
+        rows, output = self._common.get(plan.common, (DEFAULT_ROWS, plan.columns))
+        for column, source in zip(plan.columns, output, strict=True):
+            self.columns.setdefault(column.id, self.columns.get(source.id, _UNKNOWN))
+        return rows
 
     def _scan(self, plan: Scan) -> float:
         statistics = plan.table.statistics
@@ -387,6 +421,8 @@ def joined_rows(kind: JoinKind, left: float, right: float, selectivity: float, s
             return left * right * selectivity
         case JoinKind.LEFT:
             return max(left, left * right * selectivity)
+        case JoinKind.FULL:
+            return max(left, right, left * right * selectivity)
         case JoinKind.SINGLE:
             return left
         case JoinKind.SEMI:

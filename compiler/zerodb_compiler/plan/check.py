@@ -12,11 +12,16 @@ import os
 from zerodb_compiler.plan.logical import (
     Aggregate,
     AggregateItem,
+    CommonScan,
     Filter,
     Item,
     Join,
+    Lateral,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
+    Recursive,
     Scan,
     TableFunction,
     UnionAll,
@@ -38,8 +43,13 @@ def check_plan(plan: LogicalPlan, *, outer: frozenset[int] = frozenset(), final:
 
 
 def _check(plan: LogicalPlan, outer: frozenset[int], produced: dict[int, object], final: bool) -> None:
-    for part in inputs_of(plan):
-        _check(part, outer, produced, final)
+    if isinstance(plan, Lateral):
+        assert not final, "a lateral join is left"
+        _check(plan.left, outer, produced, final)
+        _check(plan.right, outer | output_ids(plan.left), produced, final)
+    else:
+        for part in inputs_of(plan):
+            _check(part, outer, produced, final)
     visible = outer.union(*(output_ids(part) for part in inputs_of(plan)))
     for expression in expressions_of(plan):
         missing = ids_of(expression) - visible
@@ -73,15 +83,19 @@ def _check_node(plan: LogicalPlan) -> None:
 
 def _check_new_columns(plan: LogicalPlan, produced: dict[int, object]) -> None:
     match plan:
-        case Scan() | Values():
+        case Scan() | Values() | CommonScan():
             new = [column.id for column in plan.output]
+        case MarkJoin(mark=mark):
+            new = [mark.id]
+        case Number(number=number, rank=rank):
+            new = [number.id] + ([] if rank is None else [rank.id])
         case Project(items=items):
             new = _defined(items)
         case Aggregate(keys=items, aggregates=aggregates):
             new = _defined(items) + [item.column.id for item in aggregates if not _carries(item)]
         case Window(specs=specs):
             new = [item.column.id for spec in specs for item in spec.items]
-        case UnionAll(columns=columns):
+        case UnionAll(columns=columns) | Recursive(columns=columns):
             new = [column.id for column in columns]
         case TableFunction(input=input_):
             new = [column.id for column in plan.output[len(input_.output) :]]

@@ -7,9 +7,13 @@ from collections.abc import Callable
 from zerodb_compiler.plan.logical import (
     Aggregate,
     AggregateItem,
+    CommonScan,
     Item,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
+    Recursive,
     Scan,
     ScanColumn,
     TableCall,
@@ -40,6 +44,9 @@ def _copy(plan: LogicalPlan, columns: dict[int, Column], fresh: Fresh) -> Logica
             columns[column.id] = Column(fresh(), column.name, column.type, column.nullable)
         return columns[column.id]
 
+    def renamed_column(column: Column) -> Column:
+        return columns.get(column.id, column)
+
     plan = map_expressions(with_inputs(plan, parts), renamed)
     match plan:
         case Scan(table=table, columns=scanned, row_id=row_id):
@@ -64,6 +71,17 @@ def _copy(plan: LogicalPlan, columns: dict[int, Column], fresh: Fresh) -> Logica
                 TableCall(item.function, item.arguments, tuple(map(new, item.columns)), item.position) for item in calls
             )
             return TableFunction(input_, renewed, None if ordinality is None else new(ordinality), outer)
+        case MarkJoin(left=left, right=right, condition=condition, test=test, mark=mark):
+            return MarkJoin(left, right, condition, test, new(mark))
+        case Number(input=input_, partition=partition, number=number, peers=peers, rank=rank):
+            place = None if rank is None else new(rank)
+            return Number(
+                input_, tuple(map(renamed_column, partition)), new(number), tuple(map(renamed_column, peers)), place
+            )
+        case CommonScan(common=common, columns=names, working=working):
+            return CommonScan(common, tuple(map(new, names)), working)
+        case Recursive(columns=names, base=base, step=step):
+            return Recursive(plan.common, tuple(map(new, names)), base, step, plan.distinct)
     return plan
 
 

@@ -281,6 +281,25 @@ def _logical_head(plan: logical.LogicalPlan, types: bool) -> str:
             return f"UnionAll [{_columns(columns, types)}]"
         case logical.TableFunction():
             return _table_function(plan, types)
+        case logical.Lateral(kind=kind, condition=condition):
+            text = f" on {_expression(condition, False)}" if condition is not None else ""
+            return f"Lateral {kind.value}{text}"
+        case logical.MarkJoin(condition=condition, test=test, mark=mark):
+            text = f" on {_expression(condition, False)}" if condition is not None else ""
+            text += f" test {_expression(test, False)}" if test is not None else ""
+            return f"MarkJoin {format_column(mark, types)}{text}"
+        case logical.Number(partition=partition, number=number, peers=peers, rank=rank):
+            text = f" by {_columns(partition, False)}" if partition else ""
+            ranked = f", {format_column(rank, types)} of {_columns(peers, False)}" if rank is not None else ""
+            return f"Number {format_column(number, types)}{ranked}{text}"
+        case logical.Repeat(count=times):
+            return f"Repeat {_expression(times, False)}"
+        case logical.CommonScan(common=common, columns=columns, working=working):
+            return f"{'Working' if working else 'Common'}Scan {common} [{_columns(columns, types)}]"
+        case logical.With(definitions=definitions):
+            return f"With {', '.join(str(definition.common) for definition in definitions)}"
+        case logical.Recursive(common=common, columns=columns, distinct=distinct):
+            return f"Recursive {common} [{_columns(columns, types)}]{' distinct' if distinct else ''}"
 
 
 def _logical(
@@ -328,6 +347,20 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
             return f"UnionAll [{_columns(names, types)}]"
         case physical.TableFunction():
             return _table_function(plan, types)
+        case physical.Number(partition=partition, number=number, peers=peers, rank=rank):
+            text = f" by {_columns(partition, False)}" if partition else ""
+            ranked = f", {format_column(rank, types)} of {_columns(peers, False)}" if rank is not None else ""
+            return f"Number {format_column(number, types)}{ranked}{text}"
+        case physical.Repeat(count=times):
+            return f"Repeat {_expression(times, False)}"
+        case physical.CommonScan(common=common, columns=names, working=working):
+            return f"{'Working' if working else 'Common'}Scan {common} [{_columns(names, types)}]"
+        case physical.With(definitions=definitions):
+            return f"With {', '.join(str(definition.common) for definition in definitions)}"
+        case physical.Recursive(common=common, columns=names, distinct=distinct):
+            return f"Recursive {common} [{_columns(names, types)}]{' distinct' if distinct else ''}"
+        case physical.MarkJoin():
+            return _mark_join(plan)
         case physical.Output(columns=names):
             return f"Output {_columns(names, types)}"
 
@@ -345,13 +378,31 @@ def _hash_join(join: physical.HashJoin) -> str:
     return f"HashJoin {join.kind.value}{' unique' if join.build_unique else ''} on {keys}{residual}"
 
 
+def _mark_join(join: physical.MarkJoin) -> str:
+    pairs = zip(join.probe_keys, join.build_keys, strict=True)
+    parts = [f"{_expression(probe, True)} = {_expression(build, True)}" for probe, build in pairs]
+    parts += [_expression(part, True) for part in join.residual]
+    text = f" on {' and '.join(parts)}" if parts else ""
+    return f"MarkJoin {join.mark.name}#{join.mark.id}{text}" + (
+        f" test {_expression(join.test, False)}" if join.test is not None else ""
+    )
+
+
 def physical_inputs(plan: physical.PhysicalPlan) -> tuple[tuple[str, physical.PhysicalPlan], ...]:
     """The inputs of a node with the role each plays ("build", "probe" or "")."""
     match plan:
-        case physical.TableScan() | physical.ValuesScan():
+        case physical.TableScan() | physical.ValuesScan() | physical.CommonScan():
             return ()
-        case physical.HashJoin(build=build, probe=probe) | physical.NestedLoopJoin(build=build, probe=probe):
+        case (
+            physical.HashJoin(build=build, probe=probe)
+            | physical.NestedLoopJoin(build=build, probe=probe)
+            | physical.MarkJoin(build=build, probe=probe)
+        ):
             return (("build", build), ("probe", probe))
+        case physical.With(definitions=definitions, body=body):
+            return (*((str(item.common), item.plan) for item in definitions), ("", body))
+        case physical.Recursive(base=base, step=step):
+            return (("base", base), ("step", step))
         case physical.UnionAll(inputs=parts):
             return tuple(("", part) for part in parts)
     return (("", plan.input),)

@@ -40,6 +40,10 @@ def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
                 if item.column.id in ids and isinstance(item.expression, ColumnRef)
             }
             return _unique(input_, below)
+        case logical.MarkJoin(left=left):
+            return _unique(left, ids)
+        case logical.Join(kind=JoinKind.FULL):
+            return False
         case logical.Aggregate(keys=keys):
             return ids.issuperset(item.column.id for item in keys)
         case logical.Join(kind=JoinKind.SEMI | JoinKind.ANTI | JoinKind.ANTI_NULL_AWARE | JoinKind.SINGLE, left=left):

@@ -20,6 +20,7 @@ class JoinKind(enum.Enum):
     ANTI = "anti"  # left rows without a match
     ANTI_NULL_AWARE = "anti null-aware"  # NOT IN: no row when the right side has a NULL key
     SINGLE = "single"  # as LEFT, but more than one match is error 21000 (scalar subqueries)
+    FULL = "full"  # every row of both sides; the columns of both are nullable throughout
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,15 +204,148 @@ class TableFunction:
         return self.input.output + tuple(column for call in self.calls for column in call.columns) + ordinality
 
 
-LogicalPlan = Scan | Values | Filter | Project | Join | Aggregate | Window | Sort | Limit | UnionAll | TableFunction
+@dataclass(frozen=True, slots=True)
+class Lateral:
+    """A join (INNER or LEFT) whose right side may read columns of the left one. Removed by unnesting."""
+
+    kind: JoinKind
+    left: LogicalPlan
+    right: LogicalPlan
+    condition: Expression | None
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.left.output + self.right.output
+
+
+@dataclass(frozen=True, slots=True)
+class MarkJoin:
+    """Every left row once, with `mark`: whether `test` is true for some right row that meets `condition`; else NULL if
+    it is NULL for one; else false. No `test` asks whether there is such a row at all."""
+
+    left: LogicalPlan
+    right: LogicalPlan
+    condition: Expression | None
+    test: Expression | None
+    mark: Column
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return (*self.left.output, self.mark)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """Adds the place of each row (from 1) within its partition, in the input's order; the input comes partition by
+    partition. `rank` is the place of the first row with equal `peers` (columns, NULLs equal)."""
+
+    input: LogicalPlan
+    partition: tuple[Column, ...]
+    number: Column
+    peers: tuple[Column, ...] = ()
+    rank: Column | None = None
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return (*self.input.output, self.number, *(() if self.rank is None else (self.rank,)))
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    """Each row `count` times (bigint; none or less: not at all)."""
+
+    input: LogicalPlan
+    count: Expression
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.input.output
+
+
+@dataclass(frozen=True, slots=True)
+class CommonScan:
+    """The rows of the common table `common` (With), or of the working table of the recursion `common`: column i is its
+    column i under an own name."""
+
+    common: int
+    columns: tuple[Column, ...]
+    working: bool = False
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.columns
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """A common table: computed once, read by CommonScans in later definitions and in the body."""
+
+    common: int
+    plan: LogicalPlan
+
+
+@dataclass(frozen=True, slots=True)
+class With:
+    """Only at the root."""
+
+    definitions: tuple[Definition, ...]
+    body: LogicalPlan
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.body.output
+
+
+@dataclass(frozen=True, slots=True)
+class Recursive:
+    """`base`, then `step` over the rows found last (CommonScan of `common`, working) until it finds none. `distinct`
+    drops rows that were there before (UNION). Column i takes column i of both inputs."""
+
+    common: int
+    columns: tuple[Column, ...]
+    base: LogicalPlan
+    step: LogicalPlan
+    distinct: bool
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.columns
+
+
+LogicalPlan = (
+    Scan
+    | Values
+    | Filter
+    | Project
+    | Join
+    | Aggregate
+    | Window
+    | Sort
+    | Limit
+    | UnionAll
+    | TableFunction
+    | Lateral
+    | MarkJoin
+    | Number
+    | Repeat
+    | CommonScan
+    | With
+    | Recursive
+)
 
 
 def inputs(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
     match plan:
-        case Scan() | Values():
+        case Scan() | Values() | CommonScan():
             return ()
-        case Join(left=left, right=right):
+        case Join(left=left, right=right) | Lateral(left=left, right=right) | MarkJoin(left=left, right=right):
             return (left, right)
+        case With(definitions=definitions, body=body):
+            return (*(definition.plan for definition in definitions), body)
+        case Recursive(base=base, step=step):
+            return (base, step)
+        case Number(input=input_) | Repeat(input=input_):
+            return (input_,)
         case UnionAll(inputs=parts):
             return parts
         case Filter(input=input_) | Project(input=input_) | Aggregate(input=input_) | Sort(input=input_):

@@ -148,6 +148,76 @@ class TableFunction:
 
 
 @dataclass(frozen=True, slots=True)
+class MarkJoin:
+    """Every probe row once, with `mark` (logical.MarkJoin). Without keys every build row is tried."""
+
+    build: PhysicalPlan
+    probe: PhysicalPlan
+    build_keys: tuple[Expression, ...]
+    probe_keys: tuple[Expression, ...]
+    residual: tuple[Expression, ...]
+    test: Expression | None
+    mark: Column
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """Places of rows within partitions of a sorted input (logical.Number)."""
+
+    input: PhysicalPlan
+    partition: tuple[Column, ...]
+    number: Column
+    peers: tuple[Column, ...]
+    rank: Column | None
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Repeat:
+    input: PhysicalPlan
+    count: Expression
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class CommonScan:
+    """The rows of a common table, or the working table of a recursion."""
+
+    common: int
+    columns: tuple[Column, ...]
+    working: bool
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    common: int
+    plan: PhysicalPlan
+
+
+@dataclass(frozen=True, slots=True)
+class With:
+    """Common tables, each kept in tuple buffers before the body runs."""
+
+    definitions: tuple[Definition, ...]
+    body: PhysicalPlan
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class Recursive:
+    """logical.Recursive. The step runs as a queue where it is one pipeline, else iteration by iteration."""
+
+    common: int
+    columns: tuple[Column, ...]
+    base: PhysicalPlan
+    step: PhysicalPlan
+    distinct: bool
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
 class Output:
     """The root: rows leave the query as `columns`, in this order."""
 
@@ -170,5 +240,11 @@ PhysicalPlan = (
     | Limit
     | UnionAll
     | TableFunction
+    | MarkJoin
+    | Number
+    | Repeat
+    | CommonScan
+    | With
+    | Recursive
     | Output
 )

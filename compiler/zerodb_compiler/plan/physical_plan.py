@@ -88,6 +88,36 @@ class _Planner:
             case logical.TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
                 below = needed | ids_of_all(argument for item in calls for argument in item.arguments)
                 return physical.TableFunction(self.plan(input_, below), calls, ordinality, outer, rows)
+            case logical.MarkJoin():
+                return self._mark_join(plan, needed)
+            case logical.Number(input=input_, partition=partition, number=number, peers=peers, rank=rank):
+                below = needed | {column.id for column in (*partition, *peers)}
+                return physical.Number(self.plan(input_, below), partition, number, peers, rank, rows)
+            case logical.Repeat(input=input_, count=times):
+                return physical.Repeat(self.plan(input_, needed | ids_of(times)), times, rows)
+            case logical.CommonScan(common=common, columns=names, working=working):
+                return physical.CommonScan(common, names, working, rows)
+            case logical.Recursive(base=base, step=step):
+                return physical.Recursive(
+                    plan.common, plan.columns, self._whole(base), self._whole(step), plan.distinct, rows
+                )
+            case logical.With(definitions=definitions, body=body):
+                tables = tuple([physical.Definition(item.common, self._whole(item.plan)) for item in definitions])
+                return physical.With(tables, self.plan(body, needed), rows)
+            case logical.Lateral():
+                raise AssertionError(plan)
+
+    def _whole(self, plan: LogicalPlan) -> PhysicalPlan:
+        return self.plan(plan, {column.id for column in plan.output})
+
+    def _mark_join(self, plan: logical.MarkJoin, needed: set[int]) -> PhysicalPlan:
+        rows = self._estimator.rows(plan)
+        keys, residual = _keys(plan.condition, output_ids(plan.right))
+        above = needed | ids_of_all(residual) | (ids_of(plan.test) if plan.test is not None else set())
+        probe = self.plan(plan.left, above | ids_of_all(key for key, _ in keys))
+        build = self.plan(plan.right, above | ids_of_all(key for _, key in keys))
+        probe_keys, build_keys = tuple([key for key, _ in keys]), tuple([key for _, key in keys])
+        return physical.MarkJoin(build, probe, build_keys, probe_keys, tuple(residual), plan.test, plan.mark, rows)
 
     def _filter(self, plan: logical.Filter, needed: set[int]) -> PhysicalPlan:
         rows = self._estimator.rows(plan)
@@ -149,15 +179,7 @@ class _Planner:
     # --- joins ------------------------------------------------------------------------------------------------------
     def _join(self, plan: logical.Join, needed: set[int]) -> PhysicalPlan:
         rows = self._estimator.rows(plan)
-        right_ids = output_ids(plan.right)
-        keys: list[tuple[Expression, Expression]] = []
-        residual: list[Expression] = []
-        for part in conjuncts(plan.condition):
-            sides = equality_sides(part, right_ids)
-            if sides is None:
-                residual.append(part)
-            else:
-                keys.append(_equal_types(*sides))
+        keys, residual = _keys(plan.condition, output_ids(plan.right))
         above = needed | ids_of_all(residual)
         probe = self.plan(plan.left, above | ids_of_all(key for key, _ in keys))
         build = self.plan(plan.right, above | ids_of_all(key for _, key in keys))
@@ -167,6 +189,21 @@ class _Planner:
         unique = is_unique(plan.right, build_keys)
         probe_keys = tuple([key for key, _ in keys])
         return physical.HashJoin(plan.kind, build, probe, build_keys, probe_keys, tuple(residual), unique, rows)
+
+
+def _keys(
+    condition: Expression | None, right_ids: frozenset[int]
+) -> tuple[list[tuple[Expression, Expression]], list[Expression]]:
+    """The (left, right) keys of a join's equalities, and its other conjuncts."""
+    keys: list[tuple[Expression, Expression]] = []
+    residual: list[Expression] = []
+    for part in conjuncts(condition):
+        sides = equality_sides(part, right_ids)
+        if sides is None:
+            residual.append(part)
+        else:
+            keys.append(_equal_types(*sides))
+    return keys, residual
 
 
 def _equal_types(left: Expression, right: Expression) -> tuple[Expression, Expression]:

@@ -13,12 +13,19 @@ from typing import TypeAlias
 from zerodb_compiler.plan.logical import (
     Aggregate,
     AggregateItem,
+    CommonScan,
+    Definition,
     Filter,
     Item,
     Join,
+    Lateral,
     Limit,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
+    Recursive,
+    Repeat,
     Scan,
     Sort,
     SortKey,
@@ -27,6 +34,7 @@ from zerodb_compiler.plan.logical import (
     UnionAll,
     Values,
     Window,
+    With,
 )
 from zerodb_compiler.plan.windows import map_spec, spec_expressions
 from zerodb_compiler.sql.expressions import (
@@ -162,8 +170,12 @@ def expressions_of(plan: LogicalPlan) -> list[Expression]:
             return [predicate]
         case Project(items=items):
             return [item.expression for item in items]
-        case Join(condition=condition):
+        case Join(condition=condition) | Lateral(condition=condition):
             return [] if condition is None else [condition]
+        case MarkJoin(condition=condition, test=test):
+            return [part for part in (condition, test) if part is not None]
+        case Repeat(count=times):
+            return [times]
         case Aggregate(keys=keys, aggregates=aggregates):
             return [item.expression for item in keys] + [item.call for item in aggregates]
         case Sort(keys=sort_keys):
@@ -197,12 +209,16 @@ def _free(plan: LogicalPlan, used: set[int], produced: set[int]) -> None:
 
 def inputs_of(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
     match plan:
-        case Scan() | Values():
+        case Scan() | Values() | CommonScan():
             return ()
-        case Join(left=left, right=right):
+        case Join(left=left, right=right) | Lateral(left=left, right=right) | MarkJoin(left=left, right=right):
             return (left, right)
         case UnionAll(inputs=parts):
             return parts
+        case With(definitions=definitions, body=body):
+            return (*(definition.plan for definition in definitions), body)
+        case Recursive(base=base, step=step):
+            return (base, step)
     return (plan.input,)
 
 
@@ -354,6 +370,18 @@ def map_expressions(plan: LogicalPlan, change: Change) -> LogicalPlan:
                 return plan
             new = change(condition)
             return plan if new is condition else Join(kind, left, right, new)
+        case Lateral(kind=kind, left=left, right=right, condition=condition):
+            if condition is None:
+                return plan
+            new = change(condition)
+            return plan if new is condition else Lateral(kind, left, right, new)
+        case MarkJoin(left=left, right=right, condition=condition, test=test, mark=mark):
+            one = None if condition is None else change(condition)
+            two = None if test is None else change(test)
+            return plan if one is condition and two is test else MarkJoin(left, right, one, two, mark)
+        case Repeat(input=input_, count=times):
+            new = change(times)
+            return plan if new is times else Repeat(input_, new)
         case Aggregate(input=input_, keys=keys, aggregates=aggregates):
             changed = map_items(keys, change)
             calls = map_calls(aggregates, change)
@@ -408,8 +436,28 @@ def map_calls(items: tuple[AggregateItem, ...], change: Change) -> tuple[Aggrega
 def with_inputs(plan: LogicalPlan, parts: Sequence[LogicalPlan]) -> LogicalPlan:
     """The node over other inputs; the same object if they are the same."""
     match plan:
-        case Scan() | Values():
+        case Scan() | Values() | CommonScan():
             return plan
+        case Lateral(kind=kind, left=left, right=right, condition=condition):
+            return plan if parts[0] is left and parts[1] is right else Lateral(kind, parts[0], parts[1], condition)
+        case MarkJoin(left=left, right=right):
+            if parts[0] is left and parts[1] is right:
+                return plan
+            return MarkJoin(parts[0], parts[1], plan.condition, plan.test, plan.mark)
+        case Number(input=input_):
+            same = parts[0] is input_
+            return plan if same else Number(parts[0], plan.partition, plan.number, plan.peers, plan.rank)
+        case Repeat(input=input_, count=times):
+            return plan if parts[0] is input_ else Repeat(parts[0], times)
+        case With(definitions=definitions, body=body):
+            if parts[-1] is body and all(new is old.plan for new, old in zip(parts, definitions, strict=False)):
+                return plan
+            renewed = [Definition(old.common, new) for new, old in zip(parts, definitions, strict=False)]
+            return With(tuple(renewed), parts[-1])
+        case Recursive(base=base, step=step):
+            if parts[0] is base and parts[1] is step:
+                return plan
+            return Recursive(plan.common, plan.columns, parts[0], parts[1], plan.distinct)
         case Filter(input=input_, predicate=predicate):
             return plan if parts[0] is input_ else Filter(parts[0], predicate)
         case Project(input=input_, items=items):

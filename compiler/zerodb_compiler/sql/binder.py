@@ -11,15 +11,17 @@ Invariant: an AST node is either handled with all its arguments or refused (0A00
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlglot import exp
 
 from zerodb_compiler.catalog import Catalog, TableInfo
 from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.plan.logical import With
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.binder_with import Shared
 from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import ParameterContext
@@ -31,9 +33,10 @@ from zerodb_compiler.types import SqlType
 from zerodb_compiler.sql import binder_subqueries as _subqueries  # noqa: F401  isort: skip
 
 if TYPE_CHECKING:
-    from zerodb_compiler.sql.binder_from import CommonTables
+    from zerodb_compiler.sql.binder_with import CommonTables
 
 MAX_QUERIES = 5_000
+SharingT = TypeVar("SharingT", bound=st.Statement)
 
 
 def bind(parsed: ParsedStatement, catalog: Catalog, context: ParameterContext | None = None) -> st.Statement:
@@ -50,7 +53,7 @@ class _Counters:
 class Binder:
     """What is shared by all levels of one statement."""
 
-    __slots__ = ("_counters", "catalog", "context", "places", "tables", "tables_by_name")
+    __slots__ = ("_counters", "catalog", "context", "places", "shared", "tables", "tables_by_name")
 
     def __init__(self, catalog: Catalog, context: ParameterContext) -> None:
         self.catalog = catalog
@@ -59,16 +62,17 @@ class Binder:
         self.tables: dict[str, TableInfo] = {}  # by key
         self.tables_by_name: dict[tuple[str, str | None], TableInfo] = {}
         self._counters = _Counters()
+        self.shared = Shared()
 
     def statement(self, parsed: ParsedStatement) -> st.Statement:
         if parsed.control is not None:
             return parsed.control
         try:
             if parsed.definition is not None:
-                statement = self._definition(parsed.definition)
+                statement = self.with_shared(self._definition(parsed.definition))
             else:
                 assert parsed.tree is not None
-                statement = self._tree(parsed.tree)
+                statement = self.with_shared(self._tree(parsed.tree))
         except RecursionError:
             raise error_for("54001", "statement is nested too deeply", position=parsed.start) from None
         if parsed.explain is not None:
@@ -81,6 +85,21 @@ class Binder:
 
             return create_table_as(self, node)
         return st.Define(node)
+
+    def with_shared(self, statement: SharingT) -> SharingT:
+        """The statement over the common tables that its queries share."""
+        definitions = tuple(self.shared.definitions)
+        if not definitions:
+            return statement
+        self.shared.definitions.clear()
+        match statement:
+            case st.Query(plan=plan):
+                return replace(statement, plan=With(definitions, plan))
+            case st.Insert(source=plan) | st.Update(source=plan) | st.Delete(source=plan) | st.Merge(source=plan):
+                return replace(statement, source=With(definitions, plan))
+            case st.CreateTable(as_query=st.Query() as query):
+                return replace(statement, as_query=replace(query, plan=With(definitions, query.plan)))
+        raise unsupported("WITH in this statement")
 
     def _tree(self, node: exp.Expr) -> st.Statement:
         if node.args.get("with_") is not None:

@@ -17,8 +17,8 @@ from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.layout import TableStatistics, widest_layout
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_dml import delete, insert, update
-from zerodb_compiler.sql.binder_from import CommonTables, with_tables
 from zerodb_compiler.sql.binder_merge import merge
+from zerodb_compiler.sql.binder_with import CommonTables, with_tables
 from zerodb_compiler.sql.nodes import fold, unsupported
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def with_changes(binder: Binder, node: exp.Expr) -> st.WithChanges:
         if not isinstance(cte.this, CHANGES):
             continue
         before = exp.With(expressions=with_.expressions[:index], recursive=with_.args.get("recursive"))
-        statement = _part(binder, cte.this, with_tables(before, None, {}))
+        statement = binder.with_shared(_part(binder, cte.this, with_tables(before, None, {})))
         hidden = f"{TRANSIENT}with {len(parts) + 1}"
         result = None
         if statement.returning is None:
@@ -76,7 +76,7 @@ def with_changes(binder: Binder, node: exp.Expr) -> st.WithChanges:
         parts.append(st.Part(statement, result))
         table = exp.Table(this=exp.Identifier(this=hidden, quoted=True))
         cte.set("this", exp.Select(expressions=[exp.Star()], from_=exp.From(this=table)))
-    main = binder.statement_of(node)
+    main = binder.with_shared(binder.statement_of(node))
     if not isinstance(main, (st.Query, st.Insert, st.Update, st.Delete, st.Merge)):
         raise unsupported("a data-modifying WITH query here", node)
     return st.WithChanges(tuple(parts), main)

@@ -16,8 +16,9 @@ from zerodb_compiler.plan.logical import Item, LogicalPlan, Project
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_dml import assignments
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
-from zerodb_compiler.sql.binder_from import CommonTables, Source, left_join, scan_of
+from zerodb_compiler.sql.binder_from import Source, left_join, scan_of
 from zerodb_compiler.sql.binder_merge import Choice, Clause, merged
+from zerodb_compiler.sql.binder_with import CommonTables
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.scope import Relation, Scope

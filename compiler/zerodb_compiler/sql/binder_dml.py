@@ -14,9 +14,10 @@ from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item,
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
-from zerodb_compiler.sql.binder_from import CommonTables, join_others, scan_for_change, with_tables
+from zerodb_compiler.sql.binder_from import join_others, scan_for_change
 from zerodb_compiler.sql.binder_queries import bind_query
 from zerodb_compiler.sql.binder_returning import with_returning
+from zerodb_compiler.sql.binder_with import CommonTables, with_tables
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal, ScalarSubquery
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, Step, UserValue

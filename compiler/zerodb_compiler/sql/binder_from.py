@@ -1,25 +1,28 @@
 """FROM: base tables, derived tables, common table expressions and joins.
 
 Each item of FROM becomes a `Source`: a plan, the relations whose columns it gives, and what `*` shows of it. Comma and
-CROSS JOIN are joins without condition; RIGHT JOIN is LEFT JOIN with the sides swapped. Common table expressions are
-bound anew at each use (inlined).
+CROSS JOIN are joins without condition; RIGHT JOIN is LEFT JOIN with the sides swapped. An item that reads columns of
+those before it (LATERAL) makes a `Lateral` node, which unnesting turns into joins.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.errors import NotSupportedError, ProgrammingError
-from zerodb_compiler.plan.logical import Item, Join, JoinKind, LogicalPlan, Project, Scan, ScanColumn, Values
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.plan.logical import Item, Join, JoinKind, Lateral, LogicalPlan, Project, Scan, ScanColumn, Values
+from zerodb_compiler.plan.transform import free_ids
 from zerodb_compiler.sql import binder_table_functions as table_functions
-from zerodb_compiler.sql.binder_expressions import ExpressionBinder
+from zerodb_compiler.sql.binder_expressions import ExpressionBinder, united
 from zerodb_compiler.sql.binder_operators import compare
-from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression
+from zerodb_compiler.sql.binder_with import CommonTables, table_query
+from zerodb_compiler.sql.expressions import Case, Column, ColumnRef, Expression
+from zerodb_compiler.sql.join_tokens import USING_ALIAS
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.scope import NamedColumn, Relation, Scope, near
 from zerodb_compiler.sql.statements import Query
@@ -29,48 +32,11 @@ if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
 
 
-@dataclass(frozen=True, slots=True)
-class CommonTable:
-    """WITH name (columns) AS (query), and what its query can see."""
-
-    query: exp.Expr
-    columns: tuple[exp.Expr, ...]
-    outer: Scope | None
-    common: CommonTables
-
-
-CommonTables = Mapping[str, CommonTable]
-
-
 @dataclass(slots=True)
 class Source:
     plan: LogicalPlan
     relations: list[Relation] = field(default_factory=list)
     visible: list[NamedColumn] = field(default_factory=list)
-
-
-def with_tables(with_: exp.With, outer: Scope | None, common: CommonTables) -> CommonTables:
-    """The common tables plus those of a WITH clause."""
-    only(with_, "expressions", "recursive")
-    if with_.args.get("recursive"):
-        raise unsupported("WITH RECURSIVE", with_)
-    found: dict[str, CommonTable] = dict(common)
-    seen: set[str] = set()
-    for cte in with_.expressions:
-        only(cte, "this", "alias", "materialized")
-        if isinstance(cte.this, (exp.Insert, exp.Update, exp.Delete, exp.Merge)):
-            raise NotSupportedError(
-                "WITH clause containing a data-modifying statement must be at the top level", position=position_of(cte)
-            )
-        only(cte.args["alias"], "this", "columns")
-        name = fold(cte.args["alias"].this)
-        if name in seen:
-            raise ProgrammingError(
-                f'WITH query name "{name}" specified more than once', sqlstate="42712", position=position_of(cte)
-            )
-        seen.add(name)
-        found[name] = CommonTable(cte.this, tuple(cte.args["alias"].args.get("columns") or ()), outer, dict(found))
-    return found
 
 
 def bind_from(binder: Binder, node: exp.Select, outer: Scope | None, common: CommonTables) -> tuple[LogicalPlan, Scope]:
@@ -86,21 +52,37 @@ def bind_from(binder: Binder, node: exp.Select, outer: Scope | None, common: Com
     return source.plan, scope
 
 
+@dataclass(frozen=True, slots=True)
+class _Merged:
+    """A column that USING or NATURAL joined; `value` where it is computed."""
+
+    name: str
+    column: Column
+    value: Expression | None
+
+
+_JOIN_WORDS = ("side", "kind", "method", "on", "using")
+_KINDS = {"": JoinKind.INNER, "LEFT": JoinKind.LEFT, "RIGHT": JoinKind.LEFT, "FULL": JoinKind.FULL}
+
+
 class _From:
-    __slots__ = ("before", "binder", "common", "outer")
+    __slots__ = ("before", "binder", "common", "laterals", "outer")
 
     def __init__(self, binder: Binder, outer: Scope | None, common: CommonTables) -> None:
         self.binder = binder
         self.outer = outer
         self.common = common
         self.before: list[Source] = []  # what stands left of the item being bound: LATERAL sees it
+        self.laterals = False
 
     def joined(self, first: exp.Expr, joins: list[exp.Join]) -> Source:
         """`first` and its joins; a comma begins a new chain, since JOIN binds tighter."""
         chains = [self.item(first)]
         for join in joins:
-            is_comma = not any(join.args.get(key) for key in ("side", "kind", "method", "on", "using"))
-            only(join, "this", "side", "kind", "method", "on", "using")
+            is_comma = not any(join.args.get(key) for key in _JOIN_WORDS)
+            only(join, "this", *_JOIN_WORDS)
+            if _may_be_lateral(join.this):
+                chains = [self.crossed(chains)]  # it sees all items before it
             self.before = chains[:]
             right = self.item(join.this)
             self.before = []
@@ -108,6 +90,9 @@ class _From:
                 chains.append(right)
             else:
                 chains[-1] = self.join(chains[-1], right, join)
+        return self.crossed(chains)
+
+    def crossed(self, chains: list[Source]) -> Source:
         result = chains[0]
         for chain in chains[1:]:
             result = self.combine(JoinKind.INNER, result, chain, None, result.visible + chain.visible, chain)
@@ -124,26 +109,38 @@ class _From:
             case exp.Lateral() if isinstance(node.this, exp.Func):
                 source = table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
             case exp.Lateral():
-                raise unsupported("LATERAL", node)
+                source = self.lateral(node)
             case _:
                 raise unsupported("this item of FROM", node)
-        joins = node.args.get("joins") if isinstance(node, exp.Table) else None
+        joins = node.args.get("joins") if isinstance(node, (exp.Table, exp.Subquery)) else None
         if joins:
-            # Only parentheses put joins inside a table node: (a join b on ...)
+            # Only parentheses put joins inside a node: (a join b on ...)
             return self.chain(source, joins)
         return source
 
     def chain(self, source: Source, joins: list[exp.Join]) -> Source:
         for join in joins:
-            only(join, "this", "side", "kind", "method", "on", "using")
+            only(join, "this", *_JOIN_WORDS)
             self.before = [source]
             right = self.item(join.this)
             self.before = []
-            if any(join.args.get(key) for key in ("side", "kind", "method", "on", "using")):
-                source = self.join(source, right, join)
-            else:
+            if not any(join.args.get(key) for key in _JOIN_WORDS):
                 raise ProgrammingError("syntax error in FROM", position=position_of(join))
+            source = self.join(source, right, join)
         return source
+
+    def lateral(self, node: exp.Lateral) -> Source:
+        only(node, "this", "alias")
+        if not isinstance(node.this, exp.Subquery):
+            raise unsupported("a function in FROM", node)
+        self.laterals = True
+        scope = Scope(
+            [relation for source in self.before for relation in source.relations],
+            [pair for source in self.before for pair in source.visible],
+            self.outer,
+            self.common,
+        )
+        return self.named(self.binder.query(node.this, scope, self.common), node, node.args.get("alias"))
 
     def table(self, node: exp.Table) -> Source:
         if not isinstance(node.this, exp.Identifier):
@@ -153,88 +150,95 @@ class _From:
         common = self.common.get(name) if node.args.get("db") is None else None
         if common is not None:
             only(node, "this", "alias", "joins")
-            query = self.binder.query(common.query, common.outer, common.common)
-            query = replace(query, names=_renamed(query.names, common.columns, name))
-            return self.named(query, node, alias, name)
+            return self.named(table_query(self.binder, common, node), node, alias, name)
         table = self.binder.table(node)
         columns = [self.binder.column(c.name, c.type, not c.not_null) for c in table.columns]
-        plan = Scan(table, tuple(ScanColumn(column, i) for i, column in enumerate(columns)))
-        names = _renamed(tuple(c.name for c in table.columns), _alias_columns(alias), name)
+        plan: LogicalPlan = Scan(table, tuple(ScanColumn(column, i) for i, column in enumerate(columns)))
+        names = renamed(tuple(c.name for c in table.columns), _alias_columns(alias), name)
         pairs = list(zip(names, columns, strict=True))
         label = fold(alias.this) if alias is not None and alias.this is not None else name
         return Source(plan, [Relation(label, pairs, table, position_of(node))], pairs)
 
     def derived(self, node: exp.Subquery) -> Source:
         alias = node.args.get("alias")
-        if isinstance(node.this, (exp.Table, exp.Subquery)) and (
-            isinstance(node.this, exp.Table) or _is_join(node.this)
-        ):
-            only(node, "this", "alias")
-            if alias is not None:
-                raise unsupported("an alias of a parenthesised join", node)
-            return self.item(node.this)
-        only(node, "this", "alias", "with_", "order", "limit", "offset")
+        if _is_join(node):
+            only(node, "this", "alias", "joins")
+            source = self.item(node.this)
+            if alias is None:
+                return source
+            only(alias, "this", "columns")
+            label = fold(alias.this)
+            names = renamed(tuple(name for name, _ in source.visible), _alias_columns(alias), label)
+            pairs = [(name, column) for name, (_, column) in zip(names, source.visible, strict=True)]
+            return Source(source.plan, [Relation(label, pairs, None, position_of(node))], pairs)
+        only(node, "this", "alias", "with_", "order", "limit", "offset", "joins")
         return self.named(self.binder.query(node, self.outer, self.common), node, alias)
 
     def named(self, query: Query, node: exp.Expr, alias: exp.Expr | None, name: str | None = None) -> Source:
         if alias is not None:
             only(alias, "this", "columns")
             name = fold(alias.this) if alias.this is not None else name
-        names = _renamed(query.names, _alias_columns(alias), name or "subquery")
+        names = renamed(query.names, _alias_columns(alias), name or "subquery")
         pairs = list(zip(names, query.columns, strict=True))
         return Source(query.plan, [Relation(name, pairs, None, position_of(node))], pairs)
 
     def join(self, left: Source, right: Source, node: exp.Join) -> Source:
         side, kind = node.args.get("side") or "", node.args.get("kind") or ""
-        if side == "FULL":
-            raise unsupported("FULL JOIN", node)
         method = node.args.get("method") or ""
-        if (
-            side not in ("", "LEFT", "RIGHT")
-            or kind not in ("", "INNER", "OUTER", "CROSS")
-            or method not in ("", "NATURAL")
-        ):
-            raise unsupported(" ".join(part for part in (method, side, kind, "JOIN") if part), node)
-        on, using = node.args.get("on"), node.args.get("using")
-        if kind == "CROSS" and (on is not None or using or side or method):
-            raise ProgrammingError("syntax error: CROSS JOIN has no condition", position=position_of(node))
-        if kind != "CROSS" and on is None and not using and not method:
-            raise ProgrammingError(f"{side or kind} JOIN needs ON or USING", position=position_of(node))
-        swapped = side == "RIGHT"
-        join_kind = JoinKind.LEFT if side else JoinKind.INNER
-        if side == "LEFT":
+        _check_words(node, side, kind, method)
+        is_preserved = side in ("RIGHT", "FULL")
+        if self.laterals and is_preserved and free_ids(right.plan) & {column.id for column in left.plan.output}:
+            raise _not_lateral(right)
+        if side in ("LEFT", "FULL"):
             right = self.nullable(right)
-        elif swapped:
+        if side in ("RIGHT", "FULL"):
             left = self.nullable(left)
-        visible = left.visible + right.visible
+        on, using, alias = node.args.get("on"), *_using_alias(node.args.get("using"))
         condition: Expression | None = None
+        merged: list[_Merged] = []
+        visible = left.visible + right.visible
         if method or using:
-            condition, visible = self.using(left, right, _using_names(left, right, using), node, swapped)
+            condition, merged = self.using(left, right, _using_names(left, right, using), node, side)
+            used = {item.name for item in merged}
+            visible = [(item.name, item.column) for item in merged]
+            visible += [pair for pair in left.visible + right.visible if pair[0] not in used]
         elif on is not None:
             scope = Scope(left.relations + right.relations, visible, self.outer, self.common)
             condition = ExpressionBinder(self.binder, scope, "JOIN/ON", lifting=True).condition(on)
-        if swapped:
+        if side == "RIGHT":
             relations = left.relations + right.relations
-            result = self.combine(join_kind, right, left, condition, visible, right)
+            result = self.combine(JoinKind.LEFT, right, left, condition, visible, right)
             result.relations = relations
-            return result
-        return self.combine(join_kind, left, right, condition, visible, right)
+        else:
+            result = self.combine(_KINDS[side], left, right, condition, visible, right)
+        computed = tuple(Item(item.column, item.value) for item in merged if item.value is not None)
+        if computed:
+            passing = tuple(Item(column, ColumnRef(column)) for column in result.plan.output)
+            result.plan = Project(result.plan, (*passing, *computed))
+        if alias is not None:
+            pairs = [(item.name, item.column) for item in merged]
+            result.relations = [*result.relations, Relation(alias, pairs, None, position_of(node))]
+        return result
 
     def using(
-        self, left: Source, right: Source, names: list[tuple[str, int | None]], node: exp.Join, swapped: bool
-    ) -> tuple[Expression | None, list[NamedColumn]]:
+        self, left: Source, right: Source, names: list[tuple[str, int | None]], node: exp.Join, side: str
+    ) -> tuple[Expression | None, list[_Merged]]:
+        """The equalities, and the merged columns: of FULL a COALESCE, else the column of the side that is preserved."""
         parts: list[Expression] = []
-        merged: list[NamedColumn] = []
+        merged: list[_Merged] = []
         binder = ExpressionBinder(self.binder, Scope(common=self.common), "JOIN/USING")
         for name, position in names:
             a, b = (_column_named(source, name, position) for source in (left, right))
             parts.append(compare(binder, "eq", "=", ColumnRef(a), ColumnRef(b), node))
-            merged.append((name, b if swapped else a))
-        used = {name for name, _ in names}
-        rest = [pair for pair in left.visible + right.visible if pair[0] not in used]
+            if side != "FULL":
+                merged.append(_Merged(name, b if side == "RIGHT" else a, None))
+                continue
+            (first, second), type_ = united(binder, [ColumnRef(a), ColumnRef(b)], "JOIN/USING", node)
+            value = Case(((binder.call("is_not_null", (first,), BOOLEAN), first),), second, type_, True)
+            merged.append(_Merged(name, self.binder.column(name, type_, True), value))
         if not parts:
-            return None, merged + rest
-        return parts[0] if len(parts) == 1 else binder.call("and", tuple(parts), BOOLEAN), merged + rest
+            return None, merged
+        return parts[0] if len(parts) == 1 else binder.call("and", tuple(parts), BOOLEAN), merged
 
     def combine(
         self,
@@ -253,6 +257,8 @@ class _From:
                     f'table name "{relation.name}" specified more than once', sqlstate="42712", position=place
                 )
         plan = table_functions.dependent_join(kind, left.plan, right.plan, condition)
+        if plan is None and self.laterals and free_ids(right.plan) & {column.id for column in left.plan.output}:
+            plan = Lateral(kind, left.plan, right.plan, condition)
         if plan is None:
             plan = Join(kind, left.plan, right.plan, condition)
         return Source(plan, left.relations + right.relations, visible)
@@ -337,16 +343,48 @@ def left_join(
     return joined.plan, Scope(joined.relations, joined.visible, None, common), right
 
 
+def _may_be_lateral(node: exp.Expr) -> bool:
+    return isinstance(node, exp.Lateral) or (isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier))
+
+
+def _not_lateral(source: Source) -> ProgrammingError:
+    return ProgrammingError(
+        "invalid reference to FROM-clause entry: the combining JOIN type must be INNER or LEFT for a LATERAL reference",
+        sqlstate="42P10",
+        position=source.relations[0].position if source.relations else None,
+    )
+
+
 def _is_join(node: exp.Subquery) -> bool:
+    """Whether the parentheses are around a join or a table, and not around a query."""
     inner = node.this
-    return isinstance(inner, exp.Table) or (isinstance(inner, exp.Subquery) and _is_join(inner))
+    if isinstance(inner, exp.Subquery):
+        return bool(inner.args.get("joins")) or inner.args.get("alias") is not None or _is_join(inner)
+    return isinstance(inner, exp.Table)
+
+
+def _check_words(node: exp.Join, side: str, kind: str, method: str) -> None:
+    on, using = node.args.get("on"), node.args.get("using")
+    if side not in _KINDS or kind not in ("", "INNER", "OUTER", "CROSS") or method not in ("", "NATURAL"):
+        raise unsupported(" ".join(part for part in (method, side, kind, "JOIN") if part), node)
+    if kind == "CROSS" and (on is not None or using or side or method):
+        raise ProgrammingError("syntax error: CROSS JOIN has no condition", position=position_of(node))
+    if kind != "CROSS" and on is None and not using and not method:
+        raise ProgrammingError(f"{side or kind} JOIN needs ON or USING", position=position_of(node))
+
+
+def _using_alias(using: list[exp.Expr] | None) -> tuple[list[exp.Expr] | None, str | None]:
+    """The names of USING and its alias, which comes as a marked last name (join_tokens)."""
+    if using and str(using[-1].this).startswith(USING_ALIAS):
+        return using[:-1], str(using[-1].this)[len(USING_ALIAS) :]
+    return using, None
 
 
 def _alias_columns(alias: exp.Expr | None) -> tuple[exp.Expr, ...]:
     return tuple(alias.args.get("columns") or ()) if alias is not None else ()
 
 
-def _renamed(names: tuple[str, ...], columns: tuple[exp.Expr, ...], table: str) -> tuple[str, ...]:
+def renamed(names: tuple[str, ...], columns: tuple[exp.Expr, ...], table: str) -> tuple[str, ...]:
     """The names with the first ones replaced by an alias's column list."""
     if len(columns) > len(names):
         raise ProgrammingError(

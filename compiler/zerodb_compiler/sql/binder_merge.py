@@ -30,8 +30,9 @@ from zerodb_compiler.sql.binder_dml import (
     is_default,
 )
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
-from zerodb_compiler.sql.binder_from import CommonTables, Source, bind_item, left_join, scan_for_change
+from zerodb_compiler.sql.binder_from import Source, bind_item, left_join, scan_for_change
 from zerodb_compiler.sql.binder_returning import with_returning
+from zerodb_compiler.sql.binder_with import CommonTables
 from zerodb_compiler.sql.expressions import Call, Case, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.scope import Relation, Scope

@@ -26,12 +26,13 @@ from zerodb_compiler.plan.logical import (
 )
 from zerodb_compiler.sql.binder_aggregates import Aggregates, signature
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, united
-from zerodb_compiler.sql.binder_from import CommonTables, bind_from, with_tables
+from zerodb_compiler.sql.binder_from import bind_from
 from zerodb_compiler.sql.binder_grouping import bind_group
 from zerodb_compiler.sql.binder_names import output_name
 from zerodb_compiler.sql.binder_sets import set_operation
 from zerodb_compiler.sql.binder_table_functions import expanded_sets
 from zerodb_compiler.sql.binder_windows import Windows
+from zerodb_compiler.sql.binder_with import CommonTables, bind_unused, with_tables
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
@@ -72,7 +73,21 @@ def bind_query(
     literal's column stays without type, for a UNION around it."""
     with_ = node.args.get("with_")
     if with_ is not None:
-        common = with_tables(with_, outer, common)
+        before, common = common, with_tables(with_, outer, common)
+        query = _bound(binder, node, outer, common, untyped, targets)
+        bind_unused(binder, common, before)
+        return query
+    return _bound(binder, node, outer, common, untyped, targets)
+
+
+def _bound(
+    binder: Binder,
+    node: exp.Expr,
+    outer: Scope | None,
+    common: CommonTables,
+    untyped: bool,
+    targets: Sequence[SqlType] | None,
+) -> Query:
     match node:
         case exp.Select():
             return _Select(binder, node, outer, common, untyped, targets).bind()

@@ -10,7 +10,7 @@ from sqlglot import exp
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item, LogicalPlan, Project, UnionAll
 from zerodb_compiler.sql import coercion
-from zerodb_compiler.sql.binder_from import CommonTables
+from zerodb_compiler.sql.binder_with import CommonTables
 from zerodb_compiler.sql.expressions import AggregateCall, Call, Cast, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.scope import Scope
@@ -35,7 +35,7 @@ def set_operation(
         raise unsupported(f"{name} ALL", node)
     branches = [bind_query(binder, part, outer, common, untyped=True) for part in _branches(node)]
     types = _common_types(branches, name, node, untyped)
-    inputs = tuple(_shaped(binder, branch, types) for branch in branches)
+    inputs = tuple(shaped(binder, branch, types) for branch in branches)
     names = branches[0].names
     columns = tuple(
         binder.column(column_name, type_, any(plan.output[i].nullable for plan in inputs))
@@ -115,7 +115,7 @@ def _branches(node: exp.SetOperation) -> list[exp.Expr]:
         node = left
 
 
-def _shaped(binder: Binder, query: Query, types: Sequence[SqlType]) -> LogicalPlan:
+def shaped(binder: Binder, query: Query, types: Sequence[SqlType]) -> LogicalPlan:
     """The query's plan giving exactly its columns, in order and in these types."""
     wanted = tuple(types)
     same = tuple(column.type for column in query.columns) == wanted

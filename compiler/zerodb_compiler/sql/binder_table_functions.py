@@ -41,7 +41,8 @@ from zerodb_compiler.types import BIGINT
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
-    from zerodb_compiler.sql.binder_from import CommonTables, Source
+    from zerodb_compiler.sql.binder_from import Source
+    from zerodb_compiler.sql.binder_with import CommonTables
 
 ONE_ROW = Values((), ((),))
 
@@ -51,7 +52,7 @@ def function_source(
     binder: Binder, node: exp.Expr, outer: Scope | None, common: CommonTables, before: Sequence[Source]
 ) -> Source:
     """The item of FROM of a Table or Lateral node that holds function calls."""
-    from zerodb_compiler.sql.binder_from import Source, _renamed
+    from zerodb_compiler.sql.binder_from import Source, renamed
 
     calls = [item.this for item in node.args.get("rows_from") or ()] or [node.this]
     only(node, "this", "rows_from", "alias", "ordinality", "joins", "db")
@@ -89,7 +90,7 @@ def function_source(
     ordinality = binder.column("ordinality", BIGINT, False) if node.args.get("ordinality") else None
     if ordinality is not None:
         pairs.append(("ordinality", ordinality))
-    names = _renamed(tuple(name for name, _ in pairs), given, label)
+    names = renamed(tuple(name for name, _ in pairs), given, label)
     pairs = [(name, column) for name, (_, column) in zip(names, pairs, strict=True)]
     plan = TableFunction(ONE_ROW, tuple(table_calls), ordinality)
     return Source(plan, [Relation(label, pairs, None, position_of(node))], pairs)

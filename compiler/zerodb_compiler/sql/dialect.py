@@ -5,6 +5,7 @@ adds is done on the tokens, before the parser sees them:
 
     ?  $1  $name  :name   all become the two tokens `$` `number`, numbered from 1 by position or first use of the name;
                           the number's token keeps the place in the text, which sqlglot's placeholders do not
+    a JOIN b JOIN c ON .. ON ..    gets the parentheses that it means (join_tokens.py)
     EXPLAIN, SHOW, ...    are ordinary words here: sqlglot would swallow the rest of the statement as one string
     f(...)                a called function's name is marked, so that sqlglot does not know it and leaves the call as
                           exp.Anonymous under its own name: sqlglot's classes are those of many dialects
@@ -25,6 +26,7 @@ from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
 from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql.join_tokens import nest_joins
 from zerodb_compiler.sql.nodes import CALL_MARK
 
 MAX_NESTING = 100
@@ -76,23 +78,6 @@ class ZeroQL(Postgres):
 _DIALECT = ZeroQL()
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END})
-_SIDES = frozenset({TokenType.LEFT, TokenType.RIGHT, TokenType.FULL, TokenType.INNER, TokenType.OUTER})
-_CONDITIONS = frozenset({TokenType.ON, TokenType.USING})
-_CLAUSES = frozenset(
-    {
-        TokenType.COMMA,
-        TokenType.WHERE,
-        TokenType.GROUP_BY,
-        TokenType.HAVING,
-        TokenType.ORDER_BY,
-        TokenType.LIMIT,
-        TokenType.OFFSET,
-        TokenType.FETCH,
-        TokenType.UNION,
-        TokenType.CROSS,
-        TokenType.NATURAL,
-    }
-)
 _FIELDS = frozenset({"year", "month", "day", "hour", "minute", "second"})
 _CALLED = frozenset(
     {TokenType.VAR, TokenType.LEFT, TokenType.RIGHT, TokenType.REPLACE, TokenType.FORMAT, TokenType.UNNEST}
@@ -172,48 +157,23 @@ def _mark_calls(tokens: list[Token]) -> list[Token]:
 
 
 class _Limits:
-    """Refuses, token by token, what would overflow the parser's stack or make it try exponentially many ways.
+    """Refuses, token by token, what would overflow the parser's stack."""
 
-    `joins` counts, for each open parenthesis, the JOINs that have not met their ON or USING: sqlglot takes a JOIN
-    without a condition for a comma, and tries all ways to nest several of them.
-    """
-
-    __slots__ = ("joins", "run")
+    __slots__ = ("depth", "run")
 
     def __init__(self) -> None:
-        self.joins = [0]
+        self.depth = 0
         self.run = 0
 
-    def see(self, token: Token, tokens: list[Token], index: int) -> None:
+    def see(self, token: Token) -> None:
         kind = token.token_type
         self.run = self.run + 1 if kind in _UNARY else 0
         if kind in _OPENING:
-            self.joins.append(0)
-        elif kind in _CLOSING and len(self.joins) > 1:
-            self.end_of_clause(token)
-            self.joins.pop()
-        elif kind is TokenType.JOIN:
-            self._join(token, tokens, index)
-        elif kind in _CONDITIONS and self.joins[-1]:
-            self.joins[-1] -= 1
-        elif kind in _CLAUSES:
-            self.end_of_clause(token)
-        if len(self.joins) > MAX_NESTING or self.run > MAX_UNARY_RUN:
+            self.depth += 1
+        elif kind in _CLOSING:
+            self.depth = max(0, self.depth - 1)
+        if self.depth > MAX_NESTING or self.run > MAX_UNARY_RUN:
             raise error_for("54001", "statement is nested too deeply", position=token.start)
-
-    def _join(self, token: Token, tokens: list[Token], index: int) -> None:
-        first = index - 1
-        while first > 0 and tokens[first].token_type in _SIDES:
-            first -= 1
-        if tokens[first].token_type in (TokenType.CROSS, TokenType.NATURAL):
-            return
-        if self.joins[-1]:
-            raise error_for("0A000", "nested joins without parentheses are not supported", position=token.start)
-        self.joins[-1] += 1
-
-    def end_of_clause(self, token: Token) -> None:
-        if self.joins[-1]:
-            raise ProgrammingError("syntax error: JOIN without ON or USING", position=token.start)
 
 
 def _rewrite(tokens: list[Token]) -> TokenizedStatement:
@@ -254,11 +214,25 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
             raise ProgrammingError(
                 f'trailing junk after numeric literal at or near "{token.text}{following.text}"', position=token.start
             )
-        limits.see(token, tokens, index)
+        limits.see(token)
         out.append(token)
         index += 1
-    limits.end_of_clause(tokens[-1])
+    if any(token.token_type is TokenType.JOIN for token in out):
+        out = nest_joins(out)
+        if len(out) > len(tokens) and _depth(out) > MAX_NESTING:
+            raise error_for("54001", "statement is nested too deeply", position=tokens[0].start)
     return TokenizedStatement(out, _numbered(names, style, tokens[0].start))
+
+
+def _depth(tokens: list[Token]) -> int:
+    depth = deepest = 0
+    for token in tokens:
+        if token.token_type in _OPENING:
+            depth += 1
+            deepest = max(deepest, depth)
+        elif token.token_type in _CLOSING:
+            depth -= 1
+    return deepest
 
 
 def _interval(tokens: list[Token], index: int) -> tuple[int, tuple[Token, ...]]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import threading
 from _queue import SimpleQueue
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 
 import numpy as np
@@ -122,8 +122,7 @@ class Run:
             if self.stopped is not None:
                 raise self.stopped
             self._choose_chunks()
-            for pipeline in self.compiled.program.pipelines:
-                self._pipeline(pipeline)
+            self._pipelines()
         finally:
             self.compiled.ran(perf_counter() - began)
             for instance in self._instances:
@@ -134,6 +133,25 @@ class Run:
         if len(self._output) > 1:
             self._output.sort(key=lambda item: item[:2])
         return [batch for _, _, batch in self._output]
+
+    def _pipelines(self) -> None:
+        """Runs them in order, going back where a loop (a recursion) has rows for another round."""
+        program = self.compiled.program
+        if not program.loops:
+            for pipeline in program.pipelines:
+                self._pipeline(pipeline)
+            return
+        at = 0
+        while at < len(program.pipelines):
+            entered = next((loop for loop in program.loops if loop.first == at), None)
+            if entered is not None and not self._words[(self.frame.address + entered.offset) >> 2]:
+                at = entered.last + 1
+                while len(self.statistics) < at:
+                    self.statistics.append(PipelineStatistics(0.0, 0, 0, 0, 1, Tier.CRANELIFT))
+                continue
+            self._pipeline(program.pipelines[at], at)
+            ended = next((loop for loop in program.loops if loop.last == at), None)
+            at = ended.first if ended is not None else at + 1
 
     def _choose_chunks(self) -> None:
         """Per scan, the chunks to run and whether each must be entered (see bindings.py)."""
@@ -150,7 +168,7 @@ class Run:
                 self._locked.append(binding)
             self._chunks.append((chunks, not locked))
 
-    def _pipeline(self, pipeline: Pipeline) -> None:
+    def _pipeline(self, pipeline: Pipeline, number: int | None = None) -> None:
         began = perf_counter()
         worker = self.frame.workers[0]
         self._ended = False
@@ -190,9 +208,14 @@ class Run:
             rows = sum(longs[(state.address + offset) >> 3] for state in self.frame.workers)
         instance = self._instances[0]
         tier = instance.tier if instance is not None else Tier.CRANELIFT
-        self.statistics.append(
-            PipelineStatistics(perf_counter() - began, rows, len(morsels), skipped, helpers + 1, tier)
-        )
+        found = PipelineStatistics(perf_counter() - began, rows, len(morsels), skipped, helpers + 1, tier)
+        if number is None or number >= len(self.statistics):
+            self.statistics.append(found)
+        else:  # another round
+            before = self.statistics[number]
+            self.statistics[number] = replace(
+                found, seconds=before.seconds + found.seconds, morsels=before.morsels + found.morsels
+            )
 
     def _is_large(self, pipeline: Pipeline, morsels: int) -> bool:
         if pipeline.scan is None:

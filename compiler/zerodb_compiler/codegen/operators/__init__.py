@@ -14,10 +14,14 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
     """Generates the pipelines that compute `plan` and feed `consumer` row by row."""
     from zerodb_compiler.codegen.operators import (
         aggregate,
+        common_table,
         hash_join,
         limit,
+        mark_join,
         nested_loop_join,
+        number,
         project,
+        recursive,
         sort,
         table_function,
         table_scan,
@@ -53,5 +57,17 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
             limit.produce(context, plan, consumer, needed)
         case physical.TableFunction():
             table_function.produce(context, plan, consumer, needed)
+        case physical.MarkJoin():
+            mark_join.produce(context, plan, consumer, needed)
+        case physical.Number():
+            number.produce(context, plan, consumer, needed)
+        case physical.Repeat():
+            number.produce_repeat(context, plan, consumer, needed)
+        case physical.CommonScan():
+            common_table.produce_scan(context, plan, consumer, needed)
+        case physical.With():
+            common_table.produce_with(context, plan, consumer, needed)
+        case physical.Recursive():
+            recursive.produce(context, plan, consumer, needed)
         case physical.Output():
             raise AssertionError("Output is only at the root")

@@ -2,6 +2,7 @@
 
     directory   one i32 per slot: the first tuple of the chain, 0 for none
     tuple       next tuple of the chain (i32) | hash (i32) | keys and payload
+                (FULL: flags (i32) and 4 spare bytes before the keys)
 
 With a single integer key whose values turn out to lie close together (primary keys mostly do), the directory is indexed
 by key - least key: no hashing, no collisions, no comparison. Which of the two it is, is known when the build side has
@@ -16,20 +17,22 @@ from zerodb_compiler.codegen.context import Context, Emitter, define
 from zerodb_compiler.codegen.expressions import Environment, condition, evaluate
 from zerodb_compiler.codegen.operators import produce as produce_plan
 from zerodb_compiler.codegen.operators.buffered import RowBuffer
+from zerodb_compiler.codegen.operators.full_join import NULL_KEY, BothSides, mark_matched, produce_unmatched
 from zerodb_compiler.codegen.operators.project import ids_of, output_of
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
 from zerodb_compiler.codegen.sqlvalues import Code, Int, SqlValue, either_null, fits_i64, with_null
 from zerodb_compiler.codegen.tuples import each_worker
 from zerodb_compiler.plan.logical import JoinKind
 from zerodb_compiler.plan.physical import HashJoin
-from zerodb_compiler.sql.expressions import Expression
+from zerodb_compiler.sql.expressions import Column, Expression
 from zerodb_compiler.wasm.values import I32, I64, load, select
 
 HEADER = 8
-NEXT, HASH = 0, 4
+FULL_HEADER = 16
+NEXT, HASH, FLAGS = 0, 4, 8
 MOST_DENSE_SLOTS = 1 << 24  # 64 MiB: beyond, only as many as the build side has rows, times eight
 _FILTERS = (JoinKind.SEMI, JoinKind.ANTI, JoinKind.ANTI_NULL_AWARE)
-_PRESERVING = (JoinKind.LEFT, JoinKind.SINGLE)
+_PRESERVING = (JoinKind.LEFT, JoinKind.SINGLE, JoinKind.FULL)
 
 
 def join_keys(e: Emitter, expressions: tuple[Expression, ...], env: Environment) -> list[SqlValue]:
@@ -45,7 +48,7 @@ def join_keys(e: Emitter, expressions: tuple[Expression, ...], env: Environment)
     return values
 
 
-class _Table:
+class HashTable:
     """Query fields that the build side leaves for the probe side."""
 
     def __init__(self, context: Context) -> None:
@@ -58,13 +61,14 @@ class _Table:
         self.null_key = context.query.reserve(4, 4)
 
 
-class _Build:
+class HashBuild:
     """The sink of the build side."""
 
-    def __init__(self, context: Context, plan: HashJoin, payload: tuple[int, ...], table: _Table) -> None:
+    def __init__(self, context: Context, plan: HashJoin, payload: tuple[int, ...], table: HashTable) -> None:
         self._context, self._plan, self._table = context, plan, table
         self.payload = payload
-        self.rows = RowBuffer(context, payload, HEADER)
+        self.is_full = plan.kind is JoinKind.FULL
+        self.rows = RowBuffer(context, payload, FULL_HEADER if self.is_full else HEADER)
         self.key_count = len(plan.build_keys)
         self.dense_possible = self.key_count == 1
         self._bounds = context.worker.reserve(16)
@@ -89,18 +93,23 @@ class _Build:
             with p.f.if_(null):
                 p.set_query_i32(self._table.null_key, I32.const(1))
         self.dense_possible = self.dense_possible and isinstance(keys[0], Int)
-        # A NULL key matches nothing.
-        with p.only_if(None if null is None else null.is_zero()):
+        if self.is_full:
+            null = p.keep(null)
+        # A NULL key matches nothing; a FULL join gives its row nevertheless.
+        with p.only_if(None if null is None or self.is_full else null.is_zero()):
             keys = [with_null(key, None) for key in keys]
             payload = [p.keep_value(env[id_]) for id_ in self.payload]
             hash_ = hash_values(p, tuple(keys))
             place = self.rows.append(p, keys + payload)
             p.f.store("i32.store", place, hash_.to_i32(), HASH)
+            if self.is_full:
+                p.f.store("i32.store", place, I32.const(0) if null is None else null * NULL_KEY, FLAGS)
             if self.dense_possible:
                 key = keys[0]
                 assert isinstance(key, Int)
-                self._least.set(select(key.value < self._least, key.value, self._least))
-                self._greatest.set(select(key.value > self._greatest, key.value, self._greatest))
+                with p.only_if(null.is_zero() if self.is_full and null is not None else None):
+                    self._least.set(select(key.value < self._least, key.value, self._least))
+                    self._greatest.set(select(key.value > self._greatest, key.value, self._greatest))
 
     def end(self, p: PipelineEmitter) -> None:
         if self.dense_possible:
@@ -155,21 +164,23 @@ class _Build:
         f = e.f
         assert self.rows.buffer is not None and self.rows.layout is not None
         with self.rows.buffer.each_of_all(e) as place:
-            index = f.let(load("i32.load", place, HASH) & mask, "index")
-            if self.dense_possible:
-                key = self.rows.layout.read(place)[0]
-                assert isinstance(key, Int)
-                with f.if_(dense):
-                    index.set((key.value - least).to_i32())
-            slot = f.let(directory + index * 4, "slot")
-            f.store("i32.store", place, load("i32.load", slot), NEXT)
-            f.store("i32.store", slot, place)
+            linked = (load("i32.load", place, FLAGS) & NULL_KEY).is_zero() if self.is_full else None
+            with e.only_if(linked):
+                index = f.let(load("i32.load", place, HASH) & mask, "index")
+                if self.dense_possible:
+                    key = self.rows.layout.read(place)[0]
+                    assert isinstance(key, Int)
+                    with f.if_(dense):
+                        index.set((key.value - least).to_i32())
+                slot = f.let(directory + index * 4, "slot")
+                f.store("i32.store", place, load("i32.load", slot), NEXT)
+                f.store("i32.store", slot, place)
 
 
-class _Probe:
+class HashProbe:
     """The probe side's step in its pipeline."""
 
-    def __init__(self, plan: HashJoin, build: _Build, table: _Table, next_: Consumer) -> None:
+    def __init__(self, plan: HashJoin, build: HashBuild, table: HashTable, next_: Consumer) -> None:
         self._plan, self._build, self._table, self.next = plan, build, table, next_
 
     def describe(self) -> list[str]:
@@ -298,6 +309,8 @@ class _Probe:
                     p.error_if(matched, "21000", "more than one row returned by a subquery used as an expression", None)
                 matched.set(I32.const(1))
             null = f.let(place.is_zero(), "no_match") if preserving else None
+            if kind is JoinKind.FULL:
+                mark_matched(p, place, FLAGS)
             self.next.row(p, self._environment(env, place, null))
             if preserving:
                 done.break_if(place.is_zero())
@@ -309,11 +322,17 @@ class _Probe:
 
 
 def produce(context: Context, plan: HashJoin, consumer: Consumer, needed: frozenset[int]) -> None:
-    table = _Table(context)
+    table = HashTable(context)
     read = needed | ids_of(plan.residual)
     payload = tuple(column.id for column in output_of(plan.build) if column.id in read)
-    build = _Build(context, plan, payload, table)
+    build = HashBuild(context, plan, payload, table)
     produce_plan(context, plan.build, RowCounter(build), frozenset(payload) | ids_of(plan.build_keys))
     set_finish(context, build.define_finish())
-    probe = _Probe(plan, build, table, consumer)
+    columns: tuple[Column, ...] = ()
+    if plan.kind is JoinKind.FULL:
+        columns = tuple(column for column in output_of(plan) if column.id in needed)
+        consumer = BothSides(columns, consumer)
+    probe = HashProbe(plan, build, table, consumer)
     produce_plan(context, plan.probe, probe, (read - frozenset(payload)) | ids_of(plan.probe_keys))
+    if plan.kind is JoinKind.FULL:
+        produce_unmatched(context, build.rows, build.key_count, payload, columns, FLAGS, consumer)

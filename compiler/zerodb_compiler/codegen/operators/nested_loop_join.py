@@ -6,13 +6,28 @@ from zerodb_compiler.codegen.context import Context, Emitter, define
 from zerodb_compiler.codegen.expressions import Environment, condition
 from zerodb_compiler.codegen.operators import produce as produce_plan
 from zerodb_compiler.codegen.operators.buffered import RowBuffer
+from zerodb_compiler.codegen.operators.full_join import BothSides, mark_matched, produce_unmatched
 from zerodb_compiler.codegen.operators.project import ids_of, output_of
 from zerodb_compiler.codegen.ordering import collect_pointers
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
 from zerodb_compiler.codegen.sqlvalues import SqlValue, either_null, with_null
 from zerodb_compiler.plan.logical import JoinKind
 from zerodb_compiler.plan.physical import NestedLoopJoin
+from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.wasm.values import I32, load
+
+FULL_HEADER = 8  # of a tuple: flags (i32)
+
+
+class _FullBuild(RowBuffer):
+    """The build side of a FULL join: rows with flags."""
+
+    def __init__(self, context: Context, ids: tuple[int, ...]) -> None:
+        super().__init__(context, ids, FULL_HEADER)
+
+    def row(self, p: PipelineEmitter, env: Environment) -> None:
+        place = self.append(p, [p.keep_value(env[id_]) for id_ in self.ids])
+        p.f.store("i32.store", place, I32.const(0), 0)
 
 
 class _Probe:
@@ -33,7 +48,7 @@ class _Probe:
     def begin(self, p: PipelineEmitter) -> None:
         self._first = p.f.let(p.query_i32(self._pointers), "pointers")
         self._tuples = p.f.let(p.query_i32(self._count), "tuples")
-        if self._plan.kind is JoinKind.INNER or self._plan.kind is JoinKind.LEFT:
+        if self._plan.kind in (JoinKind.INNER, JoinKind.LEFT, JoinKind.FULL):
             p.rows_bound = None
         self.next.begin(p)
 
@@ -77,7 +92,7 @@ class _Probe:
     def _matches(self, p: PipelineEmitter, env: Environment) -> None:
         """As in hash_join: one more turn with tuple 0 stands for "no match"."""
         f, kind = p.f, self._plan.kind
-        preserving = kind in (JoinKind.LEFT, JoinKind.SINGLE)
+        preserving = kind in (JoinKind.LEFT, JoinKind.SINGLE, JoinKind.FULL)
         index, matched = f.local(I32, "index"), f.local(I32, "matched")
         index.set(I32.const(0))
         matched.set(I32.const(0))
@@ -100,6 +115,8 @@ class _Probe:
                 p.error_if(matched, "21000", "more than one row returned by a subquery used as an expression", None)
             matched.set(I32.const(1))
             null = f.let(place.is_zero(), "no_match") if preserving else None
+            if kind is JoinKind.FULL:
+                mark_matched(p, place, 0)
             self.next.row(p, self._environment(env, place, null))
             again.continue_()
 
@@ -107,8 +124,14 @@ class _Probe:
 def produce(context: Context, plan: NestedLoopJoin, consumer: Consumer, needed: frozenset[int]) -> None:
     read = needed | ids_of(plan.predicates)
     payload = tuple(column.id for column in output_of(plan.build) if column.id in read)
-    build = RowBuffer(context, payload)
+    build = _FullBuild(context, payload) if plan.kind is JoinKind.FULL else RowBuffer(context, payload)
     produce_plan(context, plan.build, RowCounter(build), frozenset(payload))
+    columns: tuple[Column, ...] = ()
+    if plan.kind is JoinKind.FULL:
+        columns = tuple(column for column in output_of(plan) if column.id in needed)
+        consumer = BothSides(columns, consumer)
     probe = _Probe(context, plan, build, consumer)
     set_finish(context, define(context, context.fresh("collect_build"), probe.finish_build))
     produce_plan(context, plan.probe, probe, read - frozenset(payload))
+    if plan.kind is JoinKind.FULL:
+        produce_unmatched(context, build, 0, payload, columns, 0, consumer)

@@ -153,5 +153,13 @@ def output_of(plan: physical.PhysicalPlan) -> tuple[Column, ...]:
             return output_of(input_) + added + (() if ordinality is None else (ordinality,))
         case physical.Window(input=input_, runs=runs):
             return output_of(input_) + tuple(i.column for run in runs for spec in run.specs for i in spec.items)
-        case physical.Filter() | physical.Sort() | physical.TopN() | physical.Limit():
+        case physical.MarkJoin(mark=mark):
+            return (*output_of(plan.probe), mark)
+        case physical.Number(number=number, rank=rank):
+            return (*output_of(plan.input), number, *(() if rank is None else (rank,)))
+        case physical.CommonScan(columns=columns) | physical.Recursive(columns=columns):
+            return columns
+        case physical.With(body=body):
+            return output_of(body)
+        case physical.Filter() | physical.Sort() | physical.TopN() | physical.Limit() | physical.Repeat():
             return output_of(plan.input)

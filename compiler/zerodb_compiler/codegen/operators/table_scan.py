@@ -41,7 +41,7 @@ class _TableScan:
 
     def generate(self) -> None:
         scan, table = self.scan, self.scan.table
-        slot = self.context.query.reserve(4, 4)
+        slot = self.context.query.reserve(4, 4, kept=True)
         ordinals = tuple(item.ordinal for item in self.columns)
         zone = _zone_predicates(scan, {item.column.id: item.ordinal for item in self.columns})
         index = len(self.context.scans)

@@ -114,6 +114,8 @@ def dependencies(plan: LogicalPlan) -> list[Dependency]:
             return dependencies(left) + dependencies(right) + _from_conditions(conjuncts(condition))
         case Join(kind=JoinKind.LEFT | JoinKind.SINGLE, left=left, right=right):
             return dependencies(left) + [pair for pair in dependencies(right) if pair[0]]
+        case Join(kind=JoinKind.FULL):
+            return []
         case Join(left=left):
             return dependencies(left)
         case Sort(input=input_):

@@ -14,17 +14,22 @@ from dataclasses import replace
 from zerodb_compiler.plan.logical import (
     Aggregate,
     AggregateItem,
+    CommonScan,
     Item,
     Join,
     JoinKind,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
+    Recursive,
     Scan,
     ScanColumn,
     TableCall,
     TableFunction,
     UnionAll,
     Values,
+    With,
 )
 from zerodb_compiler.plan.transform import (
     Fresh,
@@ -61,9 +66,10 @@ def tighten_nullability(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
 class _Facts:
     """`nullable` by column id; `changed` has the new Column of those whose flag was wrong."""
 
-    __slots__ = ("_forced", "_nullable", "changed", "stale")
+    __slots__ = ("_common", "_forced", "_nullable", "changed", "stale")
 
     def __init__(self) -> None:
+        self._common: dict[int, tuple[Column, ...]] = {}
         self._forced: set[int] = set()
         self._nullable: dict[int, bool] = {}
         self.changed: dict[int, Column] = {}
@@ -72,10 +78,18 @@ class _Facts:
     def force(self, plan: LogicalPlan) -> None:
         if isinstance(plan, Join) and plan.kind in (JoinKind.LEFT, JoinKind.SINGLE):
             self._forced |= output_ids(plan.right)
+        if isinstance(plan, Join) and plan.kind is JoinKind.FULL:
+            self._forced |= output_ids(plan)
         for part in inputs_of(plan):
             self.force(part)
 
     def collect(self, plan: LogicalPlan) -> None:
+        if isinstance(plan, With):
+            for definition in plan.definitions:
+                self.collect(definition.plan)
+                self._common[definition.common] = definition.plan.output
+            self.collect(plan.body)
+            return
         for part in inputs_of(plan):
             self.collect(part)
         match plan:
@@ -97,6 +111,18 @@ class _Facts:
                     nullable = self._aggregate(aggregate.call, bool(items))
                     self.stale |= nullable != aggregate.call.nullable
                     self._set(aggregate.column, nullable)
+            case CommonScan(common=common, columns=names, working=False):
+                for column, source in zip(names, self._common[common], strict=True):
+                    self._set(column, self._nullable.get(source.id, source.nullable))
+            case CommonScan(columns=names) | Recursive(columns=names):
+                for column in names:
+                    self._set(column, True)
+            case MarkJoin(test=test, mark=mark):
+                self._set(mark, test is not None and self._may_be_null(test))
+            case Number(number=number, rank=rank):
+                self._set(number, False)
+                if rank is not None:
+                    self._set(rank, False)
             case UnionAll(columns=names, inputs=inputs):
                 for place, column in enumerate(names):
                     self._set(column, any(self._nullable[part.output[place].id] for part in inputs))
@@ -167,6 +193,16 @@ def _rewrite(plan: LogicalPlan, changed: Mapping[int, Column]) -> LogicalPlan:
                     for i in calls_
                 )
                 return TableFunction(input_, renewed, None if ordinality is None else column(ordinality), outer)
+            case CommonScan(common=common, columns=names, working=working):
+                return CommonScan(common, tuple(map(column, names)), working)
+            case Recursive(columns=names, base=base, step=step):
+                return Recursive(node.common, tuple(map(column, names)), base, step, node.distinct)
+            case MarkJoin(left=left, right=right, mark=mark):
+                node = MarkJoin(left, right, node.condition, node.test, column(mark))
+            case Number(input=input_, number=number, rank=rank):
+                own = None if rank is None else column(rank)
+                partition, peers = tuple(map(column, node.partition)), tuple(map(column, node.peers))
+                return Number(input_, partition, column(number), peers, own)
         return map_expressions(node, renew)
 
     return visit(plan)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Set
 
 from zerodb_compiler.plan.cardinality import Estimator, base_rows, equality_sides
 from zerodb_compiler.plan.joins import EqualityClass, Member, Predicate, Region, Relation, Tree, order
-from zerodb_compiler.plan.logical import Filter, Join, JoinKind, LogicalPlan, Project, Scan
+from zerodb_compiler.plan.logical import Definition, Filter, Join, JoinKind, LogicalPlan, Project, Scan, With
 from zerodb_compiler.plan.rules.push_predicates import implied
 from zerodb_compiler.plan.transform import (
     Fresh,
@@ -33,8 +33,14 @@ def order_joins(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
 
 
 def _visit(plan: LogicalPlan, estimator: Estimator) -> LogicalPlan:
-    if isinstance(plan, Join) or (isinstance(plan, Filter) and _has_join(plan)):
+    if _has_join(plan):
         return _Builder(estimator).ordered(plan)
+    if isinstance(plan, With):
+        definitions: list[Definition] = []
+        for item in plan.definitions:
+            definitions.append(Definition(item.common, _visit(item.plan, estimator)))
+            estimator.define(item.common, definitions[-1].plan)
+        return With(tuple(definitions), _visit(plan.body, estimator))
     parts = inputs_of(plan)
     return with_inputs(plan, [_visit(part, estimator) for part in parts]) if parts else plan
 
@@ -42,7 +48,7 @@ def _visit(plan: LogicalPlan, estimator: Estimator) -> LogicalPlan:
 def _has_join(plan: LogicalPlan) -> bool:
     while isinstance(plan, Filter):
         plan = plan.input
-    return isinstance(plan, Join)
+    return isinstance(plan, Join) and plan.kind is not JoinKind.FULL
 
 
 class _Builder:
@@ -73,7 +79,7 @@ class _Builder:
                 self._flatten(left)
                 self._flatten(right)
                 self._conditions.extend(conjuncts(condition))
-            case Join(kind=kind, left=left, right=right, condition=condition):
+            case Join(kind=kind, left=left, right=right, condition=condition) if kind is not JoinKind.FULL:
                 self._flatten(left)
                 self._leaf(right, kind, conjuncts(condition))
             case _:

@@ -12,13 +12,10 @@ from zerodb_compiler.plan.logical import (
     Filter,
     Join,
     JoinKind,
-    Limit,
     LogicalPlan,
+    MarkJoin,
     Project,
     Sort,
-    TableFunction,
-    UnionAll,
-    Window,
 )
 from zerodb_compiler.plan.transform import (
     Fresh,
@@ -53,9 +50,10 @@ def _visit(plan: LogicalPlan, above: list[Expression]) -> LogicalPlan:
             return with_inputs(plan, [_visit(input_, below)])
         case Join():
             return _join(plan, above)
-        case Limit() | UnionAll() | TableFunction() | Window():
-            return with_inputs(plan, [_visit(part, []) for part in inputs_of(plan)])
-    return plan
+        case MarkJoin(left=left, right=right, condition=condition, mark=mark):
+            known = [part for part in above if mark.id not in ids_of(part)]
+            return with_inputs(plan, [_visit(left, known), _visit(right, conjuncts(condition))])
+    return with_inputs(plan, [_visit(part, []) for part in inputs_of(plan)])
 
 
 def _join(plan: Join, above: list[Expression]) -> LogicalPlan:
@@ -63,8 +61,12 @@ def _join(plan: Join, above: list[Expression]) -> LogicalPlan:
         right = output_ids(plan.right)
         if any(rejects_nulls(part, right) for part in above):
             plan = Join(JoinKind.INNER, plan.left, plan.right, plan.condition)
+    if plan.kind is JoinKind.FULL and above:
+        plan = _full(plan, above)
     condition = conjuncts(plan.condition)
     match plan.kind:
+        case JoinKind.FULL:
+            return with_inputs(plan, [_visit(plan.left, []), _visit(plan.right, [])])
         case JoinKind.INNER:
             below = above + condition
             return with_inputs(plan, [_visit(plan.left, below), _visit(plan.right, below)])
@@ -73,6 +75,20 @@ def _join(plan: Join, above: list[Expression]) -> LogicalPlan:
         case JoinKind.ANTI_NULL_AWARE:
             return with_inputs(plan, [_visit(plan.left, above), _visit(plan.right, [])])
     return with_inputs(plan, [_visit(plan.left, above), _visit(plan.right, condition)])
+
+
+def _full(plan: Join, above: list[Expression]) -> Join:
+    """A condition that rejects NULLs of one side drops the rows that only the other side has."""
+    left, right = output_ids(plan.left), output_ids(plan.right)
+    needs_left = any(rejects_nulls(part, left) for part in above)
+    needs_right = any(rejects_nulls(part, right) for part in above)
+    if needs_left and needs_right:
+        return Join(JoinKind.INNER, plan.left, plan.right, plan.condition)
+    if needs_left:
+        return Join(JoinKind.LEFT, plan.left, plan.right, plan.condition)
+    if needs_right:
+        return Join(JoinKind.LEFT, plan.right, plan.left, plan.condition)
+    return plan
 
 
 def rejects_nulls(predicate: Expression, ids: frozenset[int]) -> bool:

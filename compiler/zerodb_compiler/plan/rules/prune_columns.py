@@ -10,20 +10,37 @@ from collections.abc import Iterable, Set
 
 from zerodb_compiler.plan.logical import (
     Aggregate,
+    CommonScan,
     Filter,
     Item,
     Join,
+    Lateral,
     Limit,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
+    Recursive,
+    Repeat,
     Scan,
     Sort,
     TableFunction,
     UnionAll,
     Values,
     Window,
+    With,
 )
-from zerodb_compiler.plan.transform import Fresh, ids_of, ids_of_all, map_items, output_ids, passed, substitute
+from zerodb_compiler.plan.transform import (
+    Fresh,
+    ids_of,
+    ids_of_all,
+    inputs_of,
+    map_items,
+    output_ids,
+    passed,
+    substitute,
+    with_inputs,
+)
 from zerodb_compiler.plan.windows import WindowSpec, spec_expressions
 from zerodb_compiler.sql.expressions import ColumnRef, Expression, Literal, Parameter, walk
 
@@ -78,6 +95,31 @@ def _prune(plan: LogicalPlan, needed: Set[int]) -> LogicalPlan:
             if inner is input_ and numbered is ordinality:
                 return plan
             return TableFunction(inner, calls, numbered, outer)
+        case MarkJoin(left=left, right=right, condition=condition, test=test, mark=mark):
+            if mark.id not in needed:
+                return _prune(left, needed)
+            used = ids_of_all([part for part in (condition, test) if part is not None])
+            return with_inputs(plan, [_prune(left, needed | used), _prune(right, used)])
+        case Number(input=input_, partition=partition, peers=peers):
+            return with_inputs(plan, [_prune(input_, needed | {column.id for column in (*partition, *peers)})])
+        case Repeat(input=input_, count=times):
+            return with_inputs(plan, [_prune(input_, needed | ids_of(times))])
+        case CommonScan():
+            return plan
+        case Recursive():
+            return with_inputs(plan, [_whole(part) for part in inputs_of(plan)])
+        case With(definitions=definitions, body=body):
+            return with_inputs(plan, [*(_whole(item.plan) for item in definitions), _prune(body, needed)])
+        case Lateral():
+            raise AssertionError(plan)
+
+
+def _whole(plan: LogicalPlan) -> LogicalPlan:
+    """All columns, in their places."""
+    inner = _prune(plan, {column.id for column in plan.output})
+    if [column.id for column in inner.output] == [column.id for column in plan.output]:
+        return inner
+    return Project(inner, tuple(passed(column) for column in plan.output))
 
 
 def _project(plan: Project, needed: Set[int]) -> LogicalPlan:

@@ -23,6 +23,8 @@ from zerodb_compiler.plan.logical import (
     Join,
     JoinKind,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
     Sort,
     TableFunction,
@@ -87,6 +89,14 @@ def _push(plan: LogicalPlan, predicates: Predicates) -> LogicalPlan:
         case Window(input=input_):
             below, above = _split(predicates, _partition_ids(plan))
             return filtered(with_inputs(plan, [_push(input_, below)]), above)
+        case Number(input=input_, partition=partition):
+            below, above = _split(predicates, frozenset(column.id for column in partition))
+            return filtered(with_inputs(plan, [_push(input_, below)]), above)
+        case MarkJoin(left=left, right=right, condition=condition, test=test, mark=mark):
+            to_left, above = _split(predicates, output_ids(left))
+            to_right, kept = _split(conjuncts(condition), output_ids(right))
+            marked = MarkJoin(_push(left, to_left), _push(right, to_right), conjunction(kept), test, mark)
+            return filtered(marked, above)
     below_plans = [_push(part, ()) for part in inputs_of(plan)]
     return filtered(with_inputs(plan, below_plans) if below_plans else plan, predicates)
 
@@ -239,7 +249,9 @@ def implied(predicate: Expression, ids: frozenset[int]) -> Expression | None:
 
 # --- other joins ----------------------------------------------------------------------------------------------------
 def _other_join(plan: Join, predicates: Predicates) -> LogicalPlan:
-    """LEFT, SINGLE, SEMI and the ANTI joins."""
+    """LEFT, FULL, SINGLE, SEMI and the ANTI joins."""
+    if plan.kind is JoinKind.FULL:
+        return filtered(with_inputs(plan, [_push(plan.left, ()), _push(plan.right, ())]), predicates)
     left_ids, right_ids = output_ids(plan.left), output_ids(plan.right)
     to_left, above = _split(predicates, left_ids)
     condition = conjuncts(plan.condition)

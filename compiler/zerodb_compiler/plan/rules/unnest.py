@@ -21,15 +21,18 @@ from zerodb_compiler.plan.logical import (
     Item,
     Join,
     JoinKind,
+    Lateral,
     Limit,
     LogicalPlan,
     Project,
+    Recursive,
     Scan,
     Sort,
     TableFunction,
     UnionAll,
     Values,
     Window,
+    With,
 )
 from zerodb_compiler.plan.rules.decorrelate import Pulled, equality, pull, unsupported
 from zerodb_compiler.plan.rules.domain import pull_by_domain
@@ -83,8 +86,10 @@ def _visit(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     """The plan without subqueries; its output may have more columns than before."""
     if isinstance(plan, Scan):
         return plan
-    if isinstance(plan, UnionAll):
-        return with_inputs(plan, [_restored(_visit(part, fresh), part) for part in plan.inputs])
+    if isinstance(plan, (UnionAll, Recursive, With)):
+        return with_inputs(plan, [_restored(_visit(part, fresh), part) for part in inputs_of(plan)])
+    if isinstance(plan, Lateral):
+        return _lateral(plan, fresh)
     if not any(map(has_subquery, expressions_of(plan))):
         parts = inputs_of(plan)
         return with_inputs(plan, [_visit(part, fresh) for part in parts]) if parts else plan
@@ -149,6 +154,27 @@ def _join(plan: Join, fresh: Fresh) -> LogicalPlan:
     if any(ids_of(part) & output_ids(plan.left) for part in others):
         raise unsupported("a subquery about the left side in the condition of an outer join")
     return Join(plan.kind, left, _filtered(right, others, fresh), conjunction(plain))
+
+
+def _lateral(plan: Lateral, fresh: Fresh) -> LogicalPlan:
+    """The dependent join: by the correlated predicates of the right side where they can be pulled out of it, else for
+    the domain of the outer columns it reads."""
+    left, right = _visit(plan.left, fresh), _restored(_visit(plan.right, fresh), plan.right)
+    inner = plan.kind is JoinKind.INNER
+    computed: tuple[Item, ...] | None = None
+    below = right
+    if inner and isinstance(below, Project) and free_ids(below) & output_ids(left):
+        computed, below = below.items, below.input  # the select list is computed above the join: it may read the left
+    pulled = _pulled(below, left, fresh)
+    if pulled.defaults is not None:
+        below, computed = right, None
+        pulled = pull_by_domain(right, left, fresh)
+    predicates = [*pulled.predicates, *conjuncts(plan.condition if computed is None else None)]
+    joined: LogicalPlan = _join(Join(plan.kind, left, pulled.plan, conjunction(predicates)), fresh)
+    if computed is None:
+        return joined
+    joined = Project(joined, (*map(passed, left.output), *computed))
+    return _filtered(joined, conjuncts(plan.condition), fresh)
 
 
 # --- EXISTS and IN as conditions --------------------------------------------------------------------------------------

@@ -92,6 +92,12 @@ class Aggregates:
 
     def column(self, binder: Binder, call: AggregateCall, node: exp.Expr) -> Column:
         """The column of this call; equal calls share one."""
+        if any(relation.working for relation in self.scope.relations):
+            raise ProgrammingError(
+                "aggregate functions are not allowed in a recursive query's recursive term",
+                sqlstate="42P19",
+                position=position_of(node),
+            )
         inner = {column.id for relation in self.scope.relations for _, column in relation.columns}
         used = [part.column for part in walk(call) if isinstance(part, ColumnRef)]
         if used and not any(column.id in inner for column in used):
@@ -112,7 +118,7 @@ class Aggregates:
             if self.sets is not None:
                 found = binder.column(name, expression.type, True)  # not the input's column: sets leave it out
                 self._expressions = True
-            elif isinstance(expression, ColumnRef):
+            elif isinstance(expression, ColumnRef) and self.scope.owns(expression.column):
                 found = expression.column
             else:
                 found = binder.column(name, expression.type, expression.nullable)

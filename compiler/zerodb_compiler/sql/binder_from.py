@@ -20,7 +20,7 @@ from zerodb_compiler.plan.transform import free_ids
 from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder, united
 from zerodb_compiler.sql.binder_operators import compare
-from zerodb_compiler.sql.binder_with import CommonTables, table_query
+from zerodb_compiler.sql.binder_with import CommonTables, WorkingTable, table_query
 from zerodb_compiler.sql.expressions import Case, Column, ColumnRef, Expression
 from zerodb_compiler.sql.join_tokens import USING_ALIAS
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
@@ -150,7 +150,9 @@ class _From:
         common = self.common.get(name) if node.args.get("db") is None else None
         if common is not None:
             only(node, "this", "alias", "joins")
-            return self.named(table_query(self.binder, common, node), node, alias, name)
+            source = self.named(table_query(self.binder, common, node), node, alias, name)
+            source.relations[0].working = isinstance(common, WorkingTable)
+            return source
         table = self.binder.table(node)
         columns = [self.binder.column(c.name, c.type, not c.not_null) for c in table.columns]
         plan: LogicalPlan = Scan(table, tuple(ScanColumn(column, i) for i, column in enumerate(columns)))

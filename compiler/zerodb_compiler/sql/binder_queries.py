@@ -244,6 +244,7 @@ class _Select:
     targets: Sequence[SqlType] | None
     scope: Scope = field(default_factory=Scope)
     outputs: list[_Output] = field(default_factory=list)
+    below: set[int] = field(default_factory=set)  # columns of this level
 
     def bind(self) -> Query:
         node = self.node
@@ -380,6 +381,7 @@ class _Select:
     def project(self, plan: LogicalPlan, order: list[tuple[exp.Ordered, int | Expression]]) -> Query:
         plan, order = expanded_sets(self.binder, plan, self.outputs, order)
         items: dict[int, Item] = {}
+        self.below = {column.id for column in plan.output}
         columns = [self.item(items, output.expression, output.name) for output in self.outputs]
         visible = len(items)
         keys: list[SortKey] = []
@@ -411,8 +413,9 @@ class _Select:
         return Query(plan, tuple(columns), tuple(output.name for output in self.outputs))
 
     def item(self, items: dict[int, Item], expression: Expression, name: str) -> Column:
-        """The column that gives the expression; a column that passes through is listed once."""
-        if isinstance(expression, ColumnRef):
+        """The column that gives the expression; a column that passes through is listed once (one of a query around
+        this one gets another name: a column is produced in one place)."""
+        if isinstance(expression, ColumnRef) and expression.column.id in self.below:
             column = expression.column
             items.setdefault(column.id, Item(column, expression))
             return column

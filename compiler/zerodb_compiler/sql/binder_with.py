@@ -27,6 +27,7 @@ from zerodb_compiler.plan.logical import (
 )
 from zerodb_compiler.plan.transform import expressions_of, free_ids, has_subquery, inputs_of
 from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_functions import function_name
 from zerodb_compiler.sql.expressions import Cast, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.scope import Scope
@@ -127,9 +128,7 @@ def _references(node: exp.Expr) -> dict[str, int]:
 
 
 def _is_volatile(query: exp.Expr) -> bool:
-    return any(call.name.lower() in _VOLATILE for call in query.find_all(exp.Anonymous)) or any(
-        True for _ in query.find_all(exp.Rand)
-    )
+    return any(function_name(call) in _VOLATILE for call in query.find_all(exp.Anonymous))
 
 
 def _order(found: dict[str, CommonTable | WorkingTable], names: list[str], with_: exp.With) -> None:
@@ -351,18 +350,14 @@ def _check_form(node: exp.Expr, name: str) -> None:
 def _check_place(reference: exp.Expr, root: exp.Expr, name: str) -> None:
     where = f'recursive reference to query "{name}" must not appear within'
     below, above = reference, reference.parent
-    level = 0
     while above is not None and below is not root:
         if isinstance(above, exp.Join) and _fills(above, below):
             raise _error(f"{where} an outer join", reference)
         if isinstance(above, exp.Select):
             if below.arg_key == "joins" or below.arg_key == "from_":
                 _check_outer(above, below, where, reference)
-                if level == 0:
-                    _check_aggregates(above)
             elif below.arg_key != "with_":
                 raise _error(f"{where} a subquery", reference)
-            level += 1
         if isinstance(above, exp.Except) and below is above.expression:
             raise _error(f"{where} EXCEPT", reference)
         if isinstance(above, exp.Intersect):
@@ -382,11 +377,3 @@ def _check_outer(select: exp.Select, below: exp.Expr, where: str, reference: exp
     for join in joins[place + 1 :]:
         if (join.args.get("side") or "") in ("RIGHT", "FULL"):
             raise _error(f"{where} an outer join", reference)
-
-
-def _check_aggregates(select: exp.Select) -> None:
-    for node in select.expressions:
-        for call in node.find_all(exp.AggFunc):
-            inside = call.find_ancestor(exp.Subquery, exp.Select, exp.Window)
-            if inside is select:
-                raise _error("aggregate functions are not allowed in a recursive query's recursive term", call)

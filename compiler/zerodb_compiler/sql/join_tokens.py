@@ -85,7 +85,7 @@ def _join(token: Token, tokens: list[Token], index: int, out: list[Token], waiti
     while first > 0 and tokens[first].token_type in _SIDES:
         first -= 1
     natural = tokens[first].token_type in (TokenType.CROSS, TokenType.NATURAL)
-    if waiting and not waiting[-1].opened:
+    if waiting and not waiting[-1].opened and waiting[-1].right < len(out):
         join = waiting[-1]
         out.insert(join.right, _paren(TokenType.L_PAREN, out[join.right]))
         join.opened = True

@@ -28,6 +28,7 @@ class Relation:
     columns: list[NamedColumn]
     table: TableInfo | None = None
     position: int | None = None
+    working: bool = False  # the name of a recursive query within its recursive term
 
 
 @dataclass(slots=True)
@@ -54,6 +55,12 @@ class Scope:
     def find(self, name: str, qualifier: str | None, position: int | None) -> Column | None:
         """The column of this level alone."""
         return self._find_plain(name, position) if qualifier is None else self._qualified(name, qualifier, position)
+
+    def owns(self, column: Column) -> bool:
+        """Whether it is a column of this level, and not of a query around it."""
+        return any(
+            candidate.id == column.id for relation in self.relations for _, candidate in relation.columns
+        ) or any(candidate.id == column.id for _, candidate in self.visible)
 
     def relation(self, name: str) -> Relation | None:
         return next((relation for relation in self.relations if relation.name == name), None)

@@ -74,7 +74,9 @@ class Recursion:
             self.rows.append(p, values)
             return
         if self._known is None:
-            self._known = HashGroups(self._context, (), values, States((), ()), self._known_fields, self._plan.rows)
+            self._known = HashGroups(
+                self._context, (), values, States(self._context, (), ()), self._known_fields, self._plan.rows
+            )
         count = self._known_fields + HashGroups.COUNT
         before = p.f.let(p.worker_i32(count), "known_before")
         self._known.find(p, values, self._table)

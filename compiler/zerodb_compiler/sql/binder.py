@@ -97,8 +97,8 @@ class Binder:
                 return replace(statement, plan=With(definitions, plan))
             case st.Insert(source=plan) | st.Update(source=plan) | st.Delete(source=plan) | st.Merge(source=plan):
                 return replace(statement, source=With(definitions, plan))
-            case st.CreateTable(as_query=st.Query() as query):
-                return replace(statement, as_query=replace(query, plan=With(definitions, query.plan)))
+            case st.CreateTableAs(query=query):
+                return replace(statement, query=replace(query, plan=With(definitions, query.plan)))
         raise unsupported("WITH in this statement")
 
     def _tree(self, node: exp.Expr) -> st.Statement:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from zerodb_compiler.codegen.accumulators import Accumulator, Chosen, accumulator, argument_of, parts_of
+from zerodb_compiler.codegen.accumulators import Accumulator, Chosen, RealSum, accumulator, argument_of, parts_of
 from zerodb_compiler.codegen.collecting import Collecting
 from zerodb_compiler.codegen.common import evaluate_all
 from zerodb_compiler.codegen.context import Context, Emitter
@@ -18,6 +18,7 @@ from zerodb_compiler.codegen.operators.project import canonical
 from zerodb_compiler.codegen.pipeline import PipelineEmitter
 from zerodb_compiler.codegen.sqlvalues import Int, Real, SqlValue, with_null
 from zerodb_compiler.codegen.tuples import Field, TupleBuffer, TupleLayout, write_value
+from zerodb_compiler.codegen.windows.sums import FrameRealSum
 from zerodb_compiler.plan.logical import SortKey
 from zerodb_compiler.plan.physical import Window
 from zerodb_compiler.plan.transform import ids_of, same_key
@@ -177,6 +178,8 @@ class WindowTuple:
         if isinstance(call, AggregateCall):
             sample = argument_of([kept(part) for part in parts_of(call)])
             state = self.accumulators[item.column.id] = accumulator(call, sample, self._context)
+            if isinstance(state, RealSum):
+                state = self.accumulators[item.column.id] = FrameRealSum(call)
             if isinstance(state, (Chosen, Collecting)):
                 state.owns_text = False  # texts of tuples live as long as the query
             value = state.result(p, I32.const(0), 0)

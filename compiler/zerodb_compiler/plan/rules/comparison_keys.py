@@ -18,8 +18,9 @@ from dataclasses import replace
 
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.intervals import sort_key
-from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project, Sort, SortKey
+from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, LogicalPlan, Project, Sort, SortKey, Window
 from zerodb_compiler.plan.transform import Fresh, call, map_expressions, map_plan, passed, rebuild
+from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.aggregates import ORDERED_SET
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
@@ -65,9 +66,17 @@ def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
             return Sort(
                 input_, tuple([SortKey(keyed(key.expression), key.descending, key.nulls_first) for key in keys])
             )
+        case Window(input=input_, specs=specs):
+            by_keys = tuple([_window(spec) for spec in specs])
+            return plan if by_keys == specs else Window(input_, by_keys)
         case Aggregate(keys=items) if any(item.column.type.has_sort_key for item in items):
             return _grouped(plan, fresh)
     return plan
+
+
+def _window(spec: WindowSpec) -> WindowSpec:
+    order = tuple([SortKey(keyed(key.expression), key.descending, key.nulls_first) for key in spec.order])
+    return WindowSpec(tuple(map(keyed, spec.partition)), order, spec.items)
 
 
 def _grouped(plan: Aggregate, fresh: Fresh) -> LogicalPlan:

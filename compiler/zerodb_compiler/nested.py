@@ -45,7 +45,7 @@ def width_of(type_: SqlType) -> int:
 
 
 def _is_long(low: int, high: int) -> bool:
-    return -_SIGN <= low and high < _SIGN
+    return low >= -_SIGN and high < _SIGN
 
 
 def element_bytes(type_: SqlType, value: Scalar) -> bytes:
@@ -126,14 +126,10 @@ def decode_array(type_: SqlType, data: bytes) -> Array:
 
 
 def encode_record(types: Sequence[SqlType], values: Sequence[Scalar]) -> bytes:
-    parts = [
-        None if value is None else element_bytes(type_, value) for type_, value in zip(types, values, strict=True)
-    ]
+    parts = [None if value is None else element_bytes(type_, value) for type_, value in zip(types, values, strict=True)]
     return _encode(((len(parts), 1),), parts)
 
 
 def decode_record(types: Sequence[SqlType], data: bytes) -> tuple[Scalar, ...]:
     _, parts = _parts(data)
-    return tuple(
-        None if part is None else element_value(type_, part) for type_, part in zip(types, parts, strict=True)
-    )
+    return tuple(None if part is None else element_value(type_, part) for type_, part in zip(types, parts, strict=True))

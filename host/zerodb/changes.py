@@ -197,7 +197,7 @@ class Result:
 
     def table(self, columns: range) -> pa.Table:
         output = [self.output[i] for i in columns]
-        schema = arrow_schema(output)
+        schema = arrow_schema(output, stored=True)
         return pa.Table.from_batches([arrow_batch(chosen(self.batch, columns), output, schema)], schema)
 
     def integers(self, column: int) -> RowIds:

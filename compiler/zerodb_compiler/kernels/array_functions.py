@@ -19,9 +19,22 @@ from zerodb_compiler.kernels.arrays import (
     finish_from,
     finish_like,
     finish_list,
+    load_key32,
     same_element,
 )
-from zerodb_compiler.kernels.intrinsics import div_s, i32, i64, load8_u, load32, load64, memory_copy, ptr, rem_s, store32
+from zerodb_compiler.kernels.intrinsics import (
+    div_s,
+    i32,
+    i64,
+    load8_u,
+    load32,
+    load64,
+    memory_copy,
+    ptr,
+    rem_s,
+    store32,
+    store64,
+)
 from zerodb_compiler.kernels.memory import scratch
 
 MISMATCH = 20
@@ -261,3 +274,59 @@ def array_slice(worker: ptr, array: ptr, bounds: ptr, given: i32) -> tuple[ptr, 
         number += 1
     result, bytes_ = finish(worker, builder, dims, builder + BUILDER_SHAPE)
     return result, bytes_
+
+
+def array_fill(worker: ptr, p: ptr, length: i32, is_null: i32, lengths: ptr, lowers: ptr) -> tuple[ptr, i32, i32]:
+    """`lengths` and `lowers` are integer arrays of one dimension; `lowers` 0: all 1."""
+    dims = load32(lengths, 4)
+    builder = builder_new(worker)
+    if builder == 0:
+        return 0, 0, errors.OUT_OF_MEMORY
+    if load8_u(lengths) > 1 or dims > 6 or (lowers != 0 and (load32(lowers, 4) != dims or load8_u(lowers) > 1)):
+        return 0, 0, MISMATCH
+    total: i64 = 1
+    i = 0
+    while i < dims:
+        q, _length, null = element(lengths, i)
+        size = i32(load_key32(q))
+        lower = 1
+        if lowers != 0:
+            r, _length2, null2 = element(lowers, i)
+            lower = i32(load_key32(r))
+            null |= null2
+        if null:
+            return 0, 0, NOT_A_LIST
+        if size < 0:
+            return 0, 0, errors.OVERFLOW
+        store32(builder + 8 * i, size, BUILDER_SHAPE)
+        store32(builder + 8 * i, lower, BUILDER_SHAPE + 4)
+        total = total * i64(size)
+        if total > 1 << 26:
+            return 0, 0, errors.OVERFLOW
+        i += 1
+    if dims == 0 or total == 0:
+        dims = 0
+        total = 0
+    while total > 0:
+        if append(worker, builder, p, length, is_null) == 0:
+            return 0, 0, errors.OUT_OF_MEMORY
+        total -= 1
+    result, size2 = finish(worker, builder, dims, builder + BUILDER_SHAPE)
+    return result, size2, i32(result == 0) * errors.OUT_OF_MEMORY
+
+
+def trim_array(worker: ptr, array: ptr, count: i64) -> tuple[ptr, i32, i32]:
+    """Without the last `count` elements of the first dimension; INVALID_COUNT."""
+    length = 0
+    lower = 1
+    if load8_u(array) > 0:
+        length, lower = dimension(array, 0)
+    if count < 0 or count > i64(length):
+        return 0, 0, errors.INVALID_COUNT
+    bounds = scratch(worker, 24)
+    if bounds == 0:
+        return 0, 0, errors.OUT_OF_MEMORY
+    store64(bounds + 8, i64(lower) + i64(length) - 1 - count)
+    store32(bounds, 2, 16)
+    result, size = array_slice(worker, array, bounds, i32(load8_u(array) > 0))
+    return result, size, i32(result == 0) * errors.OUT_OF_MEMORY

@@ -39,7 +39,7 @@ def needs_quotes(p: ptr, length: i32, opening: i32, closing: i32, is_array: i32)
     i = 0
     while i < length:
         byte = load8_u(p + i)
-        if byte == opening or byte == closing or byte == 34 or byte == 92 or byte == 44 or is_space(byte):
+        if byte == 34 or byte == opening or byte == 92 or byte == closing or byte == 44 or is_space(byte):
             return True
         i += 1
     return False
@@ -402,3 +402,22 @@ def split_text(
             break
     array, size = finish_list(worker, builder)
     return array, size
+
+
+def format_dimensions(worker: ptr, array: ptr) -> tuple[ptr, i32]:
+    """[1:2][1:3]; empty for the empty array."""
+    start = scratch(worker, 200)
+    if start == 0:
+        return 0, 0
+    out = start
+    d = 0
+    while d < load8_u(array):
+        length, lower = dimension(array, d)
+        store8(out, 91)
+        out = put_number(worker, out + 1, i64(lower))
+        store8(out, 58)
+        out = put_number(worker, out + 1, i64(lower) + i64(length) - 1)
+        store8(out, 93)
+        out += 1
+        d += 1
+    return start, out - start

@@ -30,13 +30,15 @@ def output_name(node: exp.Expr) -> str:
     match node:
         case exp.Column() | exp.Dot():
             return fold(node.this) if isinstance(node.this, exp.Identifier) else UNNAMED
-        case exp.Paren() | exp.Filter() | exp.Window() | exp.IgnoreNulls() | exp.RespectNulls():
+        case exp.Paren() | exp.Bracket() | exp.Filter() | exp.Window() | exp.IgnoreNulls() | exp.RespectNulls():
             return output_name(node.this)
         case exp.Cast():
             inner = output_name(node.this)
             if inner != UNNAMED or node.args["to"].this == exp.DType.INTERVAL:
                 return inner
             type_ = sql_type(node.args["to"])
+            if type_.id is TypeId.ARRAY and type_.element is not None:
+                type_ = type_.element
             return _CAST_NAMES.get(type_.id, type_.id.value)
         case exp.Subquery():
             return output_name(node.this)

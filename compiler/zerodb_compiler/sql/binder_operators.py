@@ -12,6 +12,7 @@ from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_dates import date_arithmetic, move
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed, united
+from zerodb_compiler.sql.binder_structured import is_array_side, name_quantifier, quantified_array, structured_operator
 from zerodb_compiler.sql.expressions import Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
@@ -47,7 +48,10 @@ def _comparison(b: ExpressionBinder, node: exp.Binary) -> Bound:
 
     only(node, "this", "expression")
     function, symbol = _COMPARISONS[type(node)]
+    name_quantifier(node)
     if isinstance(node.expression, (exp.Any, exp.All)):
+        if is_array_side(node.expression):
+            return quantified_array(b, function, symbol, node)
         return quantified(b, node, function)
     if isinstance(node.this, exp.Tuple):
         return _row_comparison(b, node, function, symbol)
@@ -217,6 +221,12 @@ def _escape(b: ExpressionBinder, node: exp.Escape) -> Bound:
 def _bind_like(b: ExpressionBinder, node: exp.Binary, escape: exp.Expr | None) -> Expression:
     only(node, "this", "expression", "negate")
     case_sensitive = isinstance(node, exp.Like)
+    name_quantifier(node)
+    if isinstance(node.expression, (exp.Any, exp.All)) and escape is None and is_array_side(node.expression):
+        name, symbol = ("like", "~~") if case_sensitive else ("ilike", "~~*")
+        if node.args.get("negate"):
+            raise unsupported("NOT LIKE ANY or ALL (array)", node)
+        return quantified_array(b, name, symbol, node)
     value, pattern = b.bound(node.this), b.bound(node.expression)
     for side in (value, pattern):
         if not (b.type_of(side).is_text or b.type_of(side).id is TypeId.NULL):
@@ -236,6 +246,9 @@ def _bind_like(b: ExpressionBinder, node: exp.Binary, escape: exp.Expr | None) -
 def _concatenate(b: ExpressionBinder, node: exp.DPipe) -> Bound:
     only(node, "this", "expression", "safe")
     left, right = b.bound(node.this), b.bound(node.expression)
+    found = structured_operator(b, "||", left, right, node)
+    if found is not None:
+        return found
     types = b.type_of(left), b.type_of(right)
     if not any(type_.is_text or type_.id is TypeId.NULL for type_ in types):
         raise no_operator("||", *types, node)

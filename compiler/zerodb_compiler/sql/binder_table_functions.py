@@ -65,6 +65,7 @@ def function_source(
         outer,
         common,
     )
+    calls = [part for call in calls for part in _separate(call)]
     found = [_rows(ExpressionBinder(binder, scope, "a function in FROM"), call) for call in calls]
     alias = node.args.get("alias")
     given: tuple[exp.Expr, ...] = ()
@@ -94,6 +95,13 @@ def function_source(
     pairs = [(name, column) for name, (_, column) in zip(names, pairs, strict=True)]
     plan = TableFunction(ONE_ROW, tuple(table_calls), ordinality)
     return Source(plan, [Relation(label, pairs, None, position_of(node))], pairs)
+
+
+def _separate(call: exp.Expr) -> list[exp.Expr]:
+    """unnest(a, b) stands for unnest(a) and unnest(b) side by side."""
+    if isinstance(call, exp.Anonymous) and function_name(call) == "unnest" and len(call.expressions) > 1:
+        return [exp.Anonymous(this=call.this, expressions=[item]) for item in call.expressions]
+    return [call]
 
 
 def _rows(b: ExpressionBinder, node: exp.Expr) -> Rows:

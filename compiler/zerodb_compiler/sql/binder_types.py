@@ -24,6 +24,7 @@ from zerodb_compiler.types import (
     U64,
     SqlType,
     TypeId,
+    array,
     numeric,
 )
 
@@ -68,6 +69,8 @@ def sql_type(node: exp.DataType, place: exp.Expr | None = None) -> SqlType:
             return _text(kind, modifiers, node)
         case _D.FLOAT | _D.DOUBLE if len(modifiers) == 1:
             return REAL if modifiers[0] <= 24 else DOUBLE
+        case _D.ARRAY if len(node.expressions) == 1:
+            return array(sql_type(node.expressions[0], place))
         case _D.USERDEFINED:
             name = str(node.args["kind"].name if hasattr(node.args["kind"], "name") else node.args["kind"])
             raise ProgrammingError(f'type "{name}" does not exist', sqlstate="42704", position=position_of(node))

@@ -7,10 +7,14 @@ operator says which precision and scale its result has.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 
 from zerodb_compiler.errors import DataError, error_for
 from zerodb_compiler.sql.calendar import add_months
+from zerodb_compiler.sql.nested_values import cast_elements
 from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import (
     MICROS_PER_DAY,
@@ -38,6 +42,7 @@ from zerodb_compiler.types import (
     U64,
     SqlType,
     TypeId,
+    array,
     numeric,
 )
 
@@ -91,6 +96,11 @@ def common_type(a: SqlType, b: SqlType) -> SqlType | None:
         return TEXT
     if {a.id, b.id} == {TypeId.DATE, TypeId.TIMESTAMP}:
         return TIMESTAMP
+    if a.id is b.id is TypeId.ARRAY:
+        assert a.element is not None
+        assert b.element is not None
+        element = common_type(a.element, b.element)
+        return None if element is None else array(element)
     return None
 
 
@@ -127,8 +137,17 @@ def arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None)
     return aligned[0], aligned[1], numeric(min(MAX_PRECISION, whole + scale + 1), scale)
 
 
+def _of_elements(source: SqlType, target: SqlType, test: Callable[[SqlType, SqlType], bool]) -> bool:
+    """Arrays are cast as their elements are."""
+    if source.element is None or target.element is None or not (source.id is target.id is TypeId.ARRAY):
+        return False
+    return test(source.element, target.element)
+
+
 def is_implicit(source: SqlType, target: SqlType) -> bool:
     """PostgreSQL's implicit casts: only to a type that loses nothing but floating-point digits."""
+    if _of_elements(source, target, is_implicit):
+        return True
     if source == target or source.id is TypeId.NULL:
         return True
     if source.is_text and target.is_text:
@@ -144,6 +163,8 @@ def is_implicit(source: SqlType, target: SqlType) -> bool:
 
 def is_assignable(source: SqlType, target: SqlType) -> bool:
     """Casts an INSERT or UPDATE makes by itself."""
+    if _of_elements(source, target, is_assignable):
+        return True
     if is_implicit(source, target) or (source.is_number and target.is_number):
         return True
     return target.is_text or (source.id is TypeId.TIMESTAMP and target.id is TypeId.DATE)
@@ -151,6 +172,8 @@ def is_assignable(source: SqlType, target: SqlType) -> bool:
 
 def is_castable(source: SqlType, target: SqlType) -> bool:
     """Casts that CAST makes."""
+    if _of_elements(source, target, is_castable):
+        return True
     if is_assignable(source, target) or source.is_text:
         return True
     pair = (source.id, target.id)
@@ -162,11 +185,16 @@ def cast_value(source: SqlType, target: SqlType, value: Value, position: int | N
     if value is None or source == target:
         return value
     if target.is_text:
-        text = format_value(SqlType(source.id, source.precision, source.scale), value)
+        text = format_value(replace(source, length=None, padded=False), value)
         assert text is not None
         return fit_text(target, text, position, explicit=True)
     if isinstance(value, str):
         return parse_value(target, value, position)
+    if source.id is target.id is TypeId.ARRAY and isinstance(value, bytes):
+        assert source.element is not None
+        assert target.element is not None
+        inner = partial(cast_value, source.element, target.element, position=position)
+        return cast_elements(source, target, value, inner)
     assert isinstance(value, int | float)
     if target.is_float:
         number = value / 10**source.scale if source.id is TypeId.NUMERIC else _as_float(value, position)
@@ -206,6 +234,8 @@ def exact_value(source: SqlType, target: SqlType, value: Value) -> Value:
     """The constant in `target` if it is exactly the same value there; Inconvertible if not."""
     if value is None or source == target:
         return value
+    if source.is_blob or target.is_blob:
+        raise Inconvertible
     if source.id is TypeId.NULL or source.is_text or target.is_text:
         if not (source.is_text and target.is_text):
             raise Inconvertible

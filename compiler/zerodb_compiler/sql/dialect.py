@@ -65,7 +65,7 @@ class ZeroQL(Postgres):
             **{
                 key: value
                 for key, value in Postgres.Tokenizer.KEYWORDS.items()
-                if key not in ("==", "/*+", "{%", "{{+")
+                if key not in ("==", "?::", "/*+", "{%", "{{+")
             },
             **_UNSIGNED,
         }

@@ -58,9 +58,23 @@ COMPARISONS = frozenset({"eq", "ne", "lt", "le", "gt", "ge"})
 SWAPPED = {"eq": "eq", "ne": "ne", "lt": "gt", "le": "ge", "gt": "lt", "ge": "le"}
 NEGATED = {"eq": "ne", "ne": "eq", "lt": "ge", "le": "gt", "gt": "le", "ge": "lt"}
 
+# x op ANY (array), x op ALL (array): a call "eq any" of the value and the array.
+QUANTIFIED = frozenset(
+    f"{operator} {quantifier}"
+    for operator in (*COMPARISONS, "like", "not_like", "ilike")
+    for quantifier in ("any", "all")
+)
+# Functions of arrays and records to which NULL is a value; those that are NULL only if it is their first argument.
+_NESTED = frozenset({"array", "array_nest", "array_append", "array_prepend", "array_fill", "row"})
+_NESTED_AS_FIRST = frozenset({"array_remove", "array_replace", "array_positions", "string_to_array"})
+
 # Calls that give a value even where an argument is NULL; all others are strict.
 NULL_AWARE = frozenset(
     {
+        *QUANTIFIED,
+        *_NESTED,
+        *_NESTED_AS_FIRST,
+        *("array_cat", "array_position", "array_to_string"),
         "and",
         "or",
         "is_distinct",
@@ -79,11 +93,13 @@ NULL_AWARE = frozenset(
         "quote_nullable",
     }
 )
-_NEVER_NULL = NULL_AWARE - {"and", "or", "greatest", "least", "concat_ws", "format"}
+_NULLABLE_NESTED = QUANTIFIED | _NESTED_AS_FIRST | {"array_cat", "array_position", "array_to_string"}
+_NEVER_NULL = NULL_AWARE - {"and", "or", "greatest", "least", "concat_ws", "format"} - _NULLABLE_NESTED
 # NULL if the first argument is, whatever the others are.
-_AS_FIRST = frozenset({"concat_ws", "format"})
+_AS_FIRST = frozenset({"concat_ws", "format"}) | _NESTED_AS_FIRST
 # Strict calls that can be NULL though no argument is: filled by the registry of signatures.
-MAYBE_NULL: set[str] = set()
+MAYBE_NULL: set[str] = {*QUANTIFIED, "array_position", "array_to_string", "array_cat", "subscript", "field"}
+MAYBE_NULL |= {"array_length", "array_upper", "array_lower", "array_ndims", "array_dims"}
 
 
 def result_nullable(function: str, arguments: Sequence[bool]) -> bool:

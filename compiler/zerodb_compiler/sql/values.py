@@ -15,6 +15,7 @@ from decimal import Decimal
 from typing import Any
 
 from zerodb_compiler.errors import DataError, ProgrammingError
+from zerodb_compiler.sql import nested_values
 from zerodb_compiler.sql.calendar import civil_from_days, days_from_civil, days_in_month
 from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
 
@@ -56,6 +57,8 @@ def parse_value(type_: SqlType, text: str, position: int | None = None) -> Value
             return _parse_float(type_, text, position)
         case TypeId.NULL:
             return text
+        case TypeId.ARRAY:
+            return nested_values.parse_array(type_, text, position, parse_value)
     if not _INTEGER.match(text):
         raise _bad_text(type_, text, position)
     if len(text) > 60:
@@ -195,6 +198,9 @@ def format_value(type_: SqlType, value: Value) -> str | None:
     if value is None:
         return None
     match type_.id:
+        case TypeId.ARRAY:
+            assert isinstance(value, bytes)
+            return nested_values.format_array(type_, value, format_value)
         case TypeId.TEXT | TypeId.NULL:
             text = str(value)
             return text.ljust(type_.length) if type_.padded and type_.length else text
@@ -271,6 +277,10 @@ def to_canonical(type_: SqlType, value: object, position: int | None = None) -> 
         return None
     if isinstance(value, str):
         return parse_value(type_, value, position)
+    if type_.id is TypeId.ARRAY and isinstance(value, (list, tuple)):
+        return nested_values.array_from_python(
+            type_, value, position, lambda element, item: to_canonical(element, item, position)
+        )
     converter = _FROM_PYTHON.get(type_.id)
     if converter is not None:
         found = converter(type_, value, position)

@@ -23,11 +23,12 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
+from zerodb.engine.nested_values import python_array
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.errors import DataError
 from zerodb_compiler.intervals import MICROS_PER_DAY, Interval, unpack
-from zerodb_compiler.types import SqlType, TypeId
+from zerodb_compiler.types import NULL, SqlType, TypeId
 from zerodb_storage.arrow import uuid_words
 
 Row = tuple[Any, ...]
@@ -224,8 +225,11 @@ def _labels(labels: tuple[str, ...]) -> Callable[[ColumnValues, int], list[Any]]
 # such objects make. What is in neither is given as bytes.
 BLOB_DECODERS: dict[TypeId, Callable[[SqlType, bytes], Any]] = {
     TypeId.JSON: lambda _type, value: json.loads(value),
+    TypeId.ARRAY: python_array,
 }
-BLOB_ARROW: dict[TypeId, Callable[[SqlType], pa.DataType]] = {}
+BLOB_ARROW: dict[TypeId, Callable[[SqlType], pa.DataType]] = {
+    TypeId.ARRAY: lambda type_: pa.list_(arrow_type(type_.element or NULL)),
+}
 
 
 def _blobs(decode: Callable[[bytes], Any]) -> Callable[[ColumnValues, int], list[Any]]:

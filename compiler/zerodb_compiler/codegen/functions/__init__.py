@@ -1,6 +1,7 @@
 """The scalar functions, one family a module; importing this package fills expressions.FUNCTIONS."""
 
 from zerodb_compiler.codegen.functions import (
+    arrays,
     dates,
     numbers,
     patterns,
@@ -12,6 +13,7 @@ from zerodb_compiler.codegen.functions import (
 )
 
 __all__ = [
+    "arrays",
     "dates",
     "numbers",
     "patterns",

@@ -1,0 +1,47 @@
+"""Arrays of results as Python lists and Arrow lists."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from decimal import Context, Decimal
+from typing import Any
+from uuid import UUID
+
+from zerodb_compiler.errors import DataError
+from zerodb_compiler.intervals import Interval, unpack
+from zerodb_compiler.nested import Scalar
+from zerodb_compiler.sql.nested_values import array_to_python
+from zerodb_compiler.types import SqlType, TypeId
+
+_EPOCH = datetime(1970, 1, 1)
+_EXACT = Context(prec=76)
+_SCALARS: dict[TypeId, Callable[[SqlType, Any], Any]] = {
+    TypeId.BOOLEAN: lambda _type, value: value != 0,
+    TypeId.NUMERIC: lambda type_, value: _EXACT.scaleb(Decimal(value), -type_.scale),
+    TypeId.DATE: lambda _type, value: (_EPOCH + timedelta(value)).date(),
+    TypeId.TIMESTAMP: lambda _type, value: _EPOCH + timedelta(0, 0, value),
+    TypeId.TIMESTAMPTZ: lambda _type, value: (_EPOCH + timedelta(0, 0, value)).replace(tzinfo=UTC),
+    TypeId.TIME: lambda _type, value: (_EPOCH + timedelta(0, 0, value)).time(),
+    TypeId.INTERVAL: lambda _type, value: Interval(*unpack(value)),
+    TypeId.UUID: lambda _type, value: UUID(int=value + (1 << 127)),
+    TypeId.ENUM: lambda type_, value: type_.labels[value],
+}
+
+
+def python_array(type_: SqlType, data: bytes) -> list[Any]:
+    return array_to_python(type_, data, python_scalar)
+
+
+def python_scalar(type_: SqlType, value: Scalar) -> Any:
+    """One canonical value, as a column of the type would give it."""
+    from zerodb.engine.result import BLOB_DECODERS
+
+    decode = _SCALARS.get(type_.id)
+    if decode is not None:
+        try:
+            return decode(type_, value)
+        except OverflowError:
+            raise DataError(f"a {type_} is outside what Python's {type_} holds", sqlstate="22008") from None
+    blob = BLOB_DECODERS.get(type_.id)
+    return blob(type_, value) if blob is not None and isinstance(value, bytes) else value

@@ -57,10 +57,12 @@ def element_bytes(type_: SqlType, value: Scalar) -> bytes:
     assert value is not None
     if type_.is_float:
         (bits,) = struct.unpack("<Q", struct.pack("<d", value))
-        return (bits ^ _ALL if bits & _SIGN else bits ^ _SIGN).to_bytes(8, "big")
+        ordered: int = bits ^ _ALL if bits & _SIGN else bits ^ _SIGN
+        return ordered.to_bytes(8, "big")
     assert isinstance(value, int)
     width = width_of(type_)
-    return (value + (1 << (8 * width - 1))).to_bytes(width, "big")
+    data: bytes = (value + (1 << (8 * width - 1))).to_bytes(width, "big")
+    return data
 
 
 def element_value(type_: SqlType, data: bytes) -> Scalar:

@@ -33,13 +33,17 @@ def is_null_word(p: ptr, length: i32) -> bool:
     return length == 4 and (load32(p) | 0x20202020) == 0x6C6C756E
 
 
+def is_special(byte: i32) -> bool:
+    return byte == 34 or byte == 92 or byte == 44 or is_space(byte)
+
+
 def needs_quotes(p: ptr, length: i32, opening: i32, closing: i32, is_array: i32) -> bool:
     if length == 0 or (is_array and is_null_word(p, length)):
         return True
     i = 0
     while i < length:
         byte = load8_u(p + i)
-        if byte == 34 or byte == opening or byte == 92 or byte == closing or byte == 44 or is_space(byte):
+        if is_special(byte) or (byte - opening) * (byte - closing) == 0:
             return True
         i += 1
     return False

@@ -41,10 +41,8 @@ def _array(b: ExpressionBinder, node: exp.Array) -> Bound:
             hint="Explicitly cast to the desired type, for example ARRAY[]::integer[].",
         )
     values = [b.bound(item) for item in items]
-    nested = any(
-        isinstance(item, exp.Array) or b.type_of(value).id is TypeId.ARRAY
-        for item, value in zip(items, values, strict=True)
-    )
+    nested = any(isinstance(item, exp.Array) for item in items)
+    nested = nested or any(b.type_of(value).id is TypeId.ARRAY for value in values)
     if not nested and all(isinstance(value, Constant) for value in values):
         return _constant_array(b, values, node)
     elements, type_ = united(b, values, "ARRAY", node)
@@ -155,9 +153,6 @@ def _common_element(b: ExpressionBinder, lists: Sequence[Bound], values: Sequenc
         found = common
     for value in values:
         type_ = b.type_of(value)
-        if isinstance(value, Constant) and type_.is_number and found.is_number:
-            if b.convert_exactly(value, found) is not None:
-                continue
         common = coercion.common_type(found, type_)
         if common is None or common.id is TypeId.ARRAY:
             return None

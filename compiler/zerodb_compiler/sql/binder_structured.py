@@ -175,8 +175,10 @@ def quantified_array(b: ExpressionBinder, function: str, symbol: str, node: exp.
 
 
 def _common(b: ExpressionBinder, value: Bound, type_: SqlType, element: SqlType) -> SqlType | None:
-    if isinstance(value, Constant) and value.value is not None and type_ != element and type_.id is not TypeId.NULL:
-        if coercion.common_type(type_, element) is not None and b.convert_exactly(value, element) is not None:
+    typed = isinstance(value, Constant) and value.value is not None and type_.id not in (TypeId.NULL, element.id)
+    if typed and isinstance(value, Constant) and coercion.common_type(type_, element) is not None:
+        exact = b.convert_exactly(value, element)
+        if exact is not None:
             return element
     found = TEXT if type_.is_text and element.is_text else coercion.common_type(type_, element)
     return TEXT if found is not None and found.is_text else found

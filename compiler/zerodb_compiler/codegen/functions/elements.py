@@ -14,7 +14,7 @@ from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Text, W
 from zerodb_compiler.kernels import arrays
 from zerodb_compiler.nested import width_of
 from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.values import I32, load
+from zerodb_compiler.wasm.values import I32, Value, load
 
 NOT_NULL = I32.const(0)
 
@@ -39,6 +39,7 @@ def append(e: Emitter, builder: I32, value: SqlValue, type_: SqlType) -> None:
     kept = e.keep_value(to_text(e, value) if type_.is_variable or type_.id is TypeId.NULL else value)
     null = kept.null if kept.null is not None else NOT_NULL
     kernel: Callable[..., Any]
+    parts: tuple[Value, ...]
     match kept:
         case Text():
             kernel, parts = arrays.append, (kept.address, kept.length)

@@ -60,6 +60,10 @@ class Catalog(Protocol):
         has it; None if there is none."""
         ...
 
+    def named_type(self, name: str, schema: str | None = None) -> SqlType | None:
+        """The enum or composite type of that name (looked for as tables are), or None."""
+        ...
+
     def table_names(self) -> Sequence[str]:
         """All table names, for suggestions."""
         ...

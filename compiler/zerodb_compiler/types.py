@@ -82,10 +82,11 @@ _INTEGER_BITS: dict[TypeId, tuple[int, bool]] = {
 
 @dataclass(frozen=True, slots=True)
 class SqlType:
-    """A SQL type. `precision`/`scale` belong to numeric (`precision` also to time, timestamp and interval: fractional
-    digits, where they are not 6), `length` and `padded` to varchar(n)/char(n), `element` to arrays and ranges (the
-    subtype), `fields` to structs and maps (key and value), `name` to named types (enums, composites, domains),
-    `labels` to enums, in their order."""
+    """A SQL type. `precision`/`scale` belong to numeric. `precision` of time, timestamp and interval is one more than
+    their fractional digits, 0 where none are given; `scale` of interval says which fields it has (sql/values.py).
+    `length` and `padded` belong to varchar(n)/char(n), `element` to arrays and ranges (the subtype), `fields` to
+    structs and maps (key and value), `name` to named types (enums, composites, domains), `labels` to enums, in their
+    order."""
 
     id: TypeId
     precision: int = 0
@@ -170,6 +171,9 @@ class SqlType:
     def __str__(self) -> str:
         if self.id is TypeId.NUMERIC:
             return f"numeric({self.precision},{self.scale})"
+        if self.precision and self.id in (TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME, TypeId.INTERVAL):
+            name, _, zone = self.id.value.partition(" ")
+            return f"{name}({self.precision - 1}) {zone}".rstrip()
         if self.id is TypeId.TEXT and self.length is not None:
             return f"{'char' if self.padded else 'varchar'}({self.length})"
         if self.id is TypeId.ARRAY:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
+from zerodb_compiler.types import SqlType
 from zerodb_storage import Snapshot, TableVersion
+from zerodb_storage.catalog import type_from
 
 DEFAULT_PATH = ("public",)
 
@@ -51,6 +53,13 @@ class View:
         if name == "pg_temp":
             return next((schema for schema in self.path if schema.startswith("pg_temp")), name)
         return "public" if name == "main" else name
+
+    def named_type(self, name: str, schema: str | None = None) -> SqlType | None:
+        for candidate in self.path if schema is None else (self.schema_named(schema),):
+            data = self.snapshot.object("type", candidate, name)
+            if data is not None:
+                return type_from(data["type"])
+        return None
 
     def table_names(self) -> Sequence[str]:
         return [version.name for version in self.tables.values()]

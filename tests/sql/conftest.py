@@ -28,6 +28,9 @@ class MemoryCatalog:
             return None
         return self.tables.get(name)
 
+    def named_type(self, name: str, schema: str | None = None) -> None:
+        return None
+
     def table_names(self) -> Sequence[str]:
         return list(self.tables)
 

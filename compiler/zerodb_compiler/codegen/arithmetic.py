@@ -31,7 +31,8 @@ def out_of_range(type_: SqlType) -> tuple[str, str]:
     """SQLSTATE and PostgreSQL's message for a value that does not fit."""
     if type_.id is TypeId.NUMERIC:
         return "22003", f"numeric field overflow: value does not fit {type_}"
-    return "22008" if type_.id in (TypeId.DATE, TypeId.TIMESTAMP) else "22003", f"{type_} out of range"
+    moments = (TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME, TypeId.INTERVAL)
+    return "22008" if type_.id in moments else "22003", f"{type_} out of range"
 
 
 def raise_if(e: Emitter, condition: I32, null: I32 | None, error: tuple[str, str], position: int | None) -> None:

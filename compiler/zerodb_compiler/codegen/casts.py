@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from zerodb_compiler.codegen import arithmetic
 from zerodb_compiler.codegen.comparison import to_wide
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.functions.calling import run
 from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Wide
-from zerodb_compiler.kernels import errors, float_decimals
+from zerodb_compiler.errors import NotSupportedError
+from zerodb_compiler.kernels import dates, errors, float_decimals, intervals, moments
 from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
 from zerodb_compiler.wasm.values import I32, I64, convert
 
@@ -37,6 +40,13 @@ def cast(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, position
         if source.is_text:
             return text_casts.parse(e, value, target, position)
         return text_casts.format_value(e, value, source, target, position)
+    if source.id in _MOMENTS or target.id in _MOMENTS:
+        return _moment(e, value, source, target, position)
+    if source.is_blob or target.is_blob:
+        caster = BLOB_CASTS.get((source.id, target.id))
+        if caster is None:
+            raise NotSupportedError(f"casting {source} to {target} is not supported", position=position)
+        return caster(e, value, source, target, position)
     match value:
         case Int() | Wide():
             return _from_exact(e, value, source, target, position)
@@ -47,6 +57,74 @@ def cast(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, position
             return number if target.is_integer else _from_exact(e, number, source, target, position)
         case _:
             raise AssertionError(f"cast from {source} to {target}")
+
+
+_MOMENTS = frozenset({TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME, TypeId.INTERVAL})
+# Casts between types of bytes with a structure, entered by their own modules.
+BLOB_CASTS: dict[tuple[TypeId, TypeId], Callable[[Emitter, SqlValue, SqlType, SqlType, int | None], SqlValue]] = {}
+
+
+def _moment(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, position: int | None) -> SqlValue:
+    """Among dates, times, timestamps and intervals; those that need a time zone are calls (sql/binder_casts.py)."""
+    match source.id, target.id:
+        case (TypeId.INTERVAL, TypeId.INTERVAL):
+            assert isinstance(value, Int | Wide)
+            return _restricted_interval(e, value, target)
+        case (TypeId.INTERVAL, TypeId.TIME):
+            assert isinstance(value, Int | Wide)
+            (time,) = run(e, value.null, intervals.interval_time, to_wide(value).value)
+            return _rounded(e, Int(time, *target.bounds, value.null), target)
+        case (TypeId.TIME, TypeId.INTERVAL):
+            assert isinstance(value, Int)
+            return Wide(value.value, I64.const(0), arithmetic.I128_LOW, arithmetic.I128_HIGH, value.null)
+    assert isinstance(value, Int), f"cast from {source} to {target}"
+    finite = value.low > source.bounds[0] and value.high < source.bounds[1]
+    match source.id, target.id:
+        case (TypeId.DATE, TypeId.TIMESTAMP) if not finite:
+            failures = {errors.OVERFLOW: ("22008", "date out of range for timestamp")}
+            (moment,) = run(e, value.null, moments.timestamp_of_date, value.value, failures=failures, position=position)
+            return Int(moment, *target.bounds, value.null)
+        case (TypeId.DATE, TypeId.TIMESTAMP):
+            return _from_exact(e, value, source, target, position)
+        case (TypeId.TIMESTAMP, TypeId.DATE) if not finite:
+            (days,) = run(e, value.null, moments.date_of_timestamp, value.value)
+            return Int(days, *target.bounds, value.null)
+        case (TypeId.TIMESTAMP, TypeId.DATE):
+            return _from_exact(e, value, source, target, position)
+        case (TypeId.TIMESTAMP, TypeId.TIME):
+            (time,) = run(e, value.null, dates.timestamp_time, value.value)
+            return _rounded(e, Int(time, *target.bounds, value.null), target)
+    assert source.id is target.id, f"cast from {source} to {target}"
+    return _rounded(e, value, target)
+
+
+def _rounded(e: Emitter, value: Int, target: SqlType) -> Int:
+    """With no more fractional digits than the type has."""
+    from zerodb_compiler.codegen.functions.text_casts import rounded
+
+    return rounded(e, value, target)
+
+
+def _restricted_interval(e: Emitter, value: Int | Wide, target: SqlType) -> SqlValue:
+    """An interval as interval(p) or interval year to month keeps it."""
+    from zerodb_compiler.sql.values import interval_fields
+
+    wide = e.keep_value(to_wide(value))
+    low, high = wide.value, wide.upper
+    last = interval_fields(target)[-1:]
+    if last in (("year",), ("month",)):
+        months = high >> 32
+        if last == ("year",):
+            months = months - months.remainder_s(I64.const(12))
+        low, high = I64.const(0), months << 32
+    elif last == ("day",):
+        low = I64.const(0)
+    elif last in (("hour",), ("minute",)):
+        unit = I64.const(3_600_000_000 if last == ("hour",) else 60_000_000)
+        low = low - low.remainder_s(unit)
+    elif target.precision:
+        low = e.f.call(e.context.kernel(moments.round_micros), low, I64.const(10 ** (7 - target.precision)))
+    return Wide(low, high, arithmetic.I128_LOW, arithmetic.I128_HIGH, value.null)
 
 
 def _scale(type_: SqlType) -> int:

@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
+from zerodb_compiler.intervals import format_interval, unpack
 from zerodb_compiler.plan import logical, physical
 from zerodb_compiler.plan.windows import DEFAULT_FRAME, Exclusion, FrameBound, WindowItem, WindowSpec
 from zerodb_compiler.sql.expressions import (
@@ -105,6 +106,8 @@ def format_value(value: int | float | str | bytes | None, type_: SqlType) -> str
             return str(Decimal(value).scaleb(-type_.scale)) if type_.scale else str(value)
         case TypeId.DATE | TypeId.TIMESTAMP:
             return _moment(value, type_.id)
+        case TypeId.INTERVAL:
+            return f"'{format_interval(*unpack(value))}'"
     return str(value)
 
 

@@ -54,6 +54,6 @@ def bind_shape(
     bound = BoundShape(
         statement, lifted, baked, context.user_parameters(), tuple(binder.tables.values()), shape, binder.table_names()
     )
-    if shape is not None and bound.values(shape) == context.samples:
+    if shape is not None and not context.is_volatile and bound.values(shape) == context.samples:
         cacheable = shape
     return bound if cacheable is shape else replace(bound, shape=None)

@@ -65,6 +65,10 @@ class Binder:
         self._counters = _Counters()
         self.shared = Shared()
 
+    def named_type(self, name: str, schema: str | None) -> SqlType | None:
+        """A type that the database defines, or None."""
+        return self.catalog.named_type(name, schema)
+
     def statement(self, parsed: ParsedStatement) -> st.Statement:
         if parsed.control is not None:
             return parsed.control

@@ -20,6 +20,7 @@ from zerodb_compiler.sql.binder_dml import delete, insert, update
 from zerodb_compiler.sql.binder_merge import merge
 from zerodb_compiler.sql.binder_with import CommonTables, with_tables
 from zerodb_compiler.sql.nodes import fold, unsupported
+from zerodb_compiler.types import SqlType
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -44,6 +45,9 @@ class _Results:
         if name in self.silent:
             raise NotSupportedError(f'WITH query "{self.silent[name]}" does not have a RETURNING clause')
         return self.found.get(name) or self._catalog.table(name, schema)
+
+    def named_type(self, name: str, schema: str | None = None) -> SqlType | None:
+        return self._catalog.named_type(name, schema)
 
     def table_names(self) -> Sequence[str]:
         return self._catalog.table_names()

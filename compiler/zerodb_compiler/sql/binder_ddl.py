@@ -17,7 +17,7 @@ from zerodb_compiler.constraints import Check, Constraints, ForeignKey, Unique
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
-from zerodb_compiler.sql.binder_types import sql_type
+from zerodb_compiler.sql.binder_types import NamedTypes, sql_type
 from zerodb_compiler.sql.nodes import fold, position_of
 from zerodb_compiler.sql.parameters import ParameterContext
 from zerodb_compiler.sql.scope import Relation, Scope, near
@@ -134,7 +134,11 @@ class _Builder:
             raise ProgrammingError(
                 f'column "{node.name}" specified more than once', sqlstate="42701", position=node.position
             )
-        type_ = SERIAL_TYPES[node.serial] if node.serial is not None else column_type(node.type, node.position)
+        type_ = (
+            SERIAL_TYPES[node.serial]
+            if node.serial is not None
+            else column_type(node.type, node.position, self.catalog.named_type)
+        )
         ordinal = len(self.columns)
         self.columns.append(ColumnInfo(node.name, type_, node.serial is not None))
         if node.serial is not None:
@@ -443,11 +447,11 @@ def chosen_name(table: str, columns: Sequence[str], label: str, taken: Collectio
         number += 1
 
 
-def column_type(node: exp.DataType | None, position: int | None) -> SqlType:
+def column_type(node: exp.DataType | None, position: int | None, named: NamedTypes | None = None) -> SqlType:
     if node is None:
         raise ProgrammingError("a column needs a type", position=position)
     try:
-        return sql_type(node)
+        return sql_type(node, named=named)
     except DatabaseError as error:
         error.position = position if error.position is None else error.position
         raise
@@ -478,17 +482,21 @@ def default_text(info: ColumnInfo, expression: ddl.Sql) -> str | None:
         raise ProgrammingError(
             "cannot use subquery in DEFAULT expression", sqlstate="0A000", position=expression.position
         )
-    binder = ExpressionBinder(Binder(_NoCatalog(), ParameterContext(())), Scope(common={}), "DEFAULT")
+    binder = ExpressionBinder(Binder(_NoCatalog(info.type), ParameterContext(())), Scope(common={}), "DEFAULT")
     assigned(binder, binder.bound(expression.tree), info, expression.tree)
     return None if isinstance(expression.tree, exp.Null) else expression.text
 
 
 @dataclass(frozen=True, slots=True)
 class _NoCatalog:
+    type: SqlType  # the column's, which a cast in its default may name
     names: tuple[str, ...] = field(default=())
 
     def table(self, name: str, schema: str | None = None) -> TableInfo | None:
         return None
+
+    def named_type(self, name: str, schema: str | None = None) -> SqlType | None:
+        return self.type if self.type.name == name else None
 
     def table_names(self) -> Sequence[str]:
         return self.names

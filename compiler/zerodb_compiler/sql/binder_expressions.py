@@ -1,7 +1,7 @@
 """Expressions: from sqlglot's AST to typed, resolved expressions.
 
 An `ExpressionBinder` binds the expressions of one clause. `bound` gives an Expression, or one of the unfinished values
-of parameters.py (a constant, a user's parameter, an interval) whose type its neighbour has yet to decide; `expression`
+of parameters.py (a constant, a user's parameter) whose type its neighbour has yet to decide; `expression`
 finishes it. The handlers of the node classes are in HANDLERS: those here, and those of binder_operators,
 binder_functions, binder_aggregates and binder_subqueries.
 """
@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
 
-from zerodb_compiler.errors import DataError, ProgrammingError, error_for
+from zerodb_compiler.errors import DataError, ProgrammingError
 from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_casts import cast_expression
 from zerodb_compiler.sql.binder_types import sql_type
-from zerodb_compiler.sql.expressions import Call, Cast, Expression, Parameter
+from zerodb_compiler.sql.expressions import Call, Expression, Parameter
 from zerodb_compiler.sql.functions import result_nullable
+from zerodb_compiler.sql.moments import SPECIAL_WORDS
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
-from zerodb_compiler.sql.parameters import Constant, IntervalValue, Step, UserValue
+from zerodb_compiler.sql.parameters import Constant, Step, UserValue
 from zerodb_compiler.sql.scope import Scope
 from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import fit_text, literal_numeric_type, parse_value
@@ -31,8 +33,10 @@ if TYPE_CHECKING:
     from zerodb_compiler.sql.binder_aggregates import Aggregates
     from zerodb_compiler.sql.binder_windows import Windows
 
-Bound = Expression | Constant | UserValue | IntervalValue
+Bound = Expression | Constant | UserValue
 Handler = Callable[["ExpressionBinder", Any], Bound]
+# Types for which 'now' and 'today' are values.
+_DATED = frozenset({TypeId.DATE, TypeId.TIME, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ})
 HANDLERS: dict[type[exp.Expr], Handler] = {}
 
 
@@ -100,12 +104,6 @@ class ExpressionBinder:
         match value:
             case UserValue(slot=slot):
                 return self.binder.context.known_type(slot) or NULL
-            case IntervalValue(position=position):
-                raise error_for(
-                    "0A000",
-                    "an interval can only be added to or subtracted from a date or timestamp",
-                    position=position,
-                )
         return value.type
 
     def finish(self, value: Bound, *, lift: bool = False) -> Expression:
@@ -115,9 +113,6 @@ class ExpressionBinder:
                 return self.binder.context.lift(value) if lift else self.binder.context.bake(value)
             case UserValue(slot=slot):
                 return Parameter(slot, self.binder.context.user_type(value, NULL))
-            case IntervalValue():
-                self.type_of(value)
-                raise AssertionError
         return value
 
     def cast(self, value: Bound, target: SqlType, node: exp.Expr | None = None, *, lift: bool = False) -> Expression:
@@ -129,9 +124,7 @@ class ExpressionBinder:
                 type_ = self.binder.context.user_type(value, target)
                 value = Parameter(slot, type_)
         expression = self.finish(value)
-        if expression.type == target:
-            return expression
-        return Cast(expression, target, position_of(node))
+        return cast_expression(expression, target, position_of(node))
 
     def text(self, value: Bound, node: exp.Expr | None = None, *, lift: bool = False) -> Expression:
         """The value as text, as it is if it is text of any declared length already."""
@@ -145,6 +138,8 @@ class ExpressionBinder:
             return Constant(target, value.value, value.position, value.sources, value.steps)
         if value.type.id is TypeId.NULL:
             assert isinstance(value.value, str)
+            if target.id in _DATED and SPECIAL_WORDS & {*value.value.lower().split()}:
+                self.binder.context.is_volatile = True
             parsed = parse_value(target, value.value, value.position)
             return self._step(value, target, parsed, partial(parse_value, target))
         converted = coercion.cast_value(value.type, target, value.value, value.position)
@@ -276,11 +271,7 @@ def _parameter(b: ExpressionBinder, node: exp.Parameter) -> Bound:
 @handles(exp.Cast)
 def _cast(b: ExpressionBinder, node: exp.Cast) -> Bound:
     only(node, "this", "to", "_type")
-    if node.args["to"].this == exp.DType.INTERVAL:
-        from zerodb_compiler.sql.binder_dates import interval
-
-        return interval(node)
-    return cast_to(b, b.bound(node.this), sql_type(node.args["to"], node), node)
+    return cast_to(b, b.bound(node.this), sql_type(node.args["to"], node, b.binder.named_type), node)
 
 
 def cast_to(b: ExpressionBinder, value: Bound, target: SqlType, node: exp.Expr) -> Bound:

@@ -34,12 +34,16 @@ def output_name(node: exp.Expr) -> str:
             return output_name(node.this)
         case exp.Cast():
             inner = output_name(node.this)
-            if inner != UNNAMED or node.args["to"].this == exp.DType.INTERVAL:
+            if inner != UNNAMED:
                 return inner
-            type_ = sql_type(node.args["to"])
+            to = node.args["to"]
+            if isinstance(to, exp.DataType) and to.this == exp.DType.USERDEFINED:
+                kind = to.args["kind"]
+                return "interval" if str(kind.name).startswith("interval") else str(kind.name)
+            type_ = sql_type(to)
             if type_.id is TypeId.ARRAY and type_.element is not None:
                 type_ = type_.element
-            return _CAST_NAMES.get(type_.id, type_.id.value)
+            return _CAST_NAMES.get(type_.id, str(type_) if type_.is_blob else type_.id.value)
         case exp.Subquery():
             return output_name(node.this)
         case exp.Select():

@@ -9,16 +9,17 @@ from __future__ import annotations
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.intervals import unpack
 from zerodb_compiler.sql import coercion
-from zerodb_compiler.sql.binder_dates import date_arithmetic, move
+from zerodb_compiler.sql.binder_dates import DATED, date_arithmetic
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed, united
 from zerodb_compiler.sql.binder_structured import is_array_side, name_quantifier, quantified_array, structured_operator
 from zerodb_compiler.sql.expressions import Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
-from zerodb_compiler.sql.parameters import Constant, IntervalValue, UserValue, merged
+from zerodb_compiler.sql.parameters import Constant, UserValue, merged
 from zerodb_compiler.sql.values import round_shift
-from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, INTERVAL, NULL, TEXT, SqlType, TypeId
 
 _COMPARISONS: dict[type[exp.Expr], tuple[str, str]] = {
     exp.EQ: ("eq", "="),
@@ -113,7 +114,7 @@ def comparable_constant(b: ExpressionBinder, constant: Constant, other: SqlType)
         return None
     if constant.type.id is not TypeId.NULL and coercion.common_type(constant.type, other) is None:
         return None
-    return b.convert_exactly(constant, other)
+    return b.convert_exactly(constant, coercion.bare(other))
 
 
 @handles(exp.Between)
@@ -266,10 +267,8 @@ def _arithmetic(b: ExpressionBinder, node: exp.Binary) -> Bound:
 
 
 def arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
-    if isinstance(left, IntervalValue) or isinstance(right, IntervalValue):
-        return move(b, function, symbol, left, right, node)
     left_type, right_type = b.type_of(left), b.type_of(right)
-    if TypeId.DATE in (left_type.id, right_type.id) or TypeId.TIMESTAMP in (left_type.id, right_type.id):
+    if left_type.id in DATED or right_type.id in DATED:
         return date_arithmetic(b, function, symbol, left, right, node)
     # An untyped string or parameter takes the other side's type.
     if left_type.id is TypeId.NULL:
@@ -325,9 +324,9 @@ def _negate(b: ExpressionBinder, node: exp.Neg) -> Bound:
     if isinstance(node.this, exp.Literal) and str(node.this.this) == "9223372036854775808":
         return Constant(BIGINT, -(1 << 63), position_of(node), (position_of(node.this) or 0,), None)
     value = b.bound(node.this)
-    if isinstance(value, IntervalValue):
-        return -value
     type_ = b.type_of(value)
+    if type_.id is TypeId.INTERVAL:
+        return _negate_interval(b, value, node)
     if type_.id is TypeId.NULL:
         value, type_ = typed(b, value, DOUBLE, node), DOUBLE
     if not type_.is_number:
@@ -338,6 +337,13 @@ def _negate(b: ExpressionBinder, node: exp.Neg) -> Bound:
             steps = None if value.steps is None else (*value.steps, _minus)
             return Constant(type_, negated, value.position, value.sources, steps)
     return b.call("neg", (b.finish(value),), type_, node)
+
+
+def _negate_interval(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Bound:
+    if isinstance(value, Constant) and isinstance(value.value, int) and min(unpack(value.value)) > -(1 << 31):
+        steps = None if value.steps is None else (*value.steps, coercion.negate_interval)
+        return Constant(INTERVAL, coercion.negate_interval(value.value), value.position, value.sources, steps)
+    return b.call("interval_neg", (b.finish(value),), INTERVAL, node)
 
 
 def _minus(value: int | float) -> int | float:

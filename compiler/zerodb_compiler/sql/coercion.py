@@ -13,6 +13,8 @@ from fractions import Fraction
 from functools import partial
 
 from zerodb_compiler.errors import DataError, error_for
+from zerodb_compiler.intervals import pack, unpack
+from zerodb_compiler.sql import moments
 from zerodb_compiler.sql.calendar import add_months
 from zerodb_compiler.sql.nested_values import cast_elements
 from zerodb_compiler.sql.shape import Inconvertible
@@ -20,6 +22,7 @@ from zerodb_compiler.sql.values import (
     MICROS_PER_DAY,
     Value,
     check_range,
+    fit_interval,
     fit_text,
     format_value,
     parse_value,
@@ -36,6 +39,7 @@ from zerodb_compiler.types import (
     SMALLINT,
     TEXT,
     TIMESTAMP,
+    TIMESTAMPTZ,
     U8,
     U16,
     U32,
@@ -45,6 +49,7 @@ from zerodb_compiler.types import (
     array,
     numeric,
 )
+from zerodb_compiler.zones import session_zone
 
 _SIGNED = (SMALLINT, INTEGER, BIGINT, HUGEINT)
 _UNSIGNED = (U8, U16, U32, U64)
@@ -94,14 +99,47 @@ def common_type(a: SqlType, b: SqlType) -> SqlType | None:
         return numeric(min(MAX_PRECISION, whole + scale), scale)
     if a.is_text and b.is_text:
         return TEXT
-    if {a.id, b.id} == {TypeId.DATE, TypeId.TIMESTAMP}:
-        return TIMESTAMP
+    if a.id is b.id and a.id in _FRACTIONAL:
+        return bare(a)
+    if a.id in _DATES and b.id in _DATES:
+        return TIMESTAMPTZ if TypeId.TIMESTAMPTZ in (a.id, b.id) else TIMESTAMP
     if a.id is b.id is TypeId.ARRAY:
         assert a.element is not None
         assert b.element is not None
         element = common_type(a.element, b.element)
         return None if element is None else array(element)
     return None
+
+
+# Types with a precision that values in a computation do not keep.
+_FRACTIONAL = frozenset({TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME, TypeId.INTERVAL})
+_DATES = frozenset({TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ})
+# PostgreSQL's pg_cast among dates and times: implicit ones, and those of assignments.
+_IMPLICIT = frozenset(
+    {
+        (TypeId.DATE, TypeId.TIMESTAMP),
+        (TypeId.DATE, TypeId.TIMESTAMPTZ),
+        (TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ),
+        (TypeId.TIME, TypeId.INTERVAL),
+    }
+)
+_ASSIGNED = frozenset(
+    {
+        (TypeId.TIMESTAMP, TypeId.DATE),
+        (TypeId.TIMESTAMP, TypeId.TIME),
+        (TypeId.TIMESTAMPTZ, TypeId.DATE),
+        (TypeId.TIMESTAMPTZ, TypeId.TIME),
+        (TypeId.TIMESTAMPTZ, TypeId.TIMESTAMP),
+        (TypeId.INTERVAL, TypeId.TIME),
+        (TypeId.JSON, TypeId.JSONB),
+        (TypeId.JSONB, TypeId.JSON),
+    }
+)
+
+
+def bare(type_: SqlType) -> SqlType:
+    """The type without the precision of its declaration, as values compare and compute."""
+    return SqlType(type_.id) if type_.id in _FRACTIONAL else type_
 
 
 def arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None) -> tuple[SqlType, SqlType, SqlType]:
@@ -158,7 +196,7 @@ def is_implicit(source: SqlType, target: SqlType) -> bool:
         return True
     if source.is_number and target.is_float:
         return target == DOUBLE or source.is_exact or source == target
-    return source.id is TypeId.DATE and target.id is TypeId.TIMESTAMP
+    return (source.id, target.id) in _IMPLICIT or (source.id is target.id and source.id in _FRACTIONAL)
 
 
 def is_assignable(source: SqlType, target: SqlType) -> bool:
@@ -167,7 +205,11 @@ def is_assignable(source: SqlType, target: SqlType) -> bool:
         return True
     if is_implicit(source, target) or (source.is_number and target.is_number):
         return True
-    return target.is_text or (source.id is TypeId.TIMESTAMP and target.id is TypeId.DATE)
+    return target.is_text or (source.id, target.id) in _ASSIGNED or _same_kind(source, target)
+
+
+def _same_kind(source: SqlType, target: SqlType) -> bool:
+    return source.id is target.id is TypeId.BYTEA
 
 
 def is_castable(source: SqlType, target: SqlType) -> bool:
@@ -176,8 +218,9 @@ def is_castable(source: SqlType, target: SqlType) -> bool:
         return True
     if is_assignable(source, target) or source.is_text:
         return True
-    pair = (source.id, target.id)
-    return (pair[0] is TypeId.BOOLEAN and target.is_integer) or (source.is_integer and pair[1] is TypeId.BOOLEAN)
+    if source.id is TypeId.BOOLEAN:
+        return target.id is TypeId.INTEGER
+    return source.id is TypeId.INTEGER and target.id is TypeId.BOOLEAN
 
 
 def cast_value(source: SqlType, target: SqlType, value: Value, position: int | None = None) -> Value:
@@ -195,21 +238,52 @@ def cast_value(source: SqlType, target: SqlType, value: Value, position: int | N
         assert target.element is not None
         inner = partial(cast_value, source.element, target.element, position=position)
         return cast_elements(source, target, value, inner)
-    assert isinstance(value, int | float)
+    if isinstance(value, bytes):
+        raise error_for("0A000", f"casting {source} to {target} is not supported", position=position)
+    if source.id in _MOMENTS and target.id in _MOMENTS:
+        assert isinstance(value, int)
+        return _cast_moment(source, target, value, position)
     if target.is_float:
         number = value / 10**source.scale if source.id is TypeId.NUMERIC else _as_float(value, position)
         return to_real(number, position) if target.id is TypeId.REAL else number
     if isinstance(value, float):
         return _float_to_exact(target, value, position)
     match target.id:
-        case TypeId.DATE:
-            return value // MICROS_PER_DAY if source.id is TypeId.TIMESTAMP else value
-        case TypeId.TIMESTAMP:
-            return check_range(target, value * MICROS_PER_DAY, position) if source.id is TypeId.DATE else value
         case TypeId.BOOLEAN:
             return int(value != 0)
     scale = source.scale if source.id is TypeId.NUMERIC else 0
     return check_range(target, round_shift(value, target.scale - scale), position)
+
+
+_MOMENTS = _FRACTIONAL | _DATES
+
+
+def _cast_moment(source: SqlType, target: SqlType, value: int, position: int | None) -> int:
+    """Among dates, times, timestamps and intervals; what has no zone is of the session's."""
+    if source.id is TypeId.INTERVAL:
+        if target.id is TypeId.INTERVAL:
+            return fit_interval(target, value)
+        return moments.rounded(target, unpack(value)[2] % MICROS_PER_DAY)
+    if source.id is TypeId.TIME:
+        return (
+            fit_interval(target, pack(0, 0, value)) if target.id is TypeId.INTERVAL else moments.rounded(target, value)
+        )
+    if value in source.bounds:
+        return target.bounds[value > 0]
+    if source.id is TypeId.DATE:
+        value *= MICROS_PER_DAY
+        if not moments.TIMESTAMP_LOW <= value <= moments.TIMESTAMP_HIGH:
+            raise DataError("date out of range for timestamp", sqlstate="22008", position=position)
+        if target.id is TypeId.TIMESTAMPTZ:
+            value -= session_zone().offset_of_local(value)
+        return value
+    if source.id is TypeId.TIMESTAMP and target.id is TypeId.TIMESTAMPTZ:
+        value -= session_zone().offset_of_local(value)
+    elif source.id is TypeId.TIMESTAMPTZ and target.id is not TypeId.TIMESTAMPTZ:
+        value += session_zone().offset_at(value)
+    if target.id is TypeId.DATE:
+        return value // MICROS_PER_DAY
+    return moments.rounded(target, value % MICROS_PER_DAY if target.id is TypeId.TIME else value)
 
 
 def _as_float(value: int | float, position: int | None) -> float:
@@ -241,6 +315,8 @@ def exact_value(source: SqlType, target: SqlType, value: Value) -> Value:
             raise Inconvertible
         text = str(value)
         return text.rstrip(" ") if target.padded else text
+    if source.is_blob or target.is_blob or TypeId.ENUM in (source.id, target.id):
+        raise Inconvertible
     if source.is_number != target.is_number or (source.id is TypeId.BOOLEAN) != (target.id is TypeId.BOOLEAN):
         raise Inconvertible
     if target.is_float and source.is_exact:
@@ -261,14 +337,31 @@ def _fraction(type_: SqlType, value: Value) -> Fraction | float:
     assert isinstance(value, (int, float))
     if isinstance(value, float):
         return value if not math.isfinite(value) else Fraction(value)
+    if type_.id in _MOMENTS and value in type_.bounds:
+        return math.inf if value > 0 else -math.inf
     if type_.id is TypeId.DATE:
         return Fraction(value * MICROS_PER_DAY)
+    if type_.id is TypeId.TIMESTAMP:
+        return Fraction(value)
+    if type_.id is TypeId.TIMESTAMPTZ:
+        return Fraction(value + session_zone().offset_at(value))
     return Fraction(value, 10**type_.scale)
 
 
-def move_timestamp(value: int, months: int, days: int, micros: int, position: int | None = None) -> int:
+def move_timestamp(value: int, interval: int, position: int | None = None) -> int:
     """timestamp + interval, as PostgreSQL: months first (last day clipped), then days, then the time."""
+    if value in TIMESTAMP.bounds:
+        return value
+    months, days, micros = unpack(interval)
     date, rest = divmod(value, MICROS_PER_DAY)
     if months:
         date = add_months(date, months)
-    return check_range(TIMESTAMP, (date + days) * MICROS_PER_DAY + rest + micros, position)
+    result = (date + days) * MICROS_PER_DAY + rest + micros
+    if not moments.TIMESTAMP_LOW <= result <= moments.TIMESTAMP_HIGH:
+        raise DataError("timestamp out of range", sqlstate="22008", position=position)
+    return result
+
+
+def negate_interval(value: int) -> int:
+    months, days, micros = unpack(value)
+    return pack(-months, -days, -micros)

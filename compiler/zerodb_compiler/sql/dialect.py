@@ -204,9 +204,9 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
             index += used
             limits.run = 0
             continue
-        if kind is TokenType.INTERVAL and following is not None and following.token_type is TokenType.STRING:
-            used, literal = _interval(tokens, index)
-            out.extend(literal)
+        if kind is TokenType.INTERVAL and (interval := _interval(tokens, index)) is not None:
+            used, replacement = interval
+            out.extend(replacement)
             index += used
             limits.run = 0
             continue
@@ -235,26 +235,55 @@ def _depth(tokens: list[Token]) -> int:
     return deepest
 
 
-def _interval(tokens: list[Token], index: int) -> tuple[int, tuple[Token, ...]]:
-    """interval 'text' [unit] as the cast 'text unit'::interval: sqlglot's own node keeps only a part of the text.
-    Gives how many tokens were used and what stands for them."""
-    keyword, string = tokens[index], tokens[index + 1]
-    text, used = string.text, 2
-    unit = tokens[index + 2] if index + 2 < len(tokens) else None
-    if unit is not None and unit.text.lower() in _FIELDS and unit.token_type is not TokenType.IDENTIFIER:
-        after = tokens[index + 3].text.upper() if index + 3 < len(tokens) else ""
-        if after == "TO" or not text.strip().lstrip("+-").replace(".", "", 1).isdigit():
-            raise error_for("0A000", "this form of interval is not supported", position=keyword.start)
-        text, used = f"{text} {unit.text}", 3
+def _interval(tokens: list[Token], index: int) -> tuple[int, list[Token]] | None:
+    """What stands for INTERVAL, its literal and its modifiers, and how many tokens it replaces; None for a plain type.
+
+    interval '3' minute to second (2)  ->  ('3'::"interval_minute_to_second_2"): sqlglot's own node keeps only a part
+    of the text, and knows no modifiers. The type's name is taken apart in binder_types.py."""
+    at = index + 1
+    precision, at = _precision(tokens, at)
+    string = tokens[at] if at < len(tokens) and tokens[at].token_type is TokenType.STRING else None
+    at += string is not None
+    fields: list[str] = []
+    if precision is None and _is_field(tokens, at):
+        fields.append(tokens[at].text.lower())
+        at += 1
+        if at + 1 < len(tokens) and tokens[at].text.lower() == "to" and _is_field(tokens, at + 1):
+            fields += ["to", tokens[at + 1].text.lower()]
+            at += 2
+        if fields[-1] == "second":
+            precision, at = _precision(tokens, at)
+    if string is None and not fields and precision is None:
+        return None
+    name = "_".join(["interval", *fields]) + ("" if precision is None else f"_{precision}")
+    first = tokens[index]
+    place = (first.line, first.col, first.start, first.end)
+    plain = name == "interval"
+    kind = Token(TokenType.INTERVAL if plain else TokenType.IDENTIFIER, name, *place)
+    if string is None:
+        return at - index, [kind]
     place = (string.line, string.col, string.start, string.end)
     # In parentheses, or sqlglot would take an alias that follows for the type's unit.
-    return used, (
+    return at - index, [
         Token(TokenType.L_PAREN, "(", *place),
-        Token(TokenType.STRING, text, *place),
+        Token(TokenType.STRING, string.text, *place),
         Token(TokenType.DCOLON, "::", *place),
-        Token(TokenType.INTERVAL, "interval", *place),
+        kind,
         Token(TokenType.R_PAREN, ")", *place),
-    )
+    ]
+
+
+def _is_field(tokens: list[Token], at: int) -> bool:
+    return at < len(tokens) and tokens[at].text.lower() in _FIELDS and tokens[at].token_type is not TokenType.IDENTIFIER
+
+
+def _precision(tokens: list[Token], at: int) -> tuple[int | None, int]:
+    """(n) at a place, and the place after it."""
+    if at + 2 < len(tokens) and tokens[at].token_type is TokenType.L_PAREN:
+        number, closing = tokens[at + 1], tokens[at + 2]
+        if number.token_type is TokenType.NUMBER and number.text.isdigit() and closing.token_type is TokenType.R_PAREN:
+            return int(number.text[:4]), at + 3
+    return None, at
 
 
 def _parameter(token: Token, names: dict[str | int, int], name: str | int) -> tuple[Token, Token]:

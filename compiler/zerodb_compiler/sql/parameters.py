@@ -16,7 +16,7 @@ from typing import Any
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql.expressions import Expression, Literal, Parameter
 from zerodb_compiler.sql.values import Value
-from zerodb_compiler.types import NULL, TEXT, SqlType
+from zerodb_compiler.types import NULL, TEXT, TIMESTAMPTZ, SqlType
 
 Step = Callable[[Any], Any]
 
@@ -44,33 +44,8 @@ class UserValue:
     position: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class IntervalValue:
-    """A constant interval: only dates and timestamps can be moved by it. `value` is (months, days, microseconds);
-    `sources` and `steps` are as a Constant's."""
-
-    months: int
-    days: int
-    micros: int
-    position: int | None
-    sources: tuple[int, ...] = ()
-    steps: tuple[Step, ...] | None = None
-
-    @property
-    def value(self) -> tuple[int, int, int]:
-        return self.months, self.days, self.micros
-
-    def __neg__(self) -> IntervalValue:
-        steps = None if self.steps is None else (*self.steps, _opposite)
-        return IntervalValue(-self.months, -self.days, -self.micros, self.position, self.sources, steps)
-
-
-def _opposite(value: tuple[int, int, int]) -> tuple[int, int, int]:
-    return -value[0], -value[1], -value[2]
-
-
 def merged(
-    left: Constant | IntervalValue, right: Constant | IntervalValue, operation: Callable[[Any, Any], Any]
+    left: Constant, right: Constant, operation: Callable[[Any, Any], Any]
 ) -> tuple[tuple[int, ...], tuple[Step, ...] | None]:
     """Sources and steps of `operation` over two constants, so that the result of constant arithmetic can be lifted."""
     sources = left.sources + right.sources
@@ -83,6 +58,14 @@ def merged(
         return operation(read_left(a if len(a) > 1 else a[0]), read_right(b if len(b) > 1 else b[0]))
 
     return sources, (step,)
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """Stands where a parameter's value is the time of the transaction, the statement or the call: the host puts it in
+    at each execution."""
+
+    kind: str  # transaction, statement or clock
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +108,7 @@ class ParameterContext:
     lifted: list[LiftedParameter] = field(default_factory=list)
     samples: list[Value] = field(default_factory=list)  # the values of `lifted` in this text
     baked: set[int] = field(default_factory=set)
+    is_volatile: bool = False  # a constant was read that is another one tomorrow ('today'): not to be cached
     _user: list[SqlType | None] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -150,6 +134,13 @@ class ParameterContext:
         self.lifted.append(LiftedParameter(slot, literals, type_, compose(constant.steps)))
         self.samples.append(constant.value)
         return Parameter(slot, type_, False, constant.value)
+
+    def moment(self, kind: str) -> Parameter:
+        """The time of the transaction, the statement or the call."""
+        slot = len(self.names) + len(self.lifted)
+        self.lifted.append(LiftedParameter(slot, (), TIMESTAMPTZ, lambda _texts: Moment(kind)))
+        self.samples.append(Moment(kind))  # type: ignore[arg-type]
+        return Parameter(slot, TIMESTAMPTZ, False)
 
     def user_type(self, user: UserValue, wanted: SqlType) -> SqlType:
         """The type of a user's parameter; the first context that wants a type decides."""

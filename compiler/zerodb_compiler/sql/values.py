@@ -8,31 +8,28 @@ turns what a user passed for a parameter. All raise DataError: 22P02 bad text, 2
 from __future__ import annotations
 
 import datetime
+import enum
+import json
 import math
 import re
+import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from zerodb_compiler.errors import DataError, ProgrammingError
-from zerodb_compiler.sql import nested_values
-from zerodb_compiler.sql.calendar import civil_from_days, days_from_civil, days_in_month
+from zerodb_compiler.errors import DataError, NotSupportedError, ProgrammingError
+from zerodb_compiler.intervals import Interval, format_interval, pack, unpack
+from zerodb_compiler.sql import moments, nested_values
+from zerodb_compiler.sql.binary_text import format_bytea, format_uuid, parse_bytea, parse_uuid
+from zerodb_compiler.sql.interval_text import parse_interval, restricted
 from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
+from zerodb_compiler.zones import session_zone
 
 Value = int | float | str | bytes | None
 
-MICROS_PER_DAY = 86_400_000_000
+MICROS_PER_DAY = moments.MICROS_PER_DAY
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*\Z")
 _NUMBER = re.compile(r"\s*([+-]?)([0-9]*)(?:\.([0-9]*))?(?:[eE]([+-]?[0-9]+))?\s*\Z")
-_DATE = re.compile(
-    r"\s*(?:([0-9]{1,7})[-/]([0-9]{1,2})[-/]([0-9]{1,2})|([0-9]{4})([0-9]{2})([0-9]{2}))\s*(BC|AD)?\s*\Z", re.I
-)
-_TIMESTAMP = re.compile(
-    r"\s*([0-9]{1,7}[-/][0-9]{1,2}[-/][0-9]{1,2}|[0-9]{8})"
-    r"(?:(?:\s+|[Tt])([0-9]{1,2}):([0-9]{2})(?::([0-9]{2})(?:\.([0-9]{0,}))?)?\s*(?:[Zz]|[+-][0-9]{2}(?::?[0-9]{2})?)?)?"
-    r"\s*(BC|AD)?\s*\Z",
-    re.I,
-)
 _TRUE = frozenset({"t", "tr", "tru", "true", "y", "ye", "yes", "on", "1"})
 _FALSE = frozenset({"f", "fa", "fal", "fals", "false", "n", "no", "of", "off", "0"})
 
@@ -45,9 +42,25 @@ def parse_value(type_: SqlType, text: str, position: int | None = None) -> Value
         case TypeId.NUMERIC:
             return _parse_numeric(type_, text, position)
         case TypeId.DATE:
-            return _parse_date(text, position)
-        case TypeId.TIMESTAMP:
-            return _parse_timestamp(text, position)
+            return moments.parse_date(text, position)
+        case TypeId.TIMESTAMP | TypeId.TIMESTAMPTZ:
+            return moments.parse_timestamp(type_, text, position)
+        case TypeId.TIME:
+            return moments.parse_time(type_, text, position)
+        case TypeId.INTERVAL:
+            return parse_interval(text, position, interval_fields(type_), moments.fractional_digits(type_))
+        case TypeId.UUID:
+            return parse_uuid(text, position)
+        case TypeId.BYTEA:
+            return parse_bytea(text, position)
+        case TypeId.ENUM:
+            return parse_label(type_, text, position)
+        case TypeId.ARRAY:
+            return nested_values.parse_array(type_, text, position, parse_value)
+        case kind if kind in BLOB_PARSERS:
+            return BLOB_PARSERS[kind](type_, text, position)
+        case _ if type_.is_blob:
+            raise NotSupportedError(f"values of type {type_} from text are not supported", position=position)
         case TypeId.BOOLEAN:
             word = text.strip().lower()
             if word in _TRUE or word in _FALSE:
@@ -57,13 +70,42 @@ def parse_value(type_: SqlType, text: str, position: int | None = None) -> Value
             return _parse_float(type_, text, position)
         case TypeId.NULL:
             return text
-        case TypeId.ARRAY:
-            return nested_values.parse_array(type_, text, position, parse_value)
     if not _INTEGER.match(text):
         raise _bad_text(type_, text, position)
     if len(text) > 60:
         raise _range(type_, text, position)
     return check_range(type_, int(text), position, text)
+
+
+# Input and output functions of types of bytes with a structure; their modules enter them here.
+BLOB_PARSERS: dict[TypeId, Callable[[SqlType, str, int | None], bytes]] = {}
+BLOB_FORMATTERS: dict[TypeId, Callable[[SqlType, bytes], str]] = {}
+# The fields of interval year to month and the like; a type's `scale` is the place in this list.
+INTERVAL_FIELDS: tuple[tuple[str, ...], ...] = (
+    (),
+    *((unit,) for unit in ("year", "month", "day", "hour", "minute", "second")),
+    ("year", "month"),
+    *(("day", unit) for unit in ("hour", "minute", "second")),
+    *(("hour", unit) for unit in ("minute", "second")),
+    ("minute", "second"),
+)
+
+
+def interval_fields(type_: SqlType) -> tuple[str, ...]:
+    return INTERVAL_FIELDS[type_.scale]
+
+
+def fit_interval(type_: SqlType, value: int) -> int:
+    """An interval as a column of interval(p) or interval year to month holds it."""
+    return pack(*restricted(*unpack(value), interval_fields(type_), moments.fractional_digits(type_)))
+
+
+def parse_label(type_: SqlType, text: str, position: int | None = None) -> int:
+    try:
+        return type_.labels.index(text)
+    except ValueError:
+        message = f'invalid input value for enum {type_}: "{text}"'
+        raise DataError(message, sqlstate="22P02", position=position) from None
 
 
 def check_range(type_: SqlType, value: int, position: int | None = None, text: str | None = None) -> int:
@@ -157,42 +199,6 @@ def to_real(value: float, position: int | None = None) -> float:
     return narrowed
 
 
-def _parse_date(text: str, position: int | None) -> int:
-    found = _DATE.match(text)
-    if found is None:
-        # PostgreSQL takes a timestamp's text for a date and drops the time of day.
-        if _TIMESTAMP.match(text):
-            return _parse_timestamp(text, position) // MICROS_PER_DAY
-        raise DataError(f'invalid input syntax for type date: "{text}"', sqlstate="22007", position=position)
-    year, month, day = (int(part) for part in ((found[1], found[2], found[3]) if found[1] else found.group(4, 5, 6)))
-    return _days(year, month, day, found[7], text, position)
-
-
-def _days(year: int, month: int, day: int, era: str | None, text: str, position: int | None) -> int:
-    bad = not (1 <= month <= 12) or year == 0
-    if era is not None and era.upper() == "BC":
-        year = 1 - year
-    if bad or not 1 <= day <= days_in_month(year, month) or not -4713 <= year <= 5_874_897:
-        raise DataError(f'date/time field value out of range: "{text}"', sqlstate="22008", position=position)
-    return days_from_civil(year, month, day)
-
-
-def _parse_timestamp(text: str, position: int | None) -> int:
-    found = _TIMESTAMP.match(text)
-    if found is None:
-        raise DataError(f'invalid input syntax for type timestamp: "{text}"', sqlstate="22007", position=position)
-    era = f" {found[6]}" if found[6] else ""
-    days = _parse_date(found[1] + era, position)
-    hour, minute, second = int(found[2] or 0), int(found[3] or 0), int(found[4] or 0)
-    if hour > 24 or minute > 59 or second > 60 or (hour == 24 and (minute or second)):
-        raise DataError(f'date/time field value out of range: "{text}"', sqlstate="22008", position=position)
-    micros = round_shift(int("0" + (found[5] or "")), 6 - len(found[5] or ""))
-    value = days * MICROS_PER_DAY + ((hour * 60 + minute) * 60 + second) * 1_000_000 + micros
-    if not -(1 << 63) <= value < 1 << 63:
-        raise DataError(f'timestamp out of range: "{text}"', sqlstate="22008", position=position)
-    return value
-
-
 def format_value(type_: SqlType, value: Value) -> str | None:
     """PostgreSQL's output form; None for NULL. char(n) is padded with blanks."""
     if value is None:
@@ -206,6 +212,13 @@ def format_value(type_: SqlType, value: Value) -> str | None:
             return text.ljust(type_.length) if type_.padded and type_.length else text
         case TypeId.REAL | TypeId.DOUBLE:
             return _format_float(type_, float(value))
+        case TypeId.BYTEA:
+            assert isinstance(value, bytes)
+            return format_bytea(value)
+        case kind if type_.is_blob:
+            assert isinstance(value, bytes)
+            formatter = BLOB_FORMATTERS.get(kind)
+            return value.decode() if formatter is None else formatter(type_, value)
     assert isinstance(value, int)
     match type_.id:
         case TypeId.BOOLEAN:
@@ -213,9 +226,19 @@ def format_value(type_: SqlType, value: Value) -> str | None:
         case TypeId.NUMERIC:
             return _format_numeric(value, type_.scale)
         case TypeId.DATE:
-            return _format_date(value)
+            return moments.format_date(value)
         case TypeId.TIMESTAMP:
-            return _format_timestamp(value)
+            return moments.format_timestamp(value)
+        case TypeId.TIMESTAMPTZ:
+            return moments.format_timestamptz(value)
+        case TypeId.TIME:
+            return moments.format_time(value)
+        case TypeId.INTERVAL:
+            return format_interval(*unpack(value))
+        case TypeId.UUID:
+            return format_uuid(value)
+        case TypeId.ENUM:
+            return type_.labels[value]
     return str(value)
 
 
@@ -224,21 +247,6 @@ def _format_numeric(value: int, scale: int) -> str:
         return str(value)
     digits = str(abs(value)).rjust(scale + 1, "0")
     return f"{'-' if value < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"
-
-
-def _format_date(days: int) -> str:
-    year, month, day = civil_from_days(days)
-    era = " BC" if year < 1 else ""
-    return f"{1 - year if year < 1 else year:04d}-{month:02d}-{day:02d}{era}"
-
-
-def _format_timestamp(micros: int) -> str:
-    days, rest = divmod(micros, MICROS_PER_DAY)
-    seconds, fraction = divmod(rest, 1_000_000)
-    date, era = (_format_date(days) + " ").split(" ", 1)
-    part = f".{fraction:06d}".rstrip("0") if fraction else ""
-    clock = f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
-    return f"{date} {clock}{part} {era}".rstrip()
 
 
 def _format_float(type_: SqlType, value: float) -> str:
@@ -281,7 +289,7 @@ def to_canonical(type_: SqlType, value: object, position: int | None = None) -> 
         return nested_values.array_from_python(
             type_, value, position, lambda element, item: to_canonical(element, item, position)
         )
-    converter = _FROM_PYTHON.get(type_.id)
+    converter = FROM_PYTHON.get(type_.id)
     if converter is not None:
         found = converter(type_, value, position)
         if found is not None:
@@ -338,22 +346,63 @@ def _from_timestamp(type_: SqlType, value: object, position: int | None) -> Valu
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
             value = value.astimezone(datetime.UTC).replace(tzinfo=None)
-        return (value - _EPOCH) // _MICROSECOND
+            return moments.rounded(type_, (value - _EPOCH) // _MICROSECOND)
+        moment = (value - _EPOCH) // _MICROSECOND
+        if type_.id is TypeId.TIMESTAMPTZ:
+            moment -= session_zone().offset_of_local(moment)
+        return moments.rounded(type_, moment)
     if isinstance(value, datetime.date):
-        return (value.toordinal() - _EPOCH_DATE) * MICROS_PER_DAY
+        moment = (value.toordinal() - _EPOCH_DATE) * MICROS_PER_DAY
+        return moment - session_zone().offset_of_local(moment) if type_.id is TypeId.TIMESTAMPTZ else moment
     return None
+
+
+def _from_time(type_: SqlType, value: object, position: int | None) -> Value:
+    if not isinstance(value, datetime.time) or value.tzinfo is not None:
+        return None
+    seconds = (value.hour * 60 + value.minute) * 60 + value.second
+    return moments.rounded(type_, seconds * 1_000_000 + value.microsecond)
+
+
+def _from_interval(type_: SqlType, value: object, position: int | None) -> Value:
+    if isinstance(value, Interval):
+        return fit_interval(type_, pack(value.months, value.day_count, value.micros))
+    if isinstance(value, datetime.timedelta):
+        return fit_interval(type_, pack(0, value.days, value.seconds * 1_000_000 + value.microseconds))
+    return None
+
+
+def _from_uuid(type_: SqlType, value: object, position: int | None) -> Value:
+    if isinstance(value, uuid.UUID):
+        return value.int - (1 << 127)
+    return int.from_bytes(value) - (1 << 127) if isinstance(value, bytes) and len(value) == 16 else None
+
+
+def _from_bytes(type_: SqlType, value: object, position: int | None) -> Value:
+    return bytes(value) if isinstance(value, (bytes, bytearray, memoryview)) else None
+
+
+def _from_json(type_: SqlType, value: object, position: int | None) -> Value:
+    return json.dumps(value).encode() if isinstance(value, (dict, list, int, float, bool)) else None
+
+
+def _from_enum(type_: SqlType, value: object, position: int | None) -> Value:
+    return parse_label(type_, value.name, position) if isinstance(value, enum.Enum) else None
 
 
 def _from_text(type_: SqlType, value: object, position: int | None) -> Value:
     """PostgreSQL gives an untyped parameter as text; a number or date arrives in its output form."""
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, (int, float, Decimal, datetime.date)):
+    if isinstance(value, (int, float, Decimal, datetime.date, datetime.time, Interval, uuid.UUID)):
         return fit_text(type_, str(value), position)
+    if isinstance(value, datetime.timedelta):
+        micros = value.seconds * 1_000_000 + value.microseconds
+        return fit_text(type_, format_interval(0, value.days, micros), position)
     return None
 
 
-_FROM_PYTHON: dict[TypeId, Callable[[SqlType, Any, int | None], Value]] = {
+FROM_PYTHON: dict[TypeId, Callable[[SqlType, Any, int | None], Value]] = {
     **dict.fromkeys(
         (
             TypeId.SMALLINT,
@@ -373,6 +422,13 @@ _FROM_PYTHON: dict[TypeId, Callable[[SqlType, Any, int | None], Value]] = {
     TypeId.BOOLEAN: _from_boolean,
     TypeId.DATE: _from_date,
     TypeId.TIMESTAMP: _from_timestamp,
+    TypeId.TIMESTAMPTZ: _from_timestamp,
+    TypeId.TIME: _from_time,
+    TypeId.INTERVAL: _from_interval,
+    TypeId.UUID: _from_uuid,
+    TypeId.ENUM: _from_enum,
+    TypeId.BYTEA: _from_bytes,
+    TypeId.JSON: _from_json,
     TypeId.TEXT: _from_text,
     TypeId.NULL: _from_text,
 }

@@ -132,7 +132,7 @@ def test_arithmetic(check: Check, rows: list[tuple[Any, Any, Any]]) -> None:
     check("d date, t timestamp, n integer", cases, rows)
 
 
-@pytest.mark.parametrize("day", ["4714-01-01 BC", "0044-03-15 BC", "0001-12-31 BC", "0001-01-01", "200000-02-29"])
+@pytest.mark.parametrize("day", ["4714-12-01 BC", "0044-03-15 BC", "0001-12-31 BC", "0001-01-01", "200000-02-29"])
 def test_years_that_python_does_not_have(db: zerodb.Connection, day: str) -> None:
     units = ("year", "month", "day", "dow", "doy", "week", "isodow")
     query = ", ".join(f"extract({unit} from d), extract({unit} from cast(d as timestamp))" for unit in units)
@@ -169,7 +169,7 @@ def test_groups_and_filters(db: zerodb.Connection) -> None:
     ("expression", "message"),
     [
         ("d + n", "date out of range"),
-        ("cast(d as timestamp)", "timestamp out of range"),
+        ("cast(d as timestamp)", "date out of range for timestamp"),
         ("t + interval '10 days'", "timestamp out of range"),
         ("t + interval '1 month'", "timestamp out of range"),
     ],

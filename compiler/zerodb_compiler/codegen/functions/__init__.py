@@ -3,6 +3,7 @@
 from zerodb_compiler.codegen.functions import (
     arrays,
     dates,
+    moments,
     numbers,
     patterns,
     regex,
@@ -15,6 +16,7 @@ from zerodb_compiler.codegen.functions import (
 __all__ = [
     "arrays",
     "dates",
+    "moments",
     "numbers",
     "patterns",
     "regex",

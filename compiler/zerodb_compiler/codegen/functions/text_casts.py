@@ -6,15 +6,20 @@ in the message.
 
 from __future__ import annotations
 
+import struct
+from collections.abc import Callable
 from typing import Any
 
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, exact_constant, out_of_range
 from zerodb_compiler.codegen.comparison import compare, to_wide
 from zerodb_compiler.codegen.context import Emitter
+from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import Error, as_text, build_text, run, unless_null, view, zeros
-from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Text, Wide, fits_i64
-from zerodb_compiler.kernels import errors, formatting, parsing, text
+from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, fits_i64
+from zerodb_compiler.errors import NotSupportedError
+from zerodb_compiler.kernels import errors, formatting, moments, parsing, text
+from zerodb_compiler.sql.expressions import Call
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_compiler.wasm.values import F64, I32, I64
 
@@ -48,9 +53,27 @@ def _formatted(e: Emitter, value: SqlValue, source: SqlType) -> Text:
         case Real():
             return build_text(e, null, formatting.format_f32 if value.single else formatting.format_f64, value.value)
         case Int() if source.id is TypeId.DATE:
-            return build_text(e, null, formatting.format_date, value.value)
+            return build_text(e, null, moments.format_day, value.value)
         case Int() if source.id is TypeId.TIMESTAMP:
-            return build_text(e, null, formatting.format_timestamp, value.value)
+            return build_text(e, null, moments.format_moment, value.value, I32.const(0))
+        case Int() if source.id is TypeId.TIME:
+            return build_text(e, null, moments.format_time, value.value)
+        case Int() if source.id is TypeId.ENUM:
+            labels = e.constant_address(label_table(source))
+            return view(run(e, null, moments.label_at, value.value, labels), null)
+        case Int() | Wide() if source.id in (TypeId.INTERVAL, TypeId.UUID):
+            kernel = moments.format_interval if source.id is TypeId.INTERVAL else moments.format_uuid
+            wide = to_wide(value)
+            return build_text(e, null, kernel, wide.value, wide.upper)
+        case Text() | Code() if source.id is TypeId.BYTEA:
+            blob = as_text(e, value)
+            return build_text(e, null, moments.format_bytea, blob.address, blob.length)
+        case Text() | Code() if source.id is TypeId.JSON:
+            return as_text(e, value)
+        case Text() | Code() if source.id in BLOB_TO_TEXT:
+            return BLOB_TO_TEXT[source.id](e, as_text(e, value), source)
+        case Text() | Code():
+            raise NotSupportedError(f"casting {source} to text is not supported")
         case Int() if source.is_integer:
             return build_text(e, null, formatting.format_i64, value.value)
         case Int() | Wide():
@@ -73,10 +96,25 @@ def parse(e: Emitter, value: SqlValue, target: SqlType, position: int | None) ->
             single = target.id is TypeId.REAL
             (number,) = parser.run(parsing.parse_f32 if single else parsing.parse_f64, (F64,))
             return Real(number, single, source.null)
-        case TypeId.DATE | TypeId.TIMESTAMP:
-            kernel = parsing.parse_date if target.id is TypeId.DATE else parsing.parse_timestamp
+        case TypeId.DATE | TypeId.TIME:
+            kernel = moments.parse_day if target.id is TypeId.DATE else moments.parse_time
             (days,) = parser.run(kernel, (I64,))
-            return Int(days, *target.bounds, source.null)
+            return rounded(e, Int(days, *target.bounds, source.null), target)
+        case TypeId.TIMESTAMP:
+            return parse_moment(e, value, target, I32.const(0), position)
+        case TypeId.UUID:
+            low, high = parser.run(moments.parse_uuid, (I64, I64))
+            return Wide(low, high, I128_LOW, I128_HIGH, source.null)
+        case TypeId.ENUM:
+            return _label(e, source, target, parser)
+        case TypeId.BYTEA:
+            return _bytes(e, source, parser)
+        case kind if kind in BLOB_FROM_TEXT:
+            return BLOB_FROM_TEXT[kind](e, source, target, position)
+        case kind if target.is_blob or kind is TypeId.INTERVAL:
+            raise NotSupportedError(
+                f"casting text that is not constant to {target} is not supported", position=position
+            )
         case TypeId.NUMERIC:
             parts = parser.run(parsing.parse_decimal, (I64, I64), I32.const(target.scale))
         case _:
@@ -87,13 +125,70 @@ def parse(e: Emitter, value: SqlValue, target: SqlType, position: int | None) ->
     return Wide(low, high, *target.bounds, source.null)
 
 
+# Casts of types of bytes with a structure, entered by their own modules.
+BLOB_TO_TEXT: dict[TypeId, Callable[[Emitter, Text, SqlType], Text]] = {}
+BLOB_FROM_TEXT: dict[TypeId, Callable[[Emitter, Text, SqlType, int | None], SqlValue]] = {}
+
+
+def parse_moment(e: Emitter, value: SqlValue, target: SqlType, table: I32, position: int | None) -> SqlValue:
+    """A timestamp, or a timestamptz that without an offset of its own is of the zone of the table."""
+    source = as_text(e, value)
+    (moment,) = _Parser(e, source, target, position).run(moments.parse_moment, (I64,), table)
+    return rounded(e, Int(moment, *target.bounds, source.null), target)
+
+
+@function("parse_timestamptz")
+def _parse_timestamptz(e: Emitter, call: Call, arguments: tuple[SqlValue, ...], null: I32 | None) -> SqlValue:
+    return parse_moment(e, arguments[0], call.type, as_text(e, arguments[1]).address, call.position)
+
+
+def rounded(e: Emitter, value: Int, target: SqlType) -> Int:
+    """With no more fractional digits than the type has."""
+    if not target.precision or target.id is TypeId.DATE:
+        return value
+    unit = I64.const(10 ** (7 - target.precision))
+    return Int(e.f.call(e.context.kernel(moments.round_micros), value.value, unit), *target.bounds, value.null)
+
+
+def label_table(type_: SqlType) -> bytes:
+    """The labels of an enum: 32-bit offsets from the table's start, one more than labels, and their bytes."""
+    labels = [label.encode() for label in type_.labels]
+    offset = 4 * (len(labels) + 1)
+    offsets = [offset]
+    for label in labels:
+        offset += len(label)
+        offsets.append(offset)
+    return struct.pack(f"<{len(offsets)}I", *offsets) + b"".join(labels)
+
+
+def _label(e: Emitter, source: Text, target: SqlType, parser: _Parser) -> SqlValue:
+    (index,) = zeros(e, source.null, I32)
+    labels, count = e.constant_address(label_table(target)), I32.const(len(target.labels))
+    with unless_null(e, source.null):
+        found = e.f.let(e.f.call(e.context.kernel(moments.find_label), source.address, source.length, labels, count))
+        parser.fail_if(found < 0, ("22P02", f'invalid input value for enum {target}: "{{text}}"'))
+        index.set(found)
+    return Int(index.to_i64_s(), *target.bounds, source.null)
+
+
+def _bytes(e: Emitter, source: Text, parser: _Parser) -> SqlValue:
+    address, length = zeros(e, source.null, I32, I32)
+    with unless_null(e, source.null):
+        place, size, status = e.f.run(e.context.kernel(moments.parse_bytea), e.worker, source.address, source.length)
+        e.fail_if(status == errors.OUT_OF_MEMORY, abi.STATUS_OUT_OF_MEMORY)
+        parser.fail_if(status, ("22P02", "invalid input syntax for type bytea"))
+        address.set(place)
+        length.set(size)
+    return Text(address, length, source.null)
+
+
 class _Parser:
     """Runs a parsing kernel and turns what it cannot read into errors with the text in the message."""
 
     def __init__(self, e: Emitter, source: Text, target: SqlType, position: int | None) -> None:
         self._e, self._source, self._target, self._position = e, source, target, position
         name = "numeric" if target.id is TypeId.NUMERIC else str(target)
-        is_date = target.id in (TypeId.DATE, TypeId.TIMESTAMP)
+        is_date = target.id in (TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME)
         self._invalid = ("22007" if is_date else "22P02", f'invalid input syntax for type {name}: "{{text}}"')
         self._outside: Error = ("22003", f'value "{{text}}" is out of range for type {name}')
         if is_date:
@@ -108,10 +203,10 @@ class _Parser:
         with unless_null(e, source.null):
             *values, status = e.f.run(e.context.kernel(kernel), source.address, source.length, *more)
             with e.f.if_(status):
-                self._fail_if(status == errors.INVALID_TEXT, self._invalid)
-                self._fail_if(I32.const(1), self._outside)
-            if kinds == (I64, I64):
-                self._fail_if(self._is_outside(values[0], values[1]), self._outside)
+                self.fail_if(status == errors.INVALID_TEXT, self._invalid)
+                self.fail_if(I32.const(1), self._outside)
+            if kinds == (I64, I64) and self._target.id is not TypeId.UUID:
+                self.fail_if(self._is_outside(values[0], values[1]), self._outside)
             for local, value in zip(results, values, strict=True):
                 local.set(value)
         return results
@@ -124,7 +219,7 @@ class _Parser:
         below = compare(self._e, "lt", wide, exact_constant(least))
         return below | compare(self._e, "gt", wide, exact_constant(greatest))
 
-    def _fail_if(self, condition: I32, error: Error) -> None:
+    def fail_if(self, condition: I32, error: Error) -> None:
         if condition.constant == 0:
             return
         e = self._e

@@ -12,7 +12,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self
 
 from zerodb import database as databases
 from zerodb import errors as _errors
@@ -29,6 +29,7 @@ from zerodb.view import View
 from zerodb.virtual import virtual_table
 from zerodb_compiler.errors import Error, InterfaceError, ProgrammingError, error_for
 from zerodb_compiler.sql.parse import parse
+from zerodb_compiler.sql.utility_statements import Copy
 from zerodb_storage import TableVersion
 
 if TYPE_CHECKING:
@@ -210,6 +211,24 @@ class Connection:
         options = importing.ImportOptions(format, header, delimiter, nulls, names, primary_key)
         with self._lock:
             return importing.import_file(self, table, Path(path), options, progress)
+
+    def copy_from(self, sql: str, file: IO[Any]) -> int:
+        """Runs COPY ... FROM STDIN with the content of a file object as the data; the number of rows."""
+        return self._copy(sql, file)
+
+    def copy_to(self, sql: str, file: IO[Any]) -> int:
+        """Runs COPY ... TO STDOUT and writes the data to a file object, of bytes or text; the number of rows."""
+        return self._copy(sql, file)
+
+    def _copy(self, sql: str, file: IO[Any]) -> int:
+        from zerodb.copying import run_copy
+
+        self._check_open()
+        with self._lock:
+            statement = self._database.prepare(sql, self._view()).prepared.statement
+            if not isinstance(statement, Copy):
+                raise ProgrammingError("copy_from() and copy_to() are for COPY")
+            return run_copy(self, statement, file).row_count
 
     def tables(self) -> list[str]:
         """The names of all tables this connection sees."""

@@ -53,7 +53,9 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
         case us.Discard(what=what):
             return _discard(connection, what)
         case us.Copy():
-            raise NotSupportedError("COPY is not supported", position=statement.position)
+            from zerodb.copying import run_copy
+
+            return run_copy(connection, statement)
 
 
 # --- settings ---------------------------------------------------------------------------------------------------------

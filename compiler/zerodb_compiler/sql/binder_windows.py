@@ -32,7 +32,7 @@ from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, hand
 from zerodb_compiler.sql.binder_frames import bind_frame
 from zerodb_compiler.sql.binder_functions import WINDOW_FUNCTIONS, function_name, no_function
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal, Parameter
-from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
+from zerodb_compiler.sql.nodes import CALL_MARK, fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import UserValue
 from zerodb_compiler.types import BIGINT, DOUBLE, INTEGER, SqlType, TypeId
 
@@ -125,13 +125,16 @@ class Windows:
             partition = base.partition
             keys = keys if order is not None else base.order
         order_node = order if order is not None else (base.order_node if base is not None else None)
-        if spec is None:
+        copied = self._in_clause or (alias is not None and str(alias.this).endswith(CALL_MARK))
+        if spec is None and not copied:
             return _Definition(partition, keys, base.frame if base is not None else None, order_node)
         if base is not None and base.frame is not None:
             assert alias is not None
             raise windowing_error(
                 f'cannot copy window "{fold(alias)}" because it has a frame clause', position_of(alias)
             )
+        if spec is None:
+            return _Definition(partition, keys, None, order_node)
         with _InWindow(b):
             frame = bind_frame(b, spec, keys, order_node)
         return _Definition(partition, keys, frame, order_node)

@@ -9,6 +9,7 @@ adds is done on the tokens, before the parser sees them:
     EXPLAIN, SHOW, ...    are ordinary words here: sqlglot would swallow the rest of the statement as one string
     f(...)                a called function's name is marked, so that sqlglot does not know it and leaves the call as
                           exp.Anonymous under its own name: sqlglot's classes are those of many dialects
+    OVER (w)              the name is marked: it stands for a copy of the window w, OVER w for w itself
 
 Anything sqlglot accepts and PostgreSQL does not must be caught here (on tokens) or by the binder (on nodes).
 """
@@ -153,7 +154,17 @@ def _mark_calls(tokens: list[Token]) -> list[Token]:
         ):
             name = token.text + CALL_MARK
             marked[index] = Token(TokenType.VAR, name, token.line, token.col, token.start, token.end)
+        elif token.token_type is TokenType.OVER and _is_copied(tokens, index):
+            window = tokens[index + 2]
+            name = window.text + CALL_MARK
+            marked[index + 2] = Token(window.token_type, name, window.line, window.col, window.start, window.end)
     return marked
+
+
+def _is_copied(tokens: list[Token], over: int) -> bool:
+    """OVER (w), which sqlglot does not tell from OVER w."""
+    following = [token.token_type for token in tokens[over + 1 : over + 4]]
+    return len(following) == 3 and following[0] is TokenType.L_PAREN and following[2] is TokenType.R_PAREN
 
 
 class _Limits:

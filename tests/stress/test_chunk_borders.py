@@ -30,12 +30,17 @@ select count(*) from (select * from t union all select * from t) z;
 select count(*) from (select a, s from t union select a, s from t) z;
 select count(*) from (select * from t limit 65537 offset 65535) z;
 select count(*) from (select * from t limit 65536) z;
-select count(*), sum(r * id), sum(s), sum(c), min(l), max(m) from (select id, row_number() over (partition by s order by id) r,
-  sum(a) over (order by id rows between 70000 preceding and 40 following) s, count(*) over (partition by id < 65536) c,
-  lag(id) over (order by id) l, max(u) over (order by id rows between 1000 preceding and 1 preceding) m from t) z;
-select id, sum(b) over (order by id rows 1 preceding), lead(u) over (order by id), first_value(id) over (partition by s order by id)
-  from t where id between 65530 and 65540 order by id;
-select id, n from (select id, row_number() over (order by f, id) n from t) z where n in (1, 65535, 65536, 65537) order by n;
+select count(*), sum(r * id), sum(s), sum(c), min(l), max(m) from (select id,
+    row_number() over (partition by s order by id) r,
+    sum(a) over (order by id rows between 70000 preceding and 40 following) s,
+    count(*) over (partition by id < 65536) c,
+    lag(id) over (order by id) l,
+    max(u) over (order by id rows between 1000 preceding and 1 preceding) m from t) z;
+select id, sum(b) over (order by id rows 1 preceding), lead(u) over (order by id),
+    first_value(id) over (partition by s order by id)
+    from t where id between 65530 and 65540 order by id;
+select id, n from (select id, row_number() over (order by f, id) n from t) z
+    where n in (1, 65535, 65536, 65537) order by n;
 select id from t limit 0;
 select id from t order by id offset 1000000
 """

@@ -184,7 +184,7 @@ class _Planner:
         probe = self.plan(plan.left, above | ids_of_all(key for key, _ in keys))
         build = self.plan(plan.right, above | ids_of_all(key for _, key in keys))
         if not keys:
-            return physical.NestedLoopJoin(plan.kind, build, probe, tuple(residual), rows)
+            return _nested_loops(plan.kind, build, probe, tuple(residual), rows)
         build_keys = tuple([key for _, key in keys])
         unique = is_unique(plan.right, build_keys)
         probe_keys = tuple([key for key, _ in keys])
@@ -204,6 +204,15 @@ def _keys(
         else:
             keys.append(_equal_types(*sides))
     return keys, residual
+
+
+def _nested_loops(
+    kind: logical.JoinKind, build: PhysicalPlan, probe: PhysicalPlan, predicates: tuple[Expression, ...], rows: float
+) -> physical.NestedLoopJoin:
+    """NOT IN of what names no column of the probe side has no hash key: there a NULL comparison is a match as well."""
+    if kind is logical.JoinKind.ANTI_NULL_AWARE:
+        kind, predicates = logical.JoinKind.ANTI, tuple(call("not", call("is_false", part)) for part in predicates)
+    return physical.NestedLoopJoin(kind, build, probe, predicates, rows)
 
 
 def _equal_types(left: Expression, right: Expression) -> tuple[Expression, Expression]:

@@ -81,7 +81,9 @@ def _sign(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlVal
     if isinstance(a, Real):
         number = e.keep(a.value)
         zero = F64.const(0.0)
-        result = select(number > zero, F64.const(1.0), select(number < zero, F64.const(-1.0), number))
+        result = select(
+            number > zero, F64.const(1.0), select(number < zero, F64.const(-1.0), zero)
+        )  # 0 of NaN, as in PostgreSQL
         return Real(result, a.single, null)
     assert isinstance(a, Int | Wide)
     top = e.keep(a.upper if isinstance(a, Wide) else a.value)

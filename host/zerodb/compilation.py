@@ -190,7 +190,10 @@ def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Seq
     match statement:
         case st.Query(plan=plan, columns=columns, names=names):
             return plan, columns, names
-        case st.CreateTableAs(query=st.Query(plan=plan, columns=columns, names=names)):
+        case (
+            st.CreateTableAs(query=st.Query(plan=plan, columns=columns, names=names))
+            | st.SetSequence(query=st.Query(plan=plan, columns=columns, names=names))
+        ):
             return plan, columns, names
         case st.Insert(source=source) if statement.returning is not None or not is_constant(source):
             return source, source.output, [column.name for column in source.output]

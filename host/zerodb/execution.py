@@ -13,6 +13,7 @@ from zerodb.compilation import Ready
 from zerodb.explain import explain
 from zerodb.outcome import Outcome, text_table
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
+from zerodb.sequence_values import resolved, set_sequence
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
 
@@ -37,7 +38,10 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
     match statement:
         case st.Query():
             assert prepared.query is not None
+            values = resolved(connection, values)
             return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
+        case st.SetSequence():
+            return set_sequence(connection, statement, prepared, view, values)
         case st.Insert() | st.Update() | st.Delete() | st.Merge() | st.WithChanges():
             return run_change(connection, ready, user)
         case st.CreateTableAs():

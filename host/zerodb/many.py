@@ -15,11 +15,14 @@ import pyarrow as pa
 from zerodb import changes
 from zerodb.compilation import Prepared, Ready
 from zerodb.outcome import Outcome
+from zerodb.sequence_values import find, resolved, take
 from zerodb.values import Parameters, bind_parameters, canonical_array, python_array
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Values
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.computed import Computed
 from zerodb_compiler.sql.expressions import Literal, Parameter
+from zerodb_compiler.types import SqlType
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -53,6 +56,8 @@ def _insert(connection: Connection, ready: Ready, statement: st.Insert, rows: li
             case Parameter(index=index) if index < len(given):
                 declared = prepared.user[index].type
                 array = python_array(declared, given[index])
+            case Parameter(index=index) if isinstance(lifted[index - len(given)], Computed):
+                array = _computed(connection, lifted[index - len(given)], len(rows), column.type)
             case Parameter(index=index):
                 array = _repeat(canonical_array(column.type, [lifted[index - len(given)]]), len(rows))
             case Literal(value=constant):
@@ -64,6 +69,15 @@ def _insert(connection: Connection, ready: Ready, statement: st.Insert, rows: li
     with connection._session.writing() as write:
         changes.apply(connection, write, changes.RowChange(statement.table, inserted=table))
     return Outcome("INSERT", len(rows))
+
+
+def _computed(connection: Connection, what: Any, count: int, type_: SqlType) -> pa.Array:
+    """A sequence's values for all rows at once."""
+    if what.kind != "nextval":
+        return _repeat(canonical_array(type_, resolved(connection, [what])), count)
+    with connection._session.writing():
+        values = take(connection, find(connection, what.sequence), count)
+    return pa.array(values).cast(canonical_array(type_, [0]).type)
 
 
 def _repeat(array: pa.Array, count: int) -> pa.Array:

@@ -11,7 +11,7 @@ import pyarrow as pa
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
 from zerodb.engine.text_rows import TextRow, text_rows
 from zerodb_compiler.codegen.program import OutputColumn
-from zerodb_compiler.types import TEXT
+from zerodb_compiler.types import BIGINT, TEXT
 
 Row = tuple[Any, ...]
 
@@ -101,3 +101,9 @@ def text_table(tag: str, names: Sequence[str], rows: Iterable[Sequence[str | Non
     columns = tuple(OutputColumn(name, TEXT, True) for name in names)
     arrays = [pa.array([row[index] for row in data], pa.string()) for index in range(len(names))]
     return Outcome(tag, len(data), columns, HostBatches(pa.RecordBatch.from_arrays(arrays, names=list(names))))
+
+
+def integer_table(tag: str, name: str, values: Sequence[int | None]) -> Outcome:
+    """A result set of one bigint column."""
+    data = pa.RecordBatch.from_arrays([pa.array(values, pa.int64())], names=[name])
+    return Outcome(tag, len(values), (OutputColumn(name, BIGINT, True),), HostBatches(data))

@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from zerodb.compilation import CompiledQuery, Prepared, Ready
 from zerodb.outcome import Outcome, QueryBatches
+from zerodb.sequence_values import for_rows, is_for_rows, resolved
 from zerodb.values import Canonical
 from zerodb_compiler.errors import Error
 from zerodb_compiler.sql.values import to_canonical
@@ -34,6 +35,11 @@ def canonical_parameters(ready: Ready, user: Sequence[Any]) -> list[Canonical]:
 
 
 def execute(connection: Connection, query: CompiledQuery, view: View, values: Sequence[Canonical]) -> Execution:
+    if is_for_rows(values):
+        with for_rows(connection, values) as rows:
+            execution = execute(connection, query, view, rows.values)
+            rows.count = execution.row_count
+        return execution
     options = connection._options
     return connection._database.engine.execute(
         query.code, view, values, timeout=options.statement_timeout_s, threads=options.threads, owner=connection
@@ -58,4 +64,4 @@ def for_writing(
     was looked up."""
     if not ready.prepared.fits(view):
         ready = connection._database.prepare(ready.text, view)
-    return ready.prepared, canonical_parameters(ready, user)
+    return ready.prepared, resolved(connection, canonical_parameters(ready, user))

@@ -61,6 +61,9 @@ class Session:
         self._forget = forget
         self._read_only = read_only
         self._transaction: Transaction | None = None
+        self._writing_now: WriteTransaction | None = None
+        self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
+        self.last_sequence: int | None = None
 
     @property
     def in_transaction(self) -> bool:
@@ -175,6 +178,10 @@ class Session:
             transaction.snapshot = self._storage.snapshot()
         return transaction.snapshot
 
+    def seen(self) -> Snapshot:
+        """The snapshot, with what the statement that runs has written so far."""
+        return self.snapshot() if self._writing_now is None else self._writing_now.snapshot()
+
     @contextlib.contextmanager
     def writing(self) -> Iterator[WriteTransaction]:
         """The write transaction for one statement: committed after it in autocommit, else kept until COMMIT. If the
@@ -186,12 +193,14 @@ class Session:
     def _writing(self) -> Iterator[WriteTransaction]:
         transaction = self._transaction
         if transaction is None:
-            write = self._begin()
+            write = self._writing_now = self._begin()
             try:
                 yield write
             except BaseException:
                 write.rollback()
                 raise
+            finally:
+                self._writing_now = None
             self._commit(write)
             return
         if transaction.write is None:

@@ -47,11 +47,11 @@ class Sequences:
     def __init__(self, store: KeyValueStore) -> None:
         self._store = store
         self._states: dict[int, _State] = {}
-        self._lock = threading.Lock()
+        self.lock = threading.RLock()
 
     def take(self, definition: SequenceDefinition, count: int) -> Array:
         """The next `count` values (int64). 2200H if there are not that many."""
-        with self._lock:
+        with self.lock:
             state = self._state(definition)
             step = definition.increment
             first = state.last + step if state.called else state.last
@@ -81,19 +81,19 @@ class Sequences:
             bounds = f"({definition.minimum}..{definition.maximum})"
             message = f'setval: value {value} is out of bounds for sequence "{definition.name}" {bounds}'
             raise error_for("22003", message)
-        with self._lock:
+        with self.lock:
             self._states[definition.id] = state = _State(value, called, value)
             self._write(definition.id, state)
 
     def current(self, definition: SequenceDefinition) -> tuple[int, bool]:
         """(last value, whether it was handed out), as PostgreSQL's `select last_value, is_called from sequence`."""
-        with self._lock:
+        with self.lock:
             state = self._state(definition)
             return state.last, state.called
 
     def settle(self) -> None:
         """Before closing: write the values as they are, so that none is skipped."""
-        with self._lock:
+        with self.lock:
             for id_, state in self._states.items():
                 if state.reserved != state.last:
                     state.reserved = state.last

@@ -30,6 +30,7 @@ from zerodb_compiler.sql.scope import Scope, near
 from zerodb_compiler.types import SqlType
 
 # Registers the handlers of expressions.
+from zerodb_compiler.sql.binder_sequences import set_sequence  # isort: skip
 from zerodb_compiler.sql import binder_subqueries as _subqueries  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_arrays as _arrays  # noqa: F401  isort: skip
 
@@ -54,7 +55,7 @@ class _Counters:
 class Binder:
     """What is shared by all levels of one statement."""
 
-    __slots__ = ("_counters", "catalog", "context", "places", "shared", "tables", "tables_by_name")
+    __slots__ = ("_counters", "catalog", "context", "places", "shared", "tables", "tables_by_name", "top")
 
     def __init__(self, catalog: Catalog, context: ParameterContext) -> None:
         self.catalog = catalog
@@ -62,6 +63,7 @@ class Binder:
         self.places: dict[int, int | None] = {}  # column id -> where it was last named, for errors
         self.tables: dict[str, TableInfo] = {}  # by key
         self.tables_by_name: dict[tuple[str, str | None], TableInfo] = {}
+        self.top: exp.Expr | None = None  # the query whose rows are those of the statement
         self._counters = _Counters()
         self.shared = Shared()
 
@@ -118,7 +120,8 @@ class Binder:
         """A statement without data-modifying WITH queries."""
         match node:
             case exp.Select() | exp.SetOperation() | exp.Subquery() | exp.Values():
-                return self.query(node, None)
+                self.top = node
+                return set_sequence(self, node) or self.query(node, None)
             case exp.Insert():
                 from zerodb_compiler.sql.binder_dml import insert
 

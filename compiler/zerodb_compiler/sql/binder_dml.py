@@ -11,13 +11,16 @@ from sqlglot import exp
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item, LogicalPlan, Project, Scan, Values
+from zerodb_compiler.plan.transform import substitute
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
 from zerodb_compiler.sql.binder_from import join_others, scan_for_change
 from zerodb_compiler.sql.binder_queries import bind_query
 from zerodb_compiler.sql.binder_returning import with_returning
+from zerodb_compiler.sql.binder_sequences import check_inserted, check_updated, next_value
 from zerodb_compiler.sql.binder_with import CommonTables, with_tables
+from zerodb_compiler.sql.computed import numbered
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal, ScalarSubquery
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, Step, UserValue
@@ -46,6 +49,8 @@ def insert(binder: Binder, node: exp.Insert, common: CommonTables | None = None)
         if updates:
             return do_update(binder, node, conflict, relation, plan, common)
         nothing = do_nothing(conflict, table)
+    if node.args.get("returning") is not None:
+        plan = with_generated(binder, plan, table)
     written = plan.output
     pairs = [(info.name, column) for info, column in zip(table.columns, written, strict=True)]
     scope = Scope([replace(relation, columns=pairs)], pairs, None, common)
@@ -99,13 +104,21 @@ def _insert_source(
         only(source, "expressions")
         rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
         check_insert_width(rows, ordinals, named)
+        overriding = node.args.get("overriding")
+        for i, cell in ((i, cell) for row in rows for i, cell in zip(ordinals, row, strict=False)):
+            if not is_default(cell):
+                check_inserted(table, i, cell, overriding)
         return _insert_values(binder, table, ordinals[: len(rows[0])], rows, common, ordered=ordered)
     targets = [table.columns[i].type for i in ordinals]
+    binder.top = source
     query = bind_query(binder, source, None, common, targets=targets)
     if len(query.columns) > len(ordinals) or (named and len(query.columns) < len(ordinals)):
         raise _width_error(len(query.columns) > len(ordinals), source)
     expressions = ExpressionBinder(binder, Scope(common=common), "INSERT")
+    expressions.numbers_rows = True
     given = dict(zip(ordinals, query.columns, strict=False))
+    for i in given:
+        check_inserted(table, i, source, node.args.get("overriding"))
     items: list[Item] = []
     used: set[int] = set()
     for i, info in enumerate(table.columns):
@@ -118,7 +131,7 @@ def _insert_source(
             items.append(Item(expression.column, expression))
         else:
             items.append(Item(binder.column(info.name, expression.type, expression.nullable), expression))
-    return Project(query.plan, tuple(items))
+    return Project(numbered(query.plan, expressions.row_number), tuple(items))
 
 
 def _insert_values(
@@ -132,14 +145,18 @@ def _insert_values(
 ) -> Values:
     expressions = ExpressionBinder(binder, Scope(common=common), "VALUES", lifting=True)
     places = {ordinal: i for i, ordinal in enumerate(ordinals)}
-    defaults = {i: default_value(expressions, info) for i, info in enumerate(table.columns) if i not in places}
+    defaults = {
+        i: default_value(expressions, info)
+        for i, info in enumerate(table.columns)
+        if i not in places and info.sequence is None
+    }
     plan_rows: list[tuple[Expression, ...]] = []
     for number, row in enumerate(rows):
         cells: list[Expression] = []
         for i, info in enumerate(table.columns):
             if i in defaults:
                 cells.append(defaults[i])
-            elif is_default(row[places[i]]):
+            elif i not in places or is_default(row[places[i]]):
                 cells.append(default_value(expressions, info))
             else:
                 cell = row[places[i]]
@@ -213,6 +230,9 @@ def is_default(node: exp.Expr) -> bool:
 
 def default_value(expressions: ExpressionBinder, info: ColumnInfo) -> Expression:
     """The column's DEFAULT, or NULL."""
+    if info.sequence is not None:
+        following = next_value(expressions, info.sequence, None, info.type if info.type.is_integer else BIGINT)
+        return assigned(expressions, following, info, None)
     if info.default is None:
         return Literal(None, info.type)
     value = ExpressionBinder(expressions.binder, Scope(common={}), "DEFAULT").bound(parse_expression(info.default))
@@ -265,8 +285,9 @@ def update(binder: Binder, node: exp.Update, common: CommonTables | None = None)
     from_ = node.args.get("from_")
     scan, plan, scope = _changed(binder, node.this, [from_.this] if from_ is not None else [], common)
     expressions = ExpressionBinder(binder, scope, "UPDATE", lifting=False)
+    expressions.numbers_rows = from_ is None
     values = assignments(expressions, scan.table, node)
-    plan = _filtered(binder, plan, scope, node)
+    plan = numbered(_filtered(binder, plan, scope, node), expressions.row_number)
     assert scan.row_id is not None
     items = [Item(scan.row_id, ColumnRef(scan.row_id))]
     new: dict[int, Column] = {}  # old column id -> the new value's column
@@ -277,6 +298,8 @@ def update(binder: Binder, node: exp.Update, common: CommonTables | None = None)
             new[item.column.id] = column
         else:
             items.append(Item(item.column, ColumnRef(item.column)))
+    if node.args.get("returning") is not None:
+        items = generated_items(binder, items, scan.table, new)
     kept = [item.column for item in items]
     target, *others = scope.relations
     if node.args.get("returning") is not None:  # it sees the new row, and the others as they were
@@ -292,6 +315,38 @@ def update(binder: Binder, node: exp.Update, common: CommonTables | None = None)
     if from_ is not None:
         plan, returning = _first_of_each(binder, plan, returning)
     return st.Update(scan.table, plan, tuple(sorted(values)), returning)
+
+
+def with_generated(binder: Binder, plan: LogicalPlan, table: TableInfo) -> LogicalPlan:
+    """The rows to insert with their generated columns, for RETURNING to see."""
+    if all(info.generated is None for info in table.columns):
+        return plan
+    items = [Item(column, ColumnRef(column)) for column in plan.output]
+    return Project(plan, tuple(_generated(binder, items, 0, table, {})))
+
+
+def generated_items(binder: Binder, items: list[Item], table: TableInfo, new: dict[int, Column]) -> list[Item]:
+    """The items of an UPDATE, the row id and the new values, with the generated columns computed of them."""
+    if all(info.generated is None for info in table.columns):
+        return items
+    return _generated(binder, items, 1, table, new)
+
+
+def _generated(binder: Binder, items: list[Item], first: int, table: TableInfo, new: dict[int, Column]) -> list[Item]:
+    columns = list(zip(table.columns, items[first:], strict=False))
+    pairs = [(info.name, item.column) for info, item in columns]
+    values = {item.column.id: item.expression for item in items}
+    expressions = ExpressionBinder(binder, Scope([Relation(table.name, pairs)], pairs, common={}), "GENERATED")
+    found = list(items)
+    for place, (info, item) in enumerate(columns):
+        if info.generated is not None:
+            tree = parse_expression(info.generated)
+            value = assigned(expressions, expressions.bound(tree), info, tree)
+            value = substitute(value, values)
+            column = binder.column(info.name, value.type, value.nullable)
+            found[first + place] = Item(column, value)
+            new[item.column.id] = column
+    return found
 
 
 def assignments(b: ExpressionBinder, table: TableInfo, node: exp.Expr) -> dict[int, Expression]:
@@ -314,7 +369,9 @@ def assignments(b: ExpressionBinder, table: TableInfo, node: exp.Expr) -> dict[i
         info = table.columns[ordinal]
         if isinstance(value, exp.Expr) and is_default(value):
             values[ordinal] = default_value(b, info)
-        elif isinstance(value, exp.Expr):
+            continue
+        check_updated(info, target)
+        if isinstance(value, exp.Expr):
             values[ordinal] = assigned(b, b.bound(value), info, value, lift=b.lifting or b.clause == "UPDATE")
         else:
             values[ordinal] = assigned(b, value, info, target)

@@ -18,7 +18,7 @@ from zerodb_compiler.errors import DataError, ProgrammingError
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_casts import cast_expression
 from zerodb_compiler.sql.binder_types import sql_type
-from zerodb_compiler.sql.expressions import Call, Expression, Parameter
+from zerodb_compiler.sql.expressions import Call, Column, Expression, Parameter
 from zerodb_compiler.sql.functions import result_nullable
 from zerodb_compiler.sql.moments import SPECIAL_WORDS
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
@@ -59,7 +59,18 @@ class ExpressionBinder:
     collects aggregate calls, or is None where the clause may have none.
     """
 
-    __slots__ = ("aggregates", "binder", "clause", "in_aggregate", "in_window", "lifting", "scope", "windows")
+    __slots__ = (
+        "aggregates",
+        "binder",
+        "clause",
+        "in_aggregate",
+        "in_window",
+        "lifting",
+        "numbers_rows",
+        "row_number",
+        "scope",
+        "windows",
+    )
 
     def __init__(
         self,
@@ -77,6 +88,8 @@ class ExpressionBinder:
         self.aggregates = aggregates
         self.in_aggregate = False
         self.windows: Windows | None = None  # set where window functions may stand
+        self.numbers_rows = False  # whether a nextval for every row may stand here; then `row_number` is what it needs
+        self.row_number: Column | None = None
         self.in_window = ""  # while the parts of a window are bound: why no window function may stand there
 
     def bound(self, node: exp.Expr) -> Bound:

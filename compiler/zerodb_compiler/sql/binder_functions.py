@@ -93,6 +93,9 @@ def _known(b: ExpressionBinder, node: exp.Expr) -> Bound:
     return scalar(b, name, arguments, node)
 
 
+_SEQUENCES = ("nextval", "currval", "setval")
+
+
 @handles(exp.Anonymous)
 def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
     from zerodb_compiler.sql.binder_aggregates import aggregate
@@ -105,6 +108,8 @@ def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
         )
     if name in AGGREGATES:
         return aggregate(b, node)
+    if name in _SEQUENCES and node.expressions and isinstance(node.expressions[0], exp.Cast):
+        return scalar(b, name, [node.expressions[0].this, *node.expressions[1:]], node)  # 'name'::regclass
     if name in SET_FUNCTIONS:
         return set_call(b, name, node)
     return scalar(b, name, list(node.expressions), node)

@@ -33,6 +33,7 @@ from zerodb_compiler.sql.binder_sets import set_operation
 from zerodb_compiler.sql.binder_table_functions import expanded_sets
 from zerodb_compiler.sql.binder_windows import Windows
 from zerodb_compiler.sql.binder_with import CommonTables, bind_unused, with_tables
+from zerodb_compiler.sql.computed import numbered
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
@@ -234,6 +235,9 @@ class _Output:
     expression: Expression
 
 
+_REORDERING = ("order", "limit", "offset", "fetch", "distinct", "group", "having")
+
+
 @dataclass(slots=True)
 class _Select:
     binder: Binder
@@ -262,6 +266,7 @@ class _Select:
         self.scope.captured.clear()
         expressions = ExpressionBinder(self.binder, self.scope, "SELECT", aggregates=aggregates)
         windows = expressions.windows = Windows(node.args.get("windows") or ())
+        expressions.numbers_rows = node is self.binder.top and not any(node.args.get(key) for key in _REORDERING)
         self.select_list(expressions)
         having = node.args.get("having")
         condition: Expression | None = None
@@ -276,7 +281,7 @@ class _Select:
         if group is not None or having is not None or aggregates.is_grouped:
             windows.above(lambda part: aggregates.above(self.binder, part))
             plan, condition, order = self.grouped(plan, aggregates, condition, order)
-        plan = windows.plan(plan)
+        plan = numbered(windows.plan(plan), expressions.row_number)
         return self.project(plan, order)
 
     def group_item(self, item: exp.Expr) -> tuple[exp.Expr, str]:

@@ -126,6 +126,16 @@ class CreateTableAs:
 
 
 @dataclass(frozen=True, slots=True)
+class SetSequence:
+    """SELECT setval(...) with a value from `query`: its columns are the value and, perhaps, whether it was handed out.
+    `sequence` is its name, or a table's and a serial column's."""
+
+    sequence: str | tuple[str, str]
+    query: Query
+    label: str
+
+
+@dataclass(frozen=True, slots=True)
 class Define:
     """A definition statement that has no query; it is bound when it runs."""
 
@@ -196,6 +206,7 @@ Statement = (
     | Merge
     | WithChanges
     | CreateTableAs
+    | SetSequence
     | Define
     | Begin
     | Commit

@@ -50,6 +50,7 @@ ALLOCATE_OUTPUT = 2
 # Asks the host to compile the text at WORKER_ERROR_TEXT: `bytes` is the compiler's number (derived.py), the result the
 # program's address, 0 with the error kept by the host. It lives like an ARENA block.
 ALLOCATE_DERIVED = 3
+ALLOCATE_RANDOM = 4  # gives 31 random bits; `bytes` is 0
 
 # --- scan descriptors: Scan.slot in the query block holds the address of an array with one entry a morsel ---
 # entry: CHUNK_HEADER bytes, then per scanned column (in Scan.ordinals order): i32 data address, i32 validity address.

@@ -12,8 +12,8 @@ from dataclasses import replace
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.sql import binder_mathematics, binder_strings, coercion, families, signatures
 from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
-from zerodb_compiler.sql import binder_strings, coercion, families, signatures
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_operators import arithmetic
@@ -222,6 +222,10 @@ def _number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr)
 @special("abs", "sign")
 def _same_number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     value, type_ = _number(b, name, values, node)
+    if name == "sign" and type_.id is TypeId.NUMERIC:
+        return b.cast(b.call(name, (b.cast(value, type_, node),), type_, node), numeric(1, 0), node)
+    if name == "sign" and type_.is_integer:
+        return b.call(name, (b.cast(value, DOUBLE, node),), DOUBLE, node)
     return b.call(name, (b.cast(value, type_, node),), type_, node)
 
 
@@ -249,7 +253,7 @@ def _rounded_to(b: ExpressionBinder, name: str, values: list[Bound], node: exp.E
     source = coercion.as_numeric(b.type_of(value))
     scale = digits.value
     if scale < 0:
-        raise unsupported(f"{name} to a negative number of digits", node)
+        return _rounded_before_point(b, name, b.cast(value, source, node), min(-scale, MAX_PRECISION - 1), node)
     if scale >= source.scale:
         scale = min(scale, MAX_PRECISION - 1)
         return b.cast(value, numeric(min(MAX_PRECISION, source.precision - source.scale + scale), scale), node)
@@ -264,6 +268,22 @@ def _rounded_to(b: ExpressionBinder, name: str, values: list[Bound], node: exp.E
     return b.cast(result, target, node)
 
 
+def _rounded_before_point(b: ExpressionBinder, name: str, value: Expression, digits: int, node: exp.Expr) -> Bound:
+    """To a multiple of 10**digits."""
+    type_ = value.type
+    if digits > type_.precision - type_.scale:
+        digits = type_.precision - type_.scale + 1
+    factor = Literal(10**digits, numeric(digits + 1, 0))
+    half = Literal(5 * 10 ** (digits - 1), numeric(digits, 0))
+    if name == "round":
+        # Away from zero by half a unit, then cut: sign(x) has the scale of x.
+        sign = arithmetic(b, "mul", "*", b.call("sign", (value,), type_, node), half, node)
+        value = b.finish(arithmetic(b, "add", "+", value, sign, node))
+    rest = arithmetic(b, "mod", "%", value, factor, node)
+    result = b.finish(arithmetic(b, "sub", "-", value, rest, node))
+    return b.cast(result, numeric(min(MAX_PRECISION, type_.precision - type_.scale + 2), 0), node)
+
+
 def _widened(type_: SqlType, digits: int) -> SqlType:
     return numeric(min(MAX_PRECISION, type_.precision + digits), type_.scale)
 
@@ -271,6 +291,8 @@ def _widened(type_: SqlType, digits: int) -> SqlType:
 @special("mod")
 def _modulo(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     if len(values) != 2:
+        raise no_function(name, [b.type_of(value) for value in values], node)
+    if any(b.type_of(value).is_float for value in values):
         raise no_function(name, [b.type_of(value) for value in values], node)
     return arithmetic(b, "mod", "%", values[0], values[1], node)
 
@@ -281,6 +303,13 @@ def _extreme(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr
     return arguments[0] if len(arguments) == 1 else b.call(name, tuple(arguments), type_, node)
 
 
+special("sqrt", "ln", "exp", "log", "log10", "power")(binder_mathematics.real_function)
+special("pi")(binder_mathematics.pi)
+special("random", "gen_random_uuid")(binder_mathematics.random)
+special("setseed")(binder_mathematics.refused)
+special("div")(binder_mathematics.integer_division)
+special("scale", "min_scale", "trim_scale")(binder_mathematics.scale_of)
+special("width_bucket")(binder_mathematics.bucket)
 special("concat")(binder_strings.concat)
 special("concat_ws", "format")(binder_strings.with_first_text)
 special("quote_literal", "quote_nullable")(binder_strings.quoted)

@@ -279,6 +279,12 @@ def arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, rig
         right = typed(b, right, right_type, node)
     if not (left_type.is_number and right_type.is_number):
         raise no_operator(symbol, left_type, right_type, node)
+    if function == "mod" and (left_type.is_float or right_type.is_float):
+        raise no_operator(symbol, left_type, right_type, node)
+    if function == "div" and TypeId.NUMERIC in (left_type.id, right_type.id):
+        quotient = _constant_quotient(b, left, right, node)
+        if quotient is not None:
+            return quotient
     left_type, right_type = _tight(left, left_type, right_type), _tight(right, right_type, left_type)
     wanted_left, wanted_right, result = coercion.arithmetic_type(function, left_type, right_type, position_of(node))
     folded = _fold(b, function, left, right, result)
@@ -286,6 +292,24 @@ def arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, rig
         return folded
     arguments = b.cast(left, wanted_left, node), b.cast(right, wanted_right, node)
     return b.call(function, arguments, result, node)
+
+
+def _constant_quotient(b: ExpressionBinder, left: Bound, right: Bound, node: exp.Expr) -> Bound | None:
+    """A quotient of exact constants with PostgreSQL's digits, which depend on the values. None for other sides."""
+    from zerodb_compiler.sql.exact_functions import exact
+
+    if not (isinstance(left, Constant) and isinstance(right, Constant)):
+        return None
+    if not (
+        left.type.is_exact and right.type.is_exact and isinstance(left.value, int) and isinstance(right.value, int)
+    ):
+        return None
+    if not right.value:
+        return None
+    for side in (left, right):
+        b.finish(side)  # the digits decide the type: they are baked
+    value, type_ = exact("div", [(left.value, left.type.scale), (right.value, right.type.scale)], position_of(node))
+    return Literal(value, type_)
 
 
 def _tight(value: Bound, type_: SqlType, other: SqlType) -> SqlType:
@@ -348,18 +372,6 @@ def _negate_interval(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Bound
 
 def _minus(value: int | float) -> int | float:
     return -value
-
-
-@handles(exp.Pow)
-def _power(b: ExpressionBinder, node: exp.Pow) -> Bound:
-    only(node, "this", "expression")
-    sides = []
-    for part in (node.this, node.expression):
-        value = b.bound(part)
-        if not (b.type_of(value).is_number or b.type_of(value).id is TypeId.NULL):
-            raise no_operator("^", b.type_of(value), DOUBLE, node)
-        sides.append(b.cast(value, DOUBLE, node))
-    return b.call("power", tuple(sides), DOUBLE, node)
 
 
 # ---- CASE and its kin

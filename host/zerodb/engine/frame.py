@@ -8,6 +8,7 @@ copied over the blocks, which zeroes the rest too. What is left per execution ar
 from __future__ import annotations
 
 import itertools
+import secrets
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -216,6 +217,8 @@ class Frame:
             return self._allocate_output(worker, size)
         if kind == abi.ALLOCATE_DERIVED:
             return self._derive(worker, size)
+        if kind == abi.ALLOCATE_RANDOM:
+            return secrets.randbits(31)
         address = memory.allocate(size)
         if not address:
             return 0

@@ -3,6 +3,7 @@
 from zerodb_compiler.codegen.functions import (
     arrays,
     dates,
+    mathematics,
     moments,
     numbers,
     patterns,
@@ -16,6 +17,7 @@ from zerodb_compiler.codegen.functions import (
 __all__ = [
     "arrays",
     "dates",
+    "mathematics",
     "moments",
     "numbers",
     "patterns",

@@ -1,6 +1,6 @@
 """ON CONFLICT DO NOTHING: which of the rows to insert have a key that no row of the table and none before them has.
 
-NULL is never in conflict with anything. Everything is over whole key columns.
+NULL is in conflict with nothing, unless the key says NULLS NOT DISTINCT. Everything is over whole key columns.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from zerodb_storage import ordering
+from zerodb_storage import lookup, ordering
 from zerodb_storage.arrow import from_arrow
 from zerodb_storage.values import Values, concatenate
 
 if TYPE_CHECKING:
     from zerodb_compiler.catalog import TableInfo
+    from zerodb_compiler.constraints import Unique
     from zerodb_compiler.sql import statements as st
     from zerodb_storage import TableVersion, WriteTransaction
 
@@ -28,11 +29,11 @@ def new_rows(write: WriteTransaction, table: TableInfo, rows: pa.Table, conflict
     version = write.table(table.key)
     alone = np.ones(rows.num_rows, np.bool_)
     for key in conflict.keys:
-        columns = key_columns(version, key, rows)
-        complete = _complete(columns, rows.num_rows)
+        columns = key_columns(version, key.columns, rows)
+        complete = _complete(columns, rows.num_rows, key)
         if len(complete):
             columns = [values.take(complete) for values in columns]
-            taken = _present(version, key, columns)
+            taken = lookup.present(version, key.columns, columns)
             # A row that is left out for another key takes none: only rows that stay are before it.
             candidates = np.flatnonzero(~taken & alone[complete])
             alone[complete[taken]] = False
@@ -43,11 +44,11 @@ def new_rows(write: WriteTransaction, table: TableInfo, rows: pa.Table, conflict
     return None if alone.all() else np.flatnonzero(alone)
 
 
-def first_of_each_key(write: WriteTransaction, table: TableInfo, key: tuple[int, ...], rows: pa.Table) -> Rows:
+def first_of_each_key(write: WriteTransaction, table: TableInfo, key: Unique, rows: pa.Table) -> Rows:
     """The numbers of the rows that are the first with their key."""
     version = write.table(table.key)
-    columns = key_columns(version, key, rows)
-    complete = _complete(columns, rows.num_rows)
+    columns = key_columns(version, key.columns, rows)
+    complete = _complete(columns, rows.num_rows, key)
     firsts = np.ones(rows.num_rows, np.bool_)
     if len(complete):
         firsts[complete] = False
@@ -64,8 +65,10 @@ def key_columns(version: TableVersion, key: Sequence[int], rows: pa.Table) -> li
     return found
 
 
-def _complete(columns: Sequence[Values], count: int) -> Rows:
-    """The rows without a NULL."""
+def _complete(columns: Sequence[Values], count: int, key: Unique) -> Rows:
+    """The rows that can be in conflict: those without a NULL, unless NULLs are equal."""
+    if not key.nulls_distinct:
+        return np.arange(count)
     present = np.ones(count, np.bool_)
     for values in columns:
         if values.validity is not None:
@@ -75,7 +78,11 @@ def _complete(columns: Sequence[Values], count: int) -> Rows:
 
 def _firsts(columns: Sequence[Values]) -> Rows:
     """The rows that no row before them is equal to, in order."""
-    keys = [key for values in columns for key in ordering.sort_keys(values)]
+    keys: list[np.ndarray[Any, Any]] = []
+    for values in columns:
+        keys += ordering.sort_keys(values)
+        if values.validity is not None:
+            keys.append(values.validity)
     order = ordering.sort_order(keys)
     if order is None:
         order = np.arange(len(keys[0]))
@@ -88,28 +95,3 @@ def _equal_to_previous(keys: Sequence[np.ndarray[Any, Any]]) -> np.ndarray[Any, 
     for key in keys:
         equal[1:] &= key[1:] == key[:-1]
     return equal
-
-
-def _present(version: TableVersion, key: Sequence[int], columns: Sequence[Values]) -> np.ndarray[Any, Any]:
-    """Per row of the key columns, whether a visible row of the table has its key."""
-    count = len(columns[0])
-    found = np.zeros(count, np.bool_)
-    zones, bounds = version.zone_map(key[0]), columns[0].bounds()
-    for chunk in range(version.chunk_count):
-        if zones is not None and bounds is not None:
-            low, high = max(bounds[0], -(1 << 63)), min(bounds[1], (1 << 63) - 1)
-            if not zones.has_value[chunk] or zones.high[chunk] < low or zones.low[chunk] > high:
-                continue
-        there = [version.as_text(version.read(chunk, column), column) for column in key]
-        visible = version.visibility(chunk)
-        rows = _complete(there, len(there[0]))
-        if visible is not None:
-            rows = rows[visible[1][rows] != 0]
-        both = [concatenate([mine, theirs.take(rows)]) for mine, theirs in zip(columns, there, strict=True)]
-        keys = [part for values in both for part in ordering.sort_keys(values)]
-        # Rows of the table sort behind equal ones of the statement: number the groups and see which have both.
-        order = np.lexsort(tuple(reversed(keys)))
-        group = np.empty(len(order), np.int64)
-        group[order] = np.cumsum(~_equal_to_previous([part[order] for part in keys]))
-        found |= np.isin(group[:count], group[count:])
-    return found

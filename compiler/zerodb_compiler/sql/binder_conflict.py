@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.constraints import Unique
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Item, LogicalPlan, Project
 from zerodb_compiler.sql import statements as st
@@ -28,46 +29,60 @@ if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
 
 
-def keys_of(table: TableInfo) -> dict[str, tuple[int, ...]]:
-    """The unique keys of a table that can be arbiters, by constraint name."""
-    return {f"{table.name}_pkey": table.primary_key} if table.primary_key else {}
+def keys_of(table: TableInfo) -> tuple[Unique, ...]:
+    """The unique keys over plain columns of all rows."""
+    primary = Unique(table.constraints.primary_key_name or f"{table.name}_pkey", table.primary_key)
+    return ((primary,) if table.primary_key else ()) + table.constraints.uniques
+
+
+def _special_indexes(table: TableInfo) -> list[str]:
+    """The names of unique indexes over expressions or over a part of the rows."""
+    return [index.name for index in table.constraints.indexes if index.unique and not index.is_plain]
 
 
 def do_nothing(node: exp.OnConflict, table: TableInfo) -> st.DoNothing:
     only(node, "action", "conflict_keys", "constraint", "index_predicate")
     key = _arbiter(node, table)
-    return st.DoNothing(tuple(keys_of(table).values()) if key is None else (key,))
+    if key is None and _special_indexes(table):
+        raise unsupported("ON CONFLICT without a key where an index is unique over expressions or some rows", node)
+    return st.DoNothing(keys_of(table) if key is None else (key,))
 
 
-def _arbiter(node: exp.OnConflict, table: TableInfo) -> tuple[int, ...] | None:
-    """The column ordinals of the key that the clause names; None if it names none."""
+def _arbiter(node: exp.OnConflict, table: TableInfo) -> Unique | None:
+    """The key that the clause names; None if it names none."""
     constraint = node.args.get("constraint")
     keys = keys_of(table)
     if constraint is not None:
         name = fold(constraint)
-        if name not in keys:
+        named = next((key for key in keys if key.constraint and key.name == name), None)
+        if named is None:
             raise ProgrammingError(
                 f'constraint "{name}" for table "{table.name}" does not exist',
                 sqlstate="42704",
                 position=position_of(constraint),
             )
-        return keys[name]
+        return named
     nodes = node.args.get("conflict_keys")
     if not nodes:
         return None
-    ordinals: list[int] = []
+    ordinals: set[int] = set()
+    expressions = False
     for item in nodes:
         column = item.this if isinstance(item, exp.Ordered) else item
         if not isinstance(column, exp.Column) or column.args.get("table") is not None:
-            raise unsupported("ON CONFLICT with an expression", item)
+            expressions = True
+            continue
         name = fold(column.this)
         found = next((i for i, info in enumerate(table.columns) if info.name == name), None)
         if found is None:
             raise ProgrammingError(f'column "{name}" does not exist', sqlstate="42703", position=position_of(column))
-        ordinals.append(found)
-    for key in keys.values():
-        if set(key) == set(ordinals):
-            return key
+        ordinals.add(found)
+    # A key over all rows serves whatever rows the clause's own WHERE speaks of.
+    matching = next((key for key in keys if set(key.columns) == ordinals), None)
+    if matching is not None and not expressions:
+        return matching
+    if _special_indexes(table):
+        raise unsupported("ON CONFLICT with an index over expressions or some rows", node)
     raise ProgrammingError(
         "there is no unique or exclusion constraint matching the ON CONFLICT specification",
         sqlstate="42P10",
@@ -100,7 +115,10 @@ def do_update(
     def on(scope: Scope) -> Expression:
         b = ExpressionBinder(binder, scope, "ON CONFLICT")
         there = scope.relations[1]
-        parts = tuple(b.call("eq", (ColumnRef(proposed[i]), ColumnRef(there.columns[i][1])), BOOLEAN) for i in key)
+        equal = "eq" if key.nulls_distinct else "is_not_distinct"
+        parts = tuple(
+            b.call(equal, (ColumnRef(proposed[i]), ColumnRef(there.columns[i][1])), BOOLEAN) for i in key.columns
+        )
         return parts[0] if len(parts) == 1 else b.call("and", parts, BOOLEAN)
 
     left, right = Source(plan, [excluded], list(excluded.columns)), Source(scan, [target], list(target.columns))

@@ -10,6 +10,7 @@ import enum
 from dataclasses import dataclass
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
+from zerodb_compiler.constraints import Unique
 from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.expressions import Column
@@ -33,10 +34,10 @@ class Returning:
 
 @dataclass(frozen=True, slots=True)
 class DoNothing:
-    """ON CONFLICT DO NOTHING: rows whose values of one of `keys` (column ordinals) are there already are left out, in
-    the table or before them in the same statement. Only keys of the table; none means all that it has."""
+    """ON CONFLICT DO NOTHING: rows that have one of `keys` in common with a row that is there already, in the table or
+    before them in the same statement, are left out."""
 
-    keys: tuple[tuple[int, ...], ...]
+    keys: tuple[Unique, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Action(enum.IntEnum):
 
 @dataclass(frozen=True, slots=True)
 class Merge:
-    """MERGE, and INSERT ... ON CONFLICT DO UPDATE (then `key` has the ordinals of the arbiter's columns).
+    """MERGE, and INSERT ... ON CONFLICT DO UPDATE (then `key` is the arbiter).
 
     `source.output` is the id of the matched row (bigint, NULL where none matches), the Action (integer), the new value
     of every table column, what RETURNING needs, and last, if `ordered`, the row's place among those given.
@@ -94,7 +95,7 @@ class Merge:
     table: TableInfo
     source: LogicalPlan
     assigned: tuple[int, ...]
-    key: tuple[int, ...] | None = None
+    key: Unique | None = None
     ordered: bool = False
     returning: Returning | None = None
 

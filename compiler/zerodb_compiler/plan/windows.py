@@ -46,10 +46,19 @@ class Exclusion(enum.Enum):
 @dataclass(frozen=True, slots=True)
 class FrameBound:
     """`offset` is an expression without columns: bigint for ROWS and GROUPS, for RANGE what is added to the order key
-    (in the key's scale)."""
+    (in the key's scale or a finer one).
+
+    Months have no length of their own, so for RANGE over dates and timestamps the border is computed for each row:
+    `limit`, compared with `key`, the order key in the border's type; the offset then only has to be not negative."""
 
     kind: BoundKind
     offset: Expression | None = None
+    limit: Expression | None = None
+    key: Expression | None = None
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        return tuple([part for part in (self.offset, self.limit, self.key) if part is not None])
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +105,7 @@ def bounds_of(frame: Frame | None) -> tuple[FrameBound, ...]:
 
 def item_expressions(item: WindowItem) -> list[Expression]:
     parts = [item.call] if isinstance(item.call, AggregateCall) else list(item.call.arguments)
-    return parts + [bound.offset for bound in bounds_of(item.frame) if bound.offset is not None]
+    return parts + [part for bound in bounds_of(item.frame) for part in bound.expressions]
 
 
 def spec_expressions(spec: WindowSpec) -> list[Expression]:
@@ -131,4 +140,5 @@ def _map_item(item: WindowItem, change: Callable[[Expression], Expression]) -> W
 
 
 def _map_bound(bound: FrameBound, change: Callable[[Expression], Expression]) -> FrameBound:
-    return bound if bound.offset is None else FrameBound(bound.kind, change(bound.offset))
+    parts = [None if part is None else change(part) for part in (bound.offset, bound.limit, bound.key)]
+    return bound if bound.offset is None else FrameBound(bound.kind, *parts)

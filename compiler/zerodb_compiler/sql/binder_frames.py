@@ -8,13 +8,16 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.plan.logical import SortKey
+from zerodb_compiler.plan.rules.comparison_keys import keyed
 from zerodb_compiler.plan.windows import BoundKind, Exclusion, Frame, FrameBound, FrameMode
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
+from zerodb_compiler.sql.binder_operators import arithmetic
 from zerodb_compiler.sql.expressions import ColumnRef, Expression, walk
 from zerodb_compiler.sql.nodes import only, position_of
-from zerodb_compiler.types import BIGINT, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
+from zerodb_compiler.types import BIGINT, DOUBLE, INTERVAL, MAX_PRECISION, SqlType, TypeId, numeric
 
 _ORDER = list(BoundKind)
+_TIMES = frozenset({TypeId.DATE, TypeId.TIME, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.INTERVAL})
 
 
 def _wrong(message: str, node: exp.Expr) -> ProgrammingError:
@@ -79,17 +82,32 @@ def _bound(
     clause, b.clause = b.clause, mode.name
     try:
         bound = b.bound(value)
-        if mode is FrameMode.RANGE:
-            offset = _range_offset(b, bound, order[0].expression, value)
-        else:
+        if mode is not FrameMode.RANGE:
             offset = _row_offset(b, bound, mode, value)
+        else:
+            offset = _range_offset(b, bound, order[0].expression, value)
     finally:
         b.aggregates, b.clause = aggregates, clause
     if any(isinstance(part, ColumnRef) for part in walk(offset)):
         raise ProgrammingError(
             f"argument of {mode.name} must not contain variables", sqlstate="42P10", position=position_of(value)
         )
-    return FrameBound(kind, offset)
+    if offset.type.id is not TypeId.INTERVAL:
+        return FrameBound(kind, offset)
+    return _interval_bound(b, kind, offset, order[0], value)
+
+
+def _interval_bound(
+    b: ExpressionBinder, kind: BoundKind, offset: Expression, key: SortKey, node: exp.Expr
+) -> FrameBound:
+    expression = key.expression
+    if expression.type.id is TypeId.INTERVAL:  # keys of sums are sums of keys
+        return FrameBound(kind, keyed(offset))
+    if expression.type.id is TypeId.TIME:  # the time of day does not begin anew
+        return FrameBound(kind, b.call("interval_micros", (offset,), BIGINT, node))
+    subtract = (kind is BoundKind.PRECEDING) != key.descending
+    limit = b.finish(arithmetic(b, *(("sub", "-") if subtract else ("add", "+")), expression, offset, node))
+    return FrameBound(kind, keyed(offset), limit, b.cast(expression, limit.type, node))
 
 
 def _row_offset(b: ExpressionBinder, value: Bound, mode: FrameMode, node: exp.Expr) -> Expression:
@@ -105,7 +123,7 @@ def _row_offset(b: ExpressionBinder, value: Bound, mode: FrameMode, node: exp.Ex
 
 def _range_offset(b: ExpressionBinder, value: Bound, key: Expression, node: exp.Expr) -> Expression:
     """The offset in a type that can be added to the key: integers to integers, numbers of the key's scale or a finer
-    one to numeric, doubles to floats."""
+    one to numeric, doubles to floats, intervals to dates, times and intervals."""
     type_ = b.type_of(value)
     target = _offset_type(key.type, type_)
     if target is None:
@@ -124,6 +142,8 @@ def _offset_type(key: SqlType, offset: SqlType) -> SqlType | None:
         return DOUBLE if untyped or offset.is_number else None
     if key.is_integer:
         return BIGINT if untyped else (offset if offset.is_integer else None)
+    if key.id in _TIMES:
+        return INTERVAL if untyped or offset.id is TypeId.INTERVAL else None
     if key.id is TypeId.NUMERIC:
         if untyped:
             return key

@@ -153,11 +153,17 @@ class FrameEmitter:
         key = self._order[0]
         offset = self._offsets[side]
         assert offset is not None and self._content.layout is not None
-        place = self._content.place(key.expression) if self._content.keeps(key.expression) else None
-        if place is None:  # a constant key: all rows are equally far
+        bound = self._frame.start if side == "start" else self._frame.end
+        compared = key.expression if bound.key is None else bound.key
+        if not self._content.keeps(compared):  # a constant key: all rows are equally far
             return f.let(p.group_start if side == "start" else p.group_end, side)
+        place = self._content.place(compared)
         own = p.keep_value(self._content.layout.read(p.tuple)[place])
-        limit = self._limit(with_null(own, None), offset, side, preceding)
+        if bound.limit is not None:
+            border = self._content.layout.read(p.tuple)[self._content.place(bound.limit)]
+            limit = p.keep_value(with_null(border, None))
+        else:
+            limit = self._limit(with_null(own, None), offset, side, preceding)
         walked = self._walked[side]
         with f.block() as found, f.loop() as again:
             found.break_if(walked >= p.count)

@@ -22,7 +22,7 @@ from zerodb_compiler.codegen.windows.sums import FrameRealSum
 from zerodb_compiler.plan.logical import SortKey
 from zerodb_compiler.plan.physical import Window
 from zerodb_compiler.plan.transform import ids_of, same_key
-from zerodb_compiler.plan.windows import WindowItem
+from zerodb_compiler.plan.windows import WindowItem, bounds_of
 from zerodb_compiler.sql.expressions import AggregateCall, Column, Expression, Literal
 from zerodb_compiler.wasm.values import F64, I32, I64
 
@@ -82,10 +82,18 @@ class WindowTuple:
         if isinstance(item.call, AggregateCall):
             for part in parts_of(item.call):
                 self._keep(part)
+            self._keep_borders(item)
             return
+        self._keep_borders(item)
         uniform = _is_uniform(item)
         for place, part in enumerate(item.call.arguments):
             self._keep(part, uniform and place != 1)
+
+    def _keep_borders(self, item: WindowItem) -> None:
+        for bound in bounds_of(item.frame):
+            for part in (bound.limit, bound.key):
+                if part is not None:
+                    self._keep(part)
 
     def keeps(self, expression: Expression) -> bool:
         return (same_key(expression), False) in self._reads

@@ -14,6 +14,7 @@ from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
 from zerodb_compiler.sql.binder_operators import arithmetic
 from zerodb_compiler.sql.expressions import ColumnRef, Expression, walk
 from zerodb_compiler.sql.nodes import only, position_of
+from zerodb_compiler.sql.parameters import Constant, UserValue
 from zerodb_compiler.types import BIGINT, DOUBLE, INTERVAL, MAX_PRECISION, SqlType, TypeId, numeric
 
 _ORDER = list(BoundKind)
@@ -82,16 +83,16 @@ def _bound(
     clause, b.clause = b.clause, mode.name
     try:
         bound = b.bound(value)
+        if not isinstance(bound, Constant | UserValue) and any(isinstance(part, ColumnRef) for part in walk(bound)):
+            raise ProgrammingError(
+                f"argument of {mode.name} must not contain variables", sqlstate="42P10", position=position_of(value)
+            )
         if mode is not FrameMode.RANGE:
             offset = _row_offset(b, bound, mode, value)
         else:
             offset = _range_offset(b, bound, order[0].expression, value)
     finally:
         b.aggregates, b.clause = aggregates, clause
-    if any(isinstance(part, ColumnRef) for part in walk(offset)):
-        raise ProgrammingError(
-            f"argument of {mode.name} must not contain variables", sqlstate="42P10", position=position_of(value)
-        )
     if offset.type.id is not TypeId.INTERVAL:
         return FrameBound(kind, offset)
     return _interval_bound(b, kind, offset, order[0], value)

@@ -160,8 +160,7 @@ class FrameEmitter:
         place = self._content.place(compared)
         own = p.keep_value(self._content.layout.read(p.tuple)[place])
         if bound.limit is not None:
-            border = self._content.layout.read(p.tuple)[self._content.place(bound.limit)]
-            limit = p.keep_value(with_null(border, None))
+            limit = p.keep_value(with_null(self._content.argument(p, bound.limit, p.tuple), None))
         else:
             limit = self._limit(with_null(own, None), offset, side, preceding)
         walked = self._walked[side]

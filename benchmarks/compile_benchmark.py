@@ -11,6 +11,19 @@ from benchmarks.measure import RUNS, show
 from benchmarks.tpch_benchmark import SPINE, load_zerodb
 
 POINT = "select * from t where id = {}"
+JOINED_TABLES = 10
+
+
+def _ten_tables(connection: zerodb.Connection) -> str:
+    """Makes ten tables; a join of all of them in a chain, of a shape that is none of TPC-H's."""
+    numbers = range(1, JOINED_TABLES + 1)
+    for i in numbers:
+        connection.execute(f"create table j{i} (a{i} integer primary key, b{i} integer, x{i} varchar(40))")
+        connection.execute(f"insert into j{i} values (1, 2, 'one'), (2, 3, 'two'), (3, 1, 'three')")
+    conditions = [f"b{i} = a{i + 1}" for i in numbers if i < JOINED_TABLES]
+    names = ", ".join(f"x{i}" for i in numbers)
+    tables = ", ".join(f"j{i}" for i in reversed(numbers))
+    return f"select {names} from {tables} where a5 = 2 and {' and '.join(conditions)}"
 
 
 def _cold(connection: zerodb.Connection, text: str, runs: int) -> tuple[dict[str, float], float]:
@@ -45,6 +58,8 @@ def run(scale: str = "0.01", runs: int = RUNS) -> None:
     connection.execute("insert into t values (7, 'seven', 7.00), (8, 'eight', 8.00)")
     texts = {f"Q{number}": data.query(number) for number in SPINE}
     texts["point query"] = POINT.format(7)
+    texts["one table"] = "select name, amount * 2 from t where amount > 3 and name <> 'x' order by id limit 5"
+    texts["ten-table join"] = _ten_tables(connection)
     rows = []
     for name, text in texts.items():
         _cold(connection, text, 1)  # kernels are parsed once a process

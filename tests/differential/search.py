@@ -49,6 +49,7 @@ class Options:
 class Tally:
     counts: Counter[str] = field(default_factory=Counter)
     refusals: Counter[str] = field(default_factory=Counter)
+    examples: dict[str, str] = field(default_factory=dict)  # the shortest text that was rejected so
     failures: list[str] = field(default_factory=list)
     kinds: Counter[str] = field(default_factory=Counter)
 
@@ -128,7 +129,9 @@ class Search:
         if theirs.sqlstate is not None:
             return "oracle refused"
         if ours.sqlstate is not None and ours.sqlstate.startswith("42"):
-            self.tally.refusals[f"{ours.sqlstate} {ours.message}"] += 1
+            reason = f"{ours.sqlstate} {ours.message}"
+            self.tally.refusals[reason] += 1
+            self.tally.examples[reason] = min(self.tally.examples.get(reason, text), text, key=len)
             return "rejected"
         if ours.sqlstate is not None:
             return f"error {ours.sqlstate} {ours.message}"
@@ -219,6 +222,8 @@ def main(arguments: list[str]) -> int:
     print(f"\nseed {given.seed}, oracle {given.oracle}: {tally} in {seconds:.0f} s")
     for message, count in tally.refusals.most_common(25):
         print(f"  refused {count:>6,}: {message[:150]}")
+        if message in tally.examples:
+            print(f"                  {tally.examples[message]}")
     for kind, count in tally.kinds.most_common():
         print(f"  failed  {count:>6,}: {kind}")
     return 1 if tally.counts["wrong"] or tally.counts["crashed"] else 0

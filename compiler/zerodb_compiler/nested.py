@@ -135,3 +135,40 @@ def encode_record(types: Sequence[SqlType], values: Sequence[Scalar]) -> bytes:
 def decode_record(types: Sequence[SqlType], data: bytes) -> tuple[Scalar, ...]:
     _, parts = _parts(data)
     return tuple(None if part is None else element_value(type_, part) for type_, part in zip(types, parts, strict=True))
+
+
+# --- ranges (kernels/ranges.py has the form) --------------------------------------------------------------------------
+@dataclass(frozen=True, slots=True)
+class RangeValue:
+    """A decoded range: canonical bounds, None for an infinite one."""
+
+    lower: Scalar
+    upper: Scalar
+    lower_inclusive: bool
+    upper_inclusive: bool
+
+
+def encode_range(type_: SqlType, value: RangeValue | None) -> bytes:
+    """None is the empty range. The value is in canonical form already."""
+    if value is None:
+        return b"\0"
+    assert type_.element is not None
+    lower, upper = b"\0", b"\2"
+    if value.lower is not None:
+        lower = b"\1" + element_bytes(type_.element, value.lower) + (b"\1" if value.lower_inclusive else b"\2")
+    if value.upper is not None:
+        upper = b"\1" + element_bytes(type_.element, value.upper) + (b"\1" if value.upper_inclusive else b"\0")
+    return b"\1" + lower + upper
+
+
+def decode_range(type_: SqlType, data: bytes) -> RangeValue | None:
+    if data[0] == 0:
+        return None
+    assert type_.element is not None
+    size = width_of(type_.element) + 2
+    lower = data[1:2] if data[1] == 0 else data[1 : 1 + size]
+    upper = data[1 + len(lower) :]
+    ends = [None if len(end) == 1 else element_value(type_.element, end[1:-1]) for end in (lower, upper)]
+    return RangeValue(
+        ends[0], ends[1], len(lower) > 1 and lower[-1] == 1, len(upper) > 1 and upper[-1] == 1
+    )

@@ -32,6 +32,10 @@ def cast(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, position
         from zerodb_compiler.codegen.functions import arrays
 
         return arrays.cast_array(e, value, source, target, position)
+    if TypeId.RANGE in (source.id, target.id):
+        from zerodb_compiler.codegen.functions import ranges
+
+        return ranges.cast_range(e, value, source, target, position)
     if source.is_text or target.is_text:
         from zerodb_compiler.codegen.functions import text_casts
 

@@ -17,6 +17,7 @@ from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - reg
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_operators import arithmetic
+from zerodb_compiler.sql.binder_structured import TYPE_FUNCTIONS
 from zerodb_compiler.sql.expressions import Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unmarked, unsupported
 from zerodb_compiler.sql.parameters import Constant
@@ -179,6 +180,9 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
         if isinstance(argument, (exp.Star, exp.Distinct, exp.Kwarg, exp.Order)):
             raise ProgrammingError(f"wrong argument of function {name}", position=position_of(node))
     values = [b.bound(argument) for argument in nodes]
+    of_type = TYPE_FUNCTIONS.get((name, b.type_of(values[0]).id)) if values else None
+    if of_type is not None:
+        return of_type(b, name, values, node)
     if name in SPECIAL:
         return SPECIAL[name](b, name, values, node)
     types = [b.type_of(value) for value in values]

@@ -11,6 +11,7 @@ from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed
 from zerodb_compiler.sql.exact_functions import exact
+from zerodb_compiler.sql.binder_structured import structured_operator
 from zerodb_compiler.sql.expressions import Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant
@@ -144,6 +145,9 @@ def _bitwise(b: ExpressionBinder, node: exp.Binary) -> Bound:
     only(node, "this", "expression")
     name, symbol = _BINARY[type(node)]
     left, right = b.bound(node.this), b.bound(node.expression)
+    found = structured_operator(b, symbol, left, right, node)
+    if found is not None:
+        return found
     types = [b.type_of(left), b.type_of(right)]
     is_shift = name.startswith("shift")
     other = types[1] if types[0].id is TypeId.NULL else types[0]

@@ -13,7 +13,7 @@ from zerodb_compiler.intervals import unpack
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_dates import DATED, date_arithmetic
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed, united
-from zerodb_compiler.sql.binder_structured import is_array_side, name_quantifier, quantified_array, structured_operator
+from zerodb_compiler.sql.binder_structured import OPERATORS, is_array_side, name_quantifier, quantified_array, structured_operator
 from zerodb_compiler.sql.expressions import Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
@@ -268,6 +268,10 @@ def _arithmetic(b: ExpressionBinder, node: exp.Binary) -> Bound:
 
 def arithmetic(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Bound:
     left_type, right_type = b.type_of(left), b.type_of(right)
+    if symbol in OPERATORS:
+        found = structured_operator(b, symbol, left, right, node)
+        if found is not None:
+            return found
     if left_type.id in DATED or right_type.id in DATED:
         return date_arithmetic(b, function, symbol, left, right, node)
     # An untyped string or parameter takes the other side's type.

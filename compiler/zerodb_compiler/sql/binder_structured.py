@@ -25,6 +25,9 @@ from zerodb_compiler.types import BOOLEAN, TEXT, SqlType, TypeId, array
 
 Operator = Callable[[ExpressionBinder, str, Bound, Bound, exp.Expr], Bound | None]
 OPERATORS: dict[str, list[Operator]] = {}
+TypeFunction = Callable[[ExpressionBinder, str, list[Bound], exp.Expr], Bound]
+# What a function means whose first argument is of the type, before the registry of signatures is asked.
+TYPE_FUNCTIONS: dict[tuple[str, TypeId], TypeFunction] = {}
 # A subscript is (lower, upper, is a slice); without slices upper is None.
 Subscript = tuple[Bound | None, Bound | None, bool]
 SubscriptBinder = Callable[[ExpressionBinder, Bound, list[Subscript], exp.Expr], Bound]
@@ -55,6 +58,18 @@ def subscripts(*kinds: TypeId) -> Callable[[SubscriptBinder], SubscriptBinder]:
         for kind in kinds:
             assert kind not in SUBSCRIPTS, kind
             SUBSCRIPTS[kind] = binder
+        return binder
+
+    return register
+
+
+def type_function(kind: TypeId, *names: str) -> Callable[[TypeFunction], TypeFunction]:
+    """Registers what functions mean whose first argument is of the type, whatever else they mean."""
+
+    def register(binder: TypeFunction) -> TypeFunction:
+        for name in names:
+            assert (name, kind) not in TYPE_FUNCTIONS, name
+            TYPE_FUNCTIONS[name, kind] = binder
         return binder
 
     return register

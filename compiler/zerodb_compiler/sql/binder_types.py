@@ -91,6 +91,18 @@ _INTERVAL_NAME = re.compile(r"interval((?:_[a-z]+)*)(?:_(\d+))?\Z")
 # numeric without precision: PostgreSQL's is unbounded; ours keeps a fixed point in the middle.
 UNCONSTRAINED_NUMERIC = numeric(MAX_PRECISION, 10)
 MAX_LENGTH = 10_485_760
+RANGES: dict[exp.DType, SqlType] = {
+    kind: SqlType(TypeId.RANGE, element=element, name=name)
+    for kind, name, element in (
+        (_D.INT4RANGE, "int4range", INTEGER),
+        (_D.INT8RANGE, "int8range", BIGINT),
+        (_D.NUMRANGE, "numrange", UNCONSTRAINED_NUMERIC),
+        (_D.DATERANGE, "daterange", DATE),
+        (_D.TSRANGE, "tsrange", TIMESTAMP),
+        (_D.TSTZRANGE, "tstzrange", TIMESTAMPTZ),
+    )
+}
+_PLAIN.update(RANGES)
 
 # Finds a type that the database defines, by schema (None: the search path) and name.
 NamedTypes = Callable[[str, str | None], SqlType | None]

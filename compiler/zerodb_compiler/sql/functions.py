@@ -65,7 +65,7 @@ QUANTIFIED = frozenset(
     for quantifier in ("any", "all")
 )
 # Functions of arrays and records to which NULL is a value; those that are NULL only if it is their first argument.
-_NESTED = frozenset({"array", "array_nest", "array_append", "array_prepend", "array_fill", "row"})
+_NESTED = frozenset({"range", "array", "array_nest", "array_append", "array_prepend", "array_fill", "row"})
 _NESTED_AS_FIRST = frozenset({"array_remove", "array_replace", "array_positions", "string_to_array"})
 
 # Calls that give a value even where an argument is NULL; all others are strict.
@@ -99,7 +99,7 @@ _NEVER_NULL = NULL_AWARE - {"and", "or", "greatest", "least", "concat_ws", "form
 _AS_FIRST = frozenset({"concat_ws", "format"}) | _NESTED_AS_FIRST
 # Strict calls that can be NULL though no argument is: filled by the registry of signatures.
 MAYBE_NULL: set[str] = {*QUANTIFIED, "array_position", "array_to_string", "array_cat", "subscript", "field"}
-MAYBE_NULL |= {"array_length", "array_upper", "array_lower", "array_ndims", "array_dims"}
+MAYBE_NULL |= {"range_lower", "range_upper", "array_length", "array_upper", "array_lower", "array_ndims", "array_dims"}
 
 
 def result_nullable(function: str, arguments: Sequence[bool]) -> bool:

@@ -1,16 +1,16 @@
-"""Arrays of results as Python lists and Arrow lists."""
+"""Arrays and ranges of results as Python objects and Arrow values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from decimal import Context, Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from zerodb_compiler.errors import DataError
 from zerodb_compiler.intervals import Interval, unpack
-from zerodb_compiler.nested import Scalar
+from zerodb_compiler.nested import Scalar, decode_range
 from zerodb_compiler.sql.nested_values import array_to_python
 from zerodb_compiler.types import SqlType, TypeId
 
@@ -45,3 +45,24 @@ def python_scalar(type_: SqlType, value: Scalar) -> Any:
             raise DataError(f"a {type_} is outside what Python's {type_} holds", sqlstate="22008") from None
     blob = BLOB_DECODERS.get(type_.id)
     return blob(type_, value) if blob is not None and isinstance(value, bytes) else value
+
+
+class Range(NamedTuple):
+    """A range of a result: None for an infinite bound; both are None in the empty range."""
+
+    lower: Any
+    upper: Any
+    lower_inc: bool
+    upper_inc: bool
+    is_empty: bool = False
+
+
+def python_range(type_: SqlType, data: bytes) -> Range:
+    value = decode_range(type_, data)
+    if value is None:
+        return Range(None, None, False, False, True)
+    assert type_.element is not None
+    low, high = (
+        None if end is None else python_scalar(type_.element, end) for end in (value.lower, value.upper)
+    )
+    return Range(low, high, value.lower_inclusive, value.upper_inclusive)

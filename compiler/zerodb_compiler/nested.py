@@ -169,6 +169,4 @@ def decode_range(type_: SqlType, data: bytes) -> RangeValue | None:
     lower = data[1:2] if data[1] == 0 else data[1 : 1 + size]
     upper = data[1 + len(lower) :]
     ends = [None if len(end) == 1 else element_value(type_.element, end[1:-1]) for end in (lower, upper)]
-    return RangeValue(
-        ends[0], ends[1], len(lower) > 1 and lower[-1] == 1, len(upper) > 1 and upper[-1] == 1
-    )
+    return RangeValue(ends[0], ends[1], len(lower) > 1 and lower[-1] == 1, len(upper) > 1 and upper[-1] == 1)

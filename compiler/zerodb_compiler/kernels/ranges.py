@@ -15,6 +15,7 @@ lower bound inclusive and upper bound exclusive.
 from __future__ import annotations
 
 from zerodb_compiler.kernels import errors
+from zerodb_compiler.kernels.array_text import is_space, put_quoted
 from zerodb_compiler.kernels.arrays import (
     added,
     builder_new,
@@ -25,7 +26,6 @@ from zerodb_compiler.kernels.arrays import (
     store_key32,
     store_key64,
 )
-from zerodb_compiler.kernels.array_text import is_space, put_quoted
 from zerodb_compiler.kernels.intrinsics import i32, load8_u, memory_copy, ptr, store8
 from zerodb_compiler.kernels.memory import scratch
 from zerodb_compiler.kernels.text import compare_text
@@ -353,9 +353,7 @@ def put_value(out: ptr, p: ptr, length: i32) -> ptr:
     return out + length
 
 
-def format_range(
-    worker: ptr, source: ptr, size: i32, lo: ptr, lo_size: i32, hi: ptr, hi_size: i32
-) -> tuple[ptr, i32]:
+def format_range(worker: ptr, source: ptr, size: i32, lo: ptr, lo_size: i32, hi: ptr, hi_size: i32) -> tuple[ptr, i32]:
     """Of the texts of its bounds."""
     out = scratch(worker, 2 * (lo_size + hi_size) + 40)
     if out == 0:

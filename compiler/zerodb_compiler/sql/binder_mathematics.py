@@ -10,8 +10,8 @@ from sqlglot import exp
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed
-from zerodb_compiler.sql.exact_functions import exact
 from zerodb_compiler.sql.binder_structured import structured_operator
+from zerodb_compiler.sql.exact_functions import exact
 from zerodb_compiler.sql.expressions import Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant

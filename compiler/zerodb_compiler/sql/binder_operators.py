@@ -13,7 +13,13 @@ from zerodb_compiler.intervals import unpack
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_dates import DATED, date_arithmetic
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed, united
-from zerodb_compiler.sql.binder_structured import OPERATORS, is_array_side, name_quantifier, quantified_array, structured_operator
+from zerodb_compiler.sql.binder_structured import (
+    OPERATORS,
+    is_array_side,
+    name_quantifier,
+    quantified_array,
+    structured_operator,
+)
 from zerodb_compiler.sql.expressions import Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported

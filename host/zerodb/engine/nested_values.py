@@ -62,7 +62,5 @@ def python_range(type_: SqlType, data: bytes) -> Range:
     if value is None:
         return Range(None, None, False, False, True)
     assert type_.element is not None
-    low, high = (
-        None if end is None else python_scalar(type_.element, end) for end in (value.lower, value.upper)
-    )
+    low, high = (None if end is None else python_scalar(type_.element, end) for end in (value.lower, value.upper))
     return Range(low, high, value.lower_inclusive, value.upper_inclusive)

@@ -7,7 +7,7 @@ from typing import Any
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import Result, function
 from zerodb_compiler.codegen.functions.arrays import element_of, null_of_element, output_text
-from zerodb_compiler.codegen.functions.calling import as_text, build_text, check, run, unless_null, zeros
+from zerodb_compiler.codegen.functions.calling import as_text, build_text, check, run, unless_null, view, zeros
 from zerodb_compiler.codegen.functions.elements import decoded, element_at, encoded
 from zerodb_compiler.codegen.functions.sort_keys import sort_key_of
 from zerodb_compiler.codegen.sqlvalues import Bool, SqlValue, Text
@@ -80,7 +80,7 @@ def _contiguous(e: Emitter, call: Call, arguments: tuple[SqlValue, ...], null: I
     kernel, message = _CONTIGUOUS[call.function]
     failures = {ranges.NOT_CONTIGUOUS: ("22000", message)}
     parts = (e.worker, a.address, a.length, b.address, b.length)
-    return Text(*run(e, null, kernel, *parts, failures=failures, position=call.position), null)
+    return view(run(e, null, kernel, *parts, failures=failures, position=call.position), null)
 
 
 @function("range_intersection", "range_merge")
@@ -128,9 +128,7 @@ def cast_range(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, po
     if source.is_text:
         element = element_of(target)
         with unless_null(e, text.null):
-            record, flags, status = e.f.run(
-                e.context.kernel(ranges.parse_range), e.worker, text.address, text.length
-            )
+            record, flags, status = e.f.run(e.context.kernel(ranges.parse_range), e.worker, text.address, text.length)
             check(e, status, {errors.INVALID_TEXT: ("22P02", "malformed range literal")}, position)
             address.set(e.constant_address(b"\0"))
             length.set(I32.const(1))

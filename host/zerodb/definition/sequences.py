@@ -16,7 +16,7 @@ from zerodb.definition.names import check_free, find_object, new_schema, table_n
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import TableDefinition
+from zerodb_compiler.sql.binder_ddl import TableDefinition, chosen_name
 from zerodb_storage import TableVersion, WriteTransaction
 from zerodb_storage.sequences import SequenceDefinition
 
@@ -132,6 +132,19 @@ def sequence_named(connection: Connection, write: WriteTransaction, name: ddl.Na
     return found
 
 
+def name_with_id(write: WriteTransaction, sequence_id: int) -> tuple[str, str]:
+    """(schema, name)"""
+    for (kind, schema, name), data in write.catalog.items():
+        if kind == KIND and data["id"] == sequence_id:
+            return schema, name
+    raise AssertionError("a column's sequence was dropped without its default")
+
+
+def definition_with_id(write: WriteTransaction, sequence_id: int) -> SequenceDefinition:
+    schema, name = name_with_id(write, sequence_id)
+    return definition_of(name, write.catalog[KIND, schema, name])
+
+
 def no_sequence(name: ddl.Name) -> DatabaseError:
     return error_for("42P01", f'relation "{name}" does not exist', position=name.position)
 
@@ -212,3 +225,6 @@ def _drop_one(write: WriteTransaction, found: tuple[str, str], *, cascade: bool)
             )
             write.change_schema(version.key, replace(version.schema, columns=columns))
     write.drop_object(KIND, *found)
+
+
+__all__ = ["KIND", "alter", "attach", "change", "chosen_name", "create", "definition_of", "drop"]

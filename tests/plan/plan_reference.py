@@ -51,6 +51,10 @@ def _rows(plan: physical.PhysicalPlan, tables: Tables) -> Iterator[Row]:
             for probe in _rows(plan.probe, tables):
                 matches = (row for row in build if _all(predicates, {**probe, **row}))
                 yield from _joined(kind, probe, matches, ids)
+        case physical.MarkJoin():
+            build = list(_rows(plan.build, tables))
+            for probe in _rows(plan.probe, tables):
+                yield {**probe, plan.mark.id: _mark(plan, probe, build)}
         case physical.HashAggregate(input=input_, keys=keys, aggregates=aggregates):
             yield from _aggregated(list(_rows(input_, tables)), keys, aggregates)
         case physical.Sort(input=input_, keys=sort_keys):
@@ -88,6 +92,8 @@ def _ids(plan: physical.PhysicalPlan) -> list[int]:
             return [column.id for column in names]
         case physical.Project(items=items):
             return [item.column.id for item in items]
+        case physical.MarkJoin(mark=mark):
+            return [*_ids(plan.probe), mark.id]
         case physical.HashAggregate(keys=keys, aggregates=aggregates):
             return [item.column.id for item in keys] + [item.column.id for item in aggregates]
         case physical.HashJoin(kind=kind) | physical.NestedLoopJoin(kind=kind):
@@ -107,6 +113,22 @@ def _projected(items: Iterable[Item], row: Row) -> Row:
     for item in items:
         found[item.column.id] = value(item.expression, row)
         assert item.column.nullable or found[item.column.id] is not None, f"{item.column} is NULL"
+    return found
+
+
+def _mark(plan: physical.MarkJoin, probe: Row, build: Sequence[Row]) -> int | None:
+    found: int | None = 0
+    for row in build:
+        both = {**probe, **row}
+        keys = zip(plan.probe_keys, plan.build_keys, strict=True)
+        if any(value(a, both) is None or value(a, both) != value(b, both) for a, b in keys):
+            continue
+        if not _all(plan.residual, both):
+            continue
+        test = 1 if plan.test is None else value(plan.test, both)
+        if test == 1:
+            return 1
+        found = None if test is None else found
     return found
 
 

@@ -15,6 +15,7 @@ from zerodb_compiler.plan import logical, physical
 from zerodb_compiler.plan.windows import DEFAULT_FRAME, Exclusion, FrameBound, WindowItem, WindowSpec
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
+    AnySubquery,
     Call,
     Case,
     Cast,
@@ -144,6 +145,12 @@ def _expression(expression: Expression, nested: bool) -> str:
         case InSubquery(operand=operand, plan=plan, column=column, negated=negated):
             word = "not in" if negated else "in"
             return f"{_expression(operand, True)} {word} ({_subquery(plan)} -> {format_column(column)})"
+        case AnySubquery(operands=operands, places=places, plan=plan, test=test):
+            given = ", ".join(
+                f"{format_column(place)} := {_expression(value, False)}"
+                for place, value in zip(places, operands, strict=True)
+            )
+            return f"any({_expression(test, False)} with {given} in {_subquery(plan)})"
     raise AssertionError(expression)
 
 

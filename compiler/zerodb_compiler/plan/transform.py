@@ -39,6 +39,7 @@ from zerodb_compiler.plan.logical import (
 from zerodb_compiler.plan.windows import map_spec, spec_expressions
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
+    AnySubquery,
     Call,
     Case,
     Cast,
@@ -157,6 +158,10 @@ def _collect(expression: Expression, found: set[int]) -> None:
         case InSubquery(operand=operand, plan=plan):
             _collect(operand, found)
             found |= free_ids(plan)
+        case AnySubquery(operands=operands, places=places, plan=plan, test=test):
+            for operand in operands:
+                _collect(operand, found)
+            found |= free_ids(plan) | (ids_of(test) - output_ids(plan) - {place.id for place in places})
 
 
 def output_ids(plan: LogicalPlan) -> frozenset[int]:
@@ -254,7 +259,7 @@ def is_constant(expression: Expression) -> bool:
 
 def has_subquery(expression: Expression) -> bool:
     match expression:
-        case ScalarSubquery() | Exists() | InSubquery():
+        case ScalarSubquery() | Exists() | InSubquery() | AnySubquery():
             return True
         case ColumnRef() | Literal() | Parameter():
             return False
@@ -308,6 +313,9 @@ def rebuild(expression: Expression, change: Change) -> Expression:
             if inner is operand:
                 return expression
             return InSubquery(inner, expression.plan, expression.column, expression.negated, expression.nullable)
+        case AnySubquery(operands=operands, places=places, plan=plan, test=test):
+            renewed = tuple([change(operand) for operand in operands])
+            return expression if all(map(_is, renewed, operands)) else AnySubquery(renewed, places, plan, test)
     return expression
 
 
@@ -348,6 +356,13 @@ def substitute(expression: Expression, mapping: Mapping[int, Expression]) -> Exp
             if new is plan and inner is operand:
                 return expression
             return InSubquery(inner, new, expression.column, expression.negated, expression.nullable)
+        case AnySubquery(operands=operands, places=places, plan=plan, test=test):
+            return AnySubquery(
+                tuple([substitute(operand, mapping) for operand in operands]),
+                places,
+                substitute_plan(plan, mapping),
+                substitute(test, mapping),
+            )
     return rebuild(expression, lambda part: substitute(part, mapping))
 
 

@@ -21,6 +21,7 @@ from zerodb_compiler.sql.binder_aggregate_calls import bind_call, is_aggregate, 
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
+    AnySubquery,
     Call,
     Case,
     Cast,
@@ -56,10 +57,12 @@ def aggregate(b: ExpressionBinder, node: exp.Expr) -> Expression:
             f"aggregate functions are not allowed in {b.clause}", sqlstate="42803", position=position
         )
     lifting, b.lifting, b.in_aggregate = b.lifting, False, True
+    captured = len(b.scope.captured)  # what subqueries in the arguments read is below the grouping
     try:
         call = bind_call(b, syntax_of(node))
     finally:
         b.lifting, b.in_aggregate = lifting, False
+        del b.scope.captured[captured:]
     return ColumnRef(b.aggregates.column(b.binder, call, node))
 
 
@@ -207,6 +210,9 @@ def _rebuild(expression: Expression, change: object) -> Expression:
                 branches=tuple((change(condition), change(result)) for condition, result in branches),
                 default=change(default),
             )
+        case AnySubquery(operands=operands):
+            values = tuple(change(operand) for operand in operands)
+            return expression if values == operands else replace(expression, operands=values)
         case InSubquery(operand=operand):
             inner = change(operand)
             return expression if inner is operand else replace(expression, operand=inner)

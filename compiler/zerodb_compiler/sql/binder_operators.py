@@ -51,27 +51,22 @@ _ARITHMETIC: dict[type[exp.Expr], tuple[str, str]] = {
 
 @handles(*_COMPARISONS)
 def _comparison(b: ExpressionBinder, node: exp.Binary) -> Bound:
+    from zerodb_compiler.sql.binder_rows import quantified_query, row_comparison
     from zerodb_compiler.sql.binder_subqueries import quantified
 
     only(node, "this", "expression")
     function, symbol = _COMPARISONS[type(node)]
     name_quantifier(node)
+    if quantified_query(node.expression) is not None:
+        return quantified(b, node, function)
     if isinstance(node.expression, (exp.Any, exp.All)):
         if is_array_side(node.expression):
             return quantified_array(b, function, symbol, node)
         return quantified(b, node, function)
-    if isinstance(node.this, exp.Tuple):
-        return _row_comparison(b, node, function, symbol)
+    rows = row_comparison(b, node, function)
+    if rows is not None:
+        return rows
     return compare(b, function, symbol, b.bound(node.this), b.bound(node.expression), node)
-
-
-def _row_comparison(b: ExpressionBinder, node: exp.Binary, function: str, symbol: str) -> Bound:
-    left, right = node.this.expressions, node.expression
-    if function not in ("eq", "ne") or not isinstance(right, exp.Tuple) or len(right.expressions) != len(left):
-        raise unsupported(f"row comparison with {symbol}", node)
-    parts = [compare(b, "eq", "=", b.bound(x), b.bound(y), node) for x, y in zip(left, right.expressions, strict=True)]
-    both: Expression = parts[0] if len(parts) == 1 else b.call("and", tuple(parts), BOOLEAN)
-    return both if function == "eq" else b.call("not", (both,), BOOLEAN)
 
 
 def compare(b: ExpressionBinder, function: str, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> Expression:
@@ -127,33 +122,38 @@ def comparable_constant(b: ExpressionBinder, constant: Constant, other: SqlType)
 def _between(b: ExpressionBinder, node: exp.Between) -> Bound:
     only(node, "this", "low", "high", "symmetric")
     if node.args.get("symmetric"):
-        raise unsupported("BETWEEN SYMMETRIC", node)
+        return b.call("or", (_bounds(b, node, "low", "high"), _bounds(b, node, "high", "low")), BOOLEAN)
+    return _bounds(b, node, "low", "high")
+
+
+def _bounds(b: ExpressionBinder, node: exp.Between, least: str, greatest: str) -> Expression:
     value = b.bound(node.this)
     if isinstance(value, (Constant, UserValue)):
         # Bound twice: each bound may want the constant in another type.
-        low = compare(b, "ge", ">=", value, b.bound(node.args["low"]), node)
-        high = compare(b, "le", "<=", value, b.bound(node.args["high"]), node)
+        low = compare(b, "ge", ">=", value, b.bound(node.args[least]), node)
+        high = compare(b, "le", "<=", value, b.bound(node.args[greatest]), node)
     else:
         value = b.finish(value)
-        low = compare(b, "ge", ">=", value, b.bound(node.args["low"]), node)
-        high = compare(b, "le", "<=", value, b.bound(node.args["high"]), node)
+        low = compare(b, "ge", ">=", value, b.bound(node.args[least]), node)
+        high = compare(b, "le", "<=", value, b.bound(node.args[greatest]), node)
     return b.call("and", (low, high), BOOLEAN)
 
 
 @handles(exp.In)
 def _in(b: ExpressionBinder, node: exp.In) -> Bound:
+    from zerodb_compiler.sql.binder_rows import row_in_list, row_items
     from zerodb_compiler.sql.binder_subqueries import in_subquery
 
     if node.args.get("query") is not None:
         return in_subquery(b, node)
     only(node, "this", "expressions")
-    if isinstance(node.this, exp.Tuple):
-        raise unsupported("IN with rows", node)
+    items = row_items(node.this)
+    if items is not None and node.expressions:
+        return row_in_list(b, items, node.expressions, node)
     if not node.expressions:
         raise ProgrammingError("syntax error: IN needs at least one value", position=position_of(node))
     value = b.bound(node.this)
-    items = [b.bound(item) for item in node.expressions]
-    pairs = [meet(b, "=", value, item, node) for item in items]
+    pairs = [meet(b, "=", value, b.bound(item), node) for item in node.expressions]
     first = pairs[0][0]
     if all(left == first for left, _ in pairs) and all(right.type == pairs[0][1].type for _, right in pairs):
         if len(pairs) == 1:
@@ -165,8 +165,13 @@ def _in(b: ExpressionBinder, node: exp.In) -> Bound:
 @handles(exp.Is)
 def _is(b: ExpressionBinder, node: exp.Is) -> Bound:
     only(node, "this", "expression", "negate")
-    value = b.expression(node.this)
+    from zerodb_compiler.sql.binder_rows import row_is_null, row_items
+
     negate = bool(node.args.get("negate"))
+    items = row_items(node.this)
+    if items is not None and isinstance(node.expression, exp.Null):
+        return row_is_null(b, items, negate)
+    value = b.expression(node.this)
     if isinstance(node.expression, exp.Null):
         return b.call("is_not_null" if negate else "is_null", (value,), BOOLEAN, node)
     if not isinstance(node.expression, exp.Boolean):

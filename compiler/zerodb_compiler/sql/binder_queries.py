@@ -206,7 +206,7 @@ def _count(
 ) -> Expression | None:
     if node is None:
         return None
-    expressions = ExpressionBinder(binder, Scope(common=common), clause)
+    expressions = ExpressionBinder(binder, Scope(parent=outer, common=common), clause)
     value = expressions.bound(node)
     type_ = expressions.type_of(value)
     if not (type_.is_number or type_.id is TypeId.NULL):

@@ -8,6 +8,7 @@ from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Item, Project
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator
+from zerodb_compiler.sql.binder_rows import any_row, quantified_query, row_items
 from zerodb_compiler.sql.expressions import Cast, Column, ColumnRef, Exists, Expression, InSubquery, ScalarSubquery
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant
@@ -29,8 +30,6 @@ def _exists(b: ExpressionBinder, node: exp.Exists) -> Bound:
 
 
 def _query(b: ExpressionBinder, node: exp.Expr) -> Query:
-    if b.in_aggregate:
-        raise unsupported("a subquery inside an aggregate", node)
     return b.binder.query(node, b.scope)
 
 
@@ -42,23 +41,21 @@ def _one_column(query: Query, node: exp.Expr) -> Column:
 
 def in_subquery(b: ExpressionBinder, node: exp.In) -> Expression:
     only(node, "this", "query")
-    if isinstance(node.this, exp.Tuple):
-        raise unsupported("IN with rows", node)
+    if row_items(node.this) is not None:
+        return any_row(b, "eq", node.this, node.args["query"], node)
     return _membership(b, b.bound(node.this), node.args["query"], node)
 
 
 def quantified(b: ExpressionBinder, node: exp.Binary, function: str) -> Expression:
-    """x = ANY (query) is IN, x <> ALL (query) is NOT IN."""
-    side = node.expression
-    only(side, "this")
-    query = side.this
-    pair = (function, type(side))
-    if pair not in (("eq", exp.Any), ("ne", exp.All)) or not isinstance(
-        query, (exp.Subquery, exp.Select, exp.Union, exp.Intersect, exp.Except)
-    ):
+    """x = ANY (query) is IN, x <> ALL (query) is NOT IN; others are tests of the subquery's rows."""
+    side = quantified_query(node.expression)
+    if side is None:
         raise unsupported("this comparison with ANY or ALL", node)
+    is_all, query = side
+    if row_items(node.this) is not None or (function, is_all) not in (("eq", False), ("ne", True)):
+        return any_row(b, function, node.this, query, node, is_all=is_all)
     found = _membership(b, b.bound(node.this), query, node)
-    return found if function == "eq" else b.call("not", (found,), BOOLEAN)
+    return b.call("not", (found,), BOOLEAN) if is_all else found
 
 
 def _membership(b: ExpressionBinder, operand: Bound, node: exp.Expr, place: exp.Expr) -> Expression:

@@ -184,7 +184,39 @@ class InSubquery:
         return BOOLEAN
 
 
-Expression = ColumnRef | Literal | Parameter | Call | Cast | Case | AggregateCall | ScalarSubquery | Exists | InSubquery
+@dataclass(frozen=True, slots=True)
+class AnySubquery:
+    """Whether `test` is true for some row of the subquery; else NULL if it is NULL for one; else false: op ANY, IN of
+    rows, and with NOT around both op ALL. The test reads the plan's columns and `places`, which stand for the
+    `operands`. Removed by unnesting."""
+
+    operands: tuple[Expression, ...]
+    places: tuple[Column, ...]
+    plan: LogicalPlan
+    test: Expression
+
+    @property
+    def type(self) -> SqlType:
+        return BOOLEAN
+
+    @property
+    def nullable(self) -> bool:
+        return self.test.nullable
+
+
+Expression = (
+    ColumnRef
+    | Literal
+    | Parameter
+    | Call
+    | Cast
+    | Case
+    | AggregateCall
+    | ScalarSubquery
+    | Exists
+    | InSubquery
+    | AnySubquery
+)
 
 
 def children(expression: Expression) -> tuple[Expression, ...]:
@@ -200,6 +232,8 @@ def children(expression: Expression) -> tuple[Expression, ...]:
             return expression.parts if filter_ is None else (*expression.parts, filter_)
         case InSubquery(operand=operand):
             return (operand,)
+        case AnySubquery(operands=operands):
+            return operands
         case _:
             return ()
 

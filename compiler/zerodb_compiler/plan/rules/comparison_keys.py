@@ -24,6 +24,7 @@ from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.aggregates import ORDERED_SET
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
+    AnySubquery,
     Call,
     Column,
     ColumnRef,
@@ -108,6 +109,9 @@ def _expression(expression: Expression, fresh: Fresh) -> Expression:
             return expression if changed is plan else Exists(changed, negated)
         case InSubquery():
             return _membership(expression, fresh)
+        case AnySubquery(operands=operands, places=places, plan=plan, test=test):
+            values = tuple([_expression(operand, fresh) for operand in operands])
+            return AnySubquery(values, places, compare_by_keys(plan, fresh), _expression(test, fresh))
         case AggregateCall(argument=argument) if expression.distinct and argument is not None:
             if argument.type.has_sort_key and expression.function not in _DISTINCT_IS_NOTHING:
                 return _distinct(expression, fresh)

@@ -33,6 +33,7 @@ from zerodb_compiler.plan.transform import (
     same_key,
 )
 from zerodb_compiler.sql.expressions import (
+    AnySubquery,
     Call,
     Case,
     Cast,
@@ -99,6 +100,8 @@ def simplified(expression: Expression) -> Expression:
             if new is plan and inner is operand:
                 return expression
             return InSubquery(inner, new, expression.column, expression.negated, expression.nullable)
+        case AnySubquery(operands=operands, places=places, plan=plan, test=test):
+            return AnySubquery(tuple(map(simplified, operands)), places, map_plan(plan, _node), simplified(test))
     expression = rebuild(expression, simplified)
     match expression:
         case Call():

@@ -4,7 +4,9 @@
     where x in (q)            SEMI join on x = q.column; NOT IN: ANTI if no NULL is possible, else ANTI_NULL_AWARE
     (q) as a value            one row for sure (an aggregate): cross join; correlated aggregate: LEFT join with q
                               grouped by the correlation; otherwise SINGLE join, which raises 21000 at the second match
-    exists, in as a value     LEFT join with the distinct keys of q and a mark: `mark is not null`
+    exists, in as a value     LEFT join with the distinct keys of q and a mark: `mark is not null`; where NULLs matter
+                              or the correlation is no equality: MarkJoin
+    x op any (q), rows in q   SEMI join on the comparison; as a value, or negated (op ALL): MarkJoin
 
 Predicates that refer to outer columns are pulled out of q by rules/decorrelate.py. The added columns flow on above the
 join; only the root and the inputs of UNION are cut back to what they had.
@@ -24,10 +26,13 @@ from zerodb_compiler.plan.logical import (
     Lateral,
     Limit,
     LogicalPlan,
+    MarkJoin,
+    Number,
     Project,
     Recursive,
     Scan,
     Sort,
+    SortKey,
     TableFunction,
     UnionAll,
     Values,
@@ -35,7 +40,7 @@ from zerodb_compiler.plan.logical import (
     With,
 )
 from zerodb_compiler.plan.rules.decorrelate import Pulled, equality, pull, unsupported
-from zerodb_compiler.plan.rules.domain import pull_by_domain
+from zerodb_compiler.plan.rules.domain import pull_by_domain, within
 from zerodb_compiler.plan.rules.outer_joins import becomes_null
 from zerodb_compiler.plan.transform import (
     TRUE,
@@ -59,6 +64,7 @@ from zerodb_compiler.plan.transform import (
 )
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
+    AnySubquery,
     Column,
     ColumnRef,
     Exists,
@@ -108,7 +114,9 @@ def _visit(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
                 for pairs in (list(zip(columns, row, strict=True)) for row in rows)
             ]
             return _visit(UnionAll(columns, tuple(selects)), fresh)
-    raise unsupported("a subquery in LIMIT")
+        case Limit():
+            return _limit(plan, fresh)
+    raise unsupported("a subquery here")
 
 
 def _filtered(input_: LogicalPlan, parts: list[Expression], fresh: Fresh) -> LogicalPlan:
@@ -121,12 +129,16 @@ def _filtered(input_: LogicalPlan, parts: list[Expression], fresh: Fresh) -> Log
                 plan = _exists(plan, _visit(subquery, fresh), negated, fresh)
             case InSubquery(operand=operand) if not has_subquery(operand):
                 plan = _membership(plan, part, fresh)
+            case AnySubquery(operands=operands) if not any(map(has_subquery, operands)):
+                pulled, test = _tested(plan, part, fresh)
+                plan = Join(JoinKind.SEMI, plan, pulled.plan, conjunction([test, *pulled.predicates]))
     others = [
         part
         for part in parts
         if has_subquery(part)
         and not isinstance(part, Exists)
         and not (isinstance(part, InSubquery) and not has_subquery(part.operand))
+        and not (isinstance(part, AnySubquery) and not any(map(has_subquery, part.operands)))
     ]
     if not others:
         return plan
@@ -151,9 +163,26 @@ def _join(plan: Join, fresh: Fresh) -> LogicalPlan:
     others = [part for part in parts if has_subquery(part)]
     if plan.kind is JoinKind.INNER:
         return _filtered(Join(JoinKind.INNER, left, right, conjunction(plain)), others, fresh)
-    if any(ids_of(part) & output_ids(plan.left) for part in others):
-        raise unsupported("a subquery about the left side in the condition of an outer join")
-    return Join(plan.kind, left, _filtered(right, others, fresh), conjunction(plain))
+    about_left = [part for part in others if ids_of(part) & output_ids(plan.left)]
+    if not about_left and plan.kind is not JoinKind.FULL:
+        return Join(plan.kind, left, _filtered(right, others, fresh), conjunction(plain))
+    if any(ids_of(part) & output_ids(plan.right) for part in about_left) or plan.kind is JoinKind.FULL:
+        raise unsupported("a subquery about both sides in the condition of an outer join")
+    # Computed as a value beside each left row.
+    replacer = _Replacer(left, fresh)
+    plain += [replacer.value(part) for part in about_left]
+    right = _filtered(right, [part for part in others if part not in about_left], fresh)
+    return Join(plan.kind, replacer.plan, right, conjunction(plain))
+
+
+def _limit(plan: Limit, fresh: Fresh) -> LogicalPlan:
+    """Subqueries in LIMIT and OFFSET: rows are numbered, and kept by number."""
+    number = Column(fresh(), "number", BIGINT, False)
+    replacer = _Replacer(Number(_visit(plan.input, fresh), (), number), fresh)
+    count = None if plan.count is None else replacer.value(plan.count)
+    offset = None if plan.offset is None else replacer.value(plan.offset)
+    kept = filtered(replacer.plan, within(Limit(plan.input, count, offset), number, {}))
+    return Sort(kept, (SortKey(ColumnRef(number), False, False),))
 
 
 def _lateral(plan: Lateral, fresh: Fresh) -> LogicalPlan:
@@ -233,6 +262,16 @@ def _membership(plan: LogicalPlan, part: InSubquery, fresh: Fresh) -> LogicalPla
     return Join(JoinKind.ANTI, plan, pulled.plan, conjunction([match_, *pulled.predicates]))
 
 
+def _tested(plan: LogicalPlan, part: AnySubquery, fresh: Fresh) -> tuple[Pulled, Expression]:
+    """The subquery without outer columns, and the test over it and the operands."""
+    subquery = _restored(_visit(part.plan, fresh), part.plan)
+    pulled = _pulled(subquery, plan, fresh)
+    if pulled.defaults is not None:
+        pulled = pull_by_domain(subquery, plan, fresh)
+    operands = {place.id: operand for place, operand in zip(part.places, part.operands, strict=True)}
+    return pulled, substitute(part.test, operands)
+
+
 # --- subqueries as values ---------------------------------------------------------------------------------------------
 class _Replacer:
     """Replaces subqueries in expressions by columns of joins that it adds to `plan`."""
@@ -251,6 +290,10 @@ class _Replacer:
                 return _negated(self._exists(_bare(_visit(plan, self._fresh))), negated)
             case InSubquery():
                 return _negated(self._membership(expression), expression.negated)
+            case AnySubquery(operands=operands, places=places, plan=plan, test=test):
+                values = tuple(map(self.value, operands))
+                pulled, tested = _tested(self.plan, AnySubquery(values, places, plan, test), self._fresh)
+                return self._marked(pulled, tested)
         return rebuild(expression, self.value) if has_subquery(expression) else expression
 
     def _scalar(self, subquery: LogicalPlan, column: Column) -> Expression:
@@ -313,14 +356,16 @@ class _Replacer:
             count = self._count("count_star", None)
             self.plan = Join(JoinKind.INNER, self.plan, Aggregate(first, (), (count,)), None)
             return call("gt", ColumnRef(count.column), Literal(0, BIGINT))
-        return self._mark(self._by_equalities(pulled, subquery), [])
-
-    def _by_equalities(self, pulled: Pulled, subquery: LogicalPlan) -> Pulled:
-        """A mark needs the distinct keys of the subquery: another correlation must go by the domain."""
         known = output_ids(pulled.plan)
         if all(equality(predicate, known) is not None for predicate in pulled.predicates):
-            return pulled
-        return pull_by_domain(subquery, self.plan, self._fresh)
+            return self._mark(pulled, [])
+        return self._marked(pulled, None)
+
+    def _marked(self, pulled: Pulled, test: Expression | None) -> Expression:
+        """A mark join: any condition, three-valued."""
+        mark = Column(self._fresh(), "mark", BOOLEAN, test is not None and test.nullable)
+        self.plan = MarkJoin(self.plan, pulled.plan, conjunction(pulled.predicates), test, mark)
+        return ColumnRef(mark)
 
     def _mark(self, pulled: Pulled, more: list[tuple[Expression, Expression]]) -> Expression:
         """LEFT join with the distinct keys; `more` are further (inner, outer) equalities. TRUE for a match."""
@@ -347,11 +392,13 @@ class _Replacer:
         if pulled.defaults is not None:
             pulled = pull_by_domain(subquery, self.plan, self._fresh)
         column = next(column for column in pulled.plan.output if column.id == part.column.id)
+        known = output_ids(pulled.plan)
         if not operand.nullable and not column.nullable:
-            pulled = self._by_equalities(pulled, subquery)
+            if any(equality(predicate, known) is None for predicate in pulled.predicates):
+                return self._marked(pulled, call("eq", operand, ColumnRef(column)))
             return self._mark(pulled, [(ColumnRef(column), operand)])
         if pulled.predicates:
-            raise unsupported("a correlated IN over values that may be NULL, used as a value")
+            return self._marked(pulled, call("eq", operand, ColumnRef(column)))
         matched = self._mark(pulled, [(ColumnRef(column), operand)])
         copy = copied(pulled.plan, self._fresh)
         rows, values = self._count("count_star", None), self._count("count", ColumnRef(copy[1][column.id]))

@@ -69,8 +69,7 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
     just deleted); unique expressions; foreign keys of the new rows; actions of foreign keys to the old ones
     """
     table = change.table
-    if table.id < 0:
-        raise NotSupportedError(f'"{table.name}" is a registered table: it cannot be changed')
+    _check_stored(table)
     version = write.table(table.key)
     assigned = None
     if change.is_update:
@@ -96,6 +95,11 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
     return count
 
 
+def _check_stored(table: TableInfo) -> None:
+    if table.id < 0:
+        raise NotSupportedError(f'"{table.name}" is a registered table: it cannot be changed')
+
+
 def _touches_key(version: TableVersion, assigned: set[int] | None) -> bool:
     """Whether a change may give a key that exists already."""
     if assigned is None:
@@ -109,7 +113,7 @@ def run_change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Out
     with connection._session.writing() as write:
         view = connection._view()
         prepared, values = for_writing(connection, ready, view, user)
-        statement = prepared.statement
+        statement = prepared.explained
         if isinstance(statement, st.WithChanges):
             return _with_changes(connection, write, statement, prepared, view, values)
         assert isinstance(statement, (st.Insert, st.Update, st.Delete, st.Merge))
@@ -126,6 +130,7 @@ def change(
 ) -> Outcome:
     """Runs the statement's query over `view` and applies what it gives."""
     table = statement.table
+    _check_stored(table)
     if isinstance(statement, st.Insert) and query is None:
         inserted = _constant_rows(statement.source, values)
         if statement.conflict is not None:
@@ -171,7 +176,7 @@ def _with_changes(
         for part, query in zip(statement.parts, prepared.parts, strict=True):
             outcome = change(connection, write, part.statement, query, view, values)
             if part.result is not None:
-                table = transient_table(part.result, outcome.table())
+                table = transient_table(part.result, outcome.table(stored=True))
                 results.append(table.id)
                 view = view.having(part.result.key, table)
         if isinstance(statement.main, st.Query):

@@ -35,6 +35,8 @@ from zerodb_storage import TableVersion
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from zerodb.engine.engine import Execution
+
 
 _SESSIONS = itertools.count(3)
 
@@ -64,6 +66,7 @@ class Connection:
             read_only=read_only,
         )
         self._named: dict[str, NamedStatement] = {}  # of PREPARE
+        self._observed: dict[int, Execution] | None = None  # what EXPLAIN ANALYZE wants to know
         self._registered: dict[str, TableVersion] = {}
         self._temporary_schema = f"pg_temp_{next(_SESSIONS)}"
         self._path = (self._temporary_schema, "public")  # where names without a schema are looked for

@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from zerodb import copy_text
 from zerodb.copy_options import CopyOptions, copy_options
 from zerodb.outcome import Outcome
+from zerodb.sequence_values import resolved
 from zerodb.utility import table_key
 from zerodb.virtual import virtual_table
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
@@ -86,8 +87,9 @@ def _copy_from(connection: Connection, statement: us.Copy, options: CopyOptions,
         sql = _insert(info, [info.columns[i].name for i in targets], types, statement.where)
         ready = connection._database.prepare(sql, view)
         assert isinstance(ready.prepared.statement, st.Insert)
+        values = resolved(connection, list(ready.lifted))
         try:
-            outcome = change(connection, write, ready.prepared.statement, ready.prepared.query, view, ready.lifted)
+            outcome = change(connection, write, ready.prepared.statement, ready.prepared.query, view, values)
         except DataError as error:
             error.position = None
             _locate(connection, view, error, rows, names, info, types, 1 + (options.header != "off"))
@@ -251,7 +253,7 @@ def _returned_rows(connection: Connection, ready: Ready, view: View, statement: 
     columns = ready.prepared.columns
     if columns is None:
         raise NotSupportedError("COPY query must have a RETURNING clause", position=statement.position)
-    rows = connection._run_ready(ready, view, None).table()
+    rows = connection._run_ready(ready, view, None).table(stored=True)
     labels = [f"r{i}" for i in range(len(columns))]
     named = ", ".join(f"{label} as {quoted(c.name)}" for label, c in zip(labels, columns, strict=True))
     view = view.having(SOURCE, virtual_table(SOURCE, rows.rename_columns(labels), [c.type for c in columns]))
@@ -267,7 +269,10 @@ def _content(
 
         table = connection._run_ready(ready, view, None).table()
         sink = pa.BufferOutputStream()
-        parquet.write_table(table, sink)
+        try:
+            parquet.write_table(table, sink)
+        except pa.ArrowNotImplementedError as error:
+            raise NotSupportedError(f"COPY to Parquet of these types is not supported: {error}") from None
         return sink.getvalue().to_pybytes(), table.num_rows
     columns = ready.prepared.columns
     assert columns is not None

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, assert_never
 from zerodb.changes import run_change
 from zerodb.compilation import Ready
 from zerodb.explain import explain
-from zerodb.outcome import Outcome, text_table
+from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
 from zerodb.sequence_values import resolved, set_sequence
 from zerodb_compiler.sql import statements as st
@@ -51,7 +51,7 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
 
             return define(connection, definition)
         case st.Explain():
-            return text_table("EXPLAIN", ["plan"], ([line] for line in explain(connection, prepared, view, values)))
+            return explain(connection, ready, view, user)
         case (
             st.Begin() | st.Commit() | st.Rollback() | st.Savepoint() | st.ReleaseSavepoint() | st.RollbackToSavepoint()
         ):

@@ -6,11 +6,16 @@ with ANALYZE per pipeline: time, rows that reached its sink, morsels run and ski
 
 from __future__ import annotations
 
+import json
+import re
 import time
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zerodb.compilation import STAGES, CompiledQuery, Prepared, Ready
+from zerodb.outcome import Outcome, text_table
+from zerodb.queries import canonical_parameters, execute
+from zerodb.sequence_values import resolved
 from zerodb.values import Canonical
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.plan.format import format_logical, format_physical
@@ -18,51 +23,138 @@ from zerodb_compiler.sql import statements as st
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
+    from zerodb.engine.engine import Execution
     from zerodb.engine.scheduler import PipelineStatistics
     from zerodb.view import View
 
 
-def explain(connection: Connection, prepared: Prepared, view: View, values: Sequence[Canonical]) -> Iterator[str]:
-    """The lines for an EXPLAIN statement; `values` are those of all parameter slots."""
-    assert isinstance(prepared.statement, st.Explain)
-    yield from _lines(connection, prepared, view, values if prepared.statement.analyze else None)
+_COSTS = re.compile(r"  \[[^\]]*\]$", re.M)
+
+
+def explain(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -> Outcome:
+    """The result of an EXPLAIN statement; ANALYZE runs what it is about, changes too."""
+    statement = ready.prepared.statement
+    assert isinstance(statement, st.Explain)
+    values = canonical_parameters(ready, user)
+    runs, seconds, rows = _analyzed(connection, ready, view, user, values) if statement.analyze else (None, 0.0, 0)
+    options = frozenset(statement.options)
+    lines = list(_lines(connection, ready.prepared, options, runs, seconds, rows))
+    if "json" in options:
+        return text_table("EXPLAIN", ["QUERY PLAN"], [[_json(lines, seconds if runs is not None else None, rows)]])
+    return text_table("EXPLAIN", ["QUERY PLAN"], ([line] for line in lines))
 
 
 def explain_text(connection: Connection, ready: Ready, view: View, user: Sequence[Any] | None) -> Iterator[str]:
     """The lines for any prepared statement; ANALYZE if `user` values are given."""
-    from zerodb.queries import canonical_parameters
+    runs: Runs | None = None
+    seconds, rows = 0.0, 0
+    if user is not None:
+        runs, seconds, rows = _analyzed(connection, ready, view, user, canonical_parameters(ready, user))
+    yield from _lines(connection, ready.prepared, frozenset(), runs, seconds, rows)
 
-    values = None if user is None else canonical_parameters(ready, user)
-    yield from _lines(connection, ready.prepared, view, values)
+
+Runs = dict[int, "Execution"]  # by the identity of the compiled query
 
 
-def _lines(connection: Connection, prepared: Prepared, view: View, values: Sequence[Canonical] | None) -> Iterator[str]:
-    query = prepared.query
-    if query is None:
-        yield f"{type(prepared.explained).__name__}: runs no query"
-        return
+def _analyzed(
+    connection: Connection, ready: Ready, view: View, user: Sequence[Any], values: Sequence[Canonical]
+) -> tuple[Runs, float, int]:
+    """Runs the statement; what its queries did, the seconds it took, and the rows it gave or changed."""
+    from zerodb.changes import run_change
+
+    prepared = ready.prepared
+    statement = prepared.explained
+    began = time.perf_counter()
+    observed: Runs = {}
+    connection._observed = observed
+    try:
+        match statement:
+            case st.Query():
+                assert prepared.query is not None
+                rows = execute(connection, prepared.query, view, resolved(connection, values)).row_count
+            case st.Insert() | st.Update() | st.Delete() | st.Merge() | st.WithChanges():
+                rows = run_change(connection, ready, user).row_count
+            case _:
+                raise NotSupportedError("EXPLAIN ANALYZE of this statement is not supported")
+    finally:
+        connection._observed = None
+    return observed, time.perf_counter() - began, max(rows, 0)
+
+
+def _lines(
+    connection: Connection,
+    prepared: Prepared,
+    options: frozenset[str],
+    runs: Runs | None,
+    seconds: float,
+    rows: int,
+) -> Iterator[str]:
+    statement = prepared.explained
+    titles = [_title(statement)]
+    queries = [prepared.query]
+    if isinstance(statement, st.WithChanges):
+        titles = [f"WITH query {i}: {_title(part.statement)}" for i, part in enumerate(statement.parts, 1)]
+        titles.append(_title(statement.main))
+        queries = [*prepared.parts, prepared.query]
+    for title, query in zip(titles, queries, strict=True):
+        if title:
+            yield title
+        if query is None:
+            yield f"{type(statement).__name__}: runs no query"
+        else:
+            yield from _query_lines(query, options, None if runs is None else runs.get(id(query)))
+    if "no summary" not in options and any(query is not None for query in queries):
+        yield "Compilation: " + stage_text(prepared)
+    if "buffers" in options:
+        memory = connection._database.engine.memory
+        yield f"Memory: {memory.limit:,} bytes at most"
+    if "settings" in options and connection._options.values:
+        shown = ", ".join(f"{name} = '{value}'" for name, value in sorted(connection._options.values.items()))
+        yield f"Settings: {shown}"
+    if runs is not None and "no summary" not in options:
+        yield f"Execution: {seconds * 1000:.2f} ms, {rows} row{'' if rows == 1 else 's'}"
+
+
+def _title(statement: st.Statement) -> str:
+    match statement:
+        case st.Insert(table=table):
+            return f"Insert on {table.name}"
+        case st.Update(table=table):
+            return f"Update on {table.name}"
+        case st.Delete(table=table):
+            return f"Delete on {table.name}"
+        case st.Merge(table=table, key=key):
+            return (
+                f"Merge on {table.name}" if key is None else f"Insert on {table.name}, on conflict ({key.name}) update"
+            )
+    return ""
+
+
+def _query_lines(query: CompiledQuery, options: frozenset[str], run: Execution | None) -> Iterator[str]:
     yield "Logical plan"
     yield from _indented(format_logical(query.logical))
     yield "Physical plan"
-    yield from _indented(format_physical(query.plan))
-    statistics: Sequence[PipelineStatistics] | None = None
-    seconds = 0.0
-    rows = 0
-    if values is not None:
-        if not isinstance(prepared.explained, st.Query):
-            raise NotSupportedError("EXPLAIN ANALYZE is for queries: it would change rows")
-        from zerodb.queries import execute
+    physical = format_physical(query.plan)
+    yield from _indented(_COSTS.sub("", physical) if "no costs" in options else physical)
+    yield from _pipelines(query, None if run is None else run.statistics, timing="no timing" not in options)
+    if "no summary" not in options:
+        yield f"WebAssembly: {len(query.program.wasm):,} bytes"
+        yield "Machine code: " + _tier_text(query)
 
-        began = time.perf_counter()
-        execution = execute(connection, query, view, values)
-        seconds = time.perf_counter() - began
-        statistics, rows = execution.statistics, execution.row_count
-    yield from _pipelines(query, statistics)
-    yield f"WebAssembly: {len(query.program.wasm):,} bytes"
-    yield "Compilation: " + stage_text(prepared)
-    yield "Machine code: " + _tier_text(query)
-    if statistics is not None:
-        yield f"Execution: {seconds * 1000:.2f} ms, {rows} row{'' if rows == 1 else 's'}"
+
+def _json(lines: Sequence[str], seconds: float | None, rows: int) -> str:
+    """The lines by section, and PostgreSQL's keys for the times."""
+    sections: dict[str, list[str]] = {}
+    section: list[str] = []
+    for line in lines:
+        if line.startswith("  "):
+            section.append(line[2:])
+        else:
+            section = sections.setdefault(line, [])
+    found: dict[str, Any] = {"Plan": sections}
+    if seconds is not None:
+        found |= {"Execution Time": round(seconds * 1000, 3), "Actual Rows": rows}
+    return json.dumps([found], indent=2)
 
 
 def _indented(text: str) -> Iterator[str]:
@@ -70,12 +162,12 @@ def _indented(text: str) -> Iterator[str]:
         yield "  " + line
 
 
-def _pipelines(query: CompiledQuery, statistics: Sequence[PipelineStatistics] | None) -> Iterator[str]:
+def _pipelines(query: CompiledQuery, statistics: Sequence[PipelineStatistics] | None, *, timing: bool) -> Iterator[str]:
     for index, pipeline in enumerate(query.program.pipelines):
         ran = ""
         if statistics is not None:
             found = statistics[index]
-            parts = [f"{found.seconds * 1000:.2f} ms"]
+            parts = [f"{found.seconds * 1000:.2f} ms"] if timing else []
             if found.rows is not None:
                 parts.append(f"{found.rows:,} rows")
             skipped = f" ({found.morsels_skipped} skipped)" if found.morsels_skipped else ""

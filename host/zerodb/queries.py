@@ -41,9 +41,12 @@ def execute(connection: Connection, query: CompiledQuery, view: View, values: Se
             rows.count = execution.row_count
         return execution
     options = connection._options
-    return connection._database.engine.execute(
+    execution = connection._database.engine.execute(
         query.code, view, values, timeout=options.statement_timeout_s, threads=options.threads, owner=connection
     )
+    if connection._observed is not None:
+        connection._observed[id(query)] = execution
+    return execution
 
 
 def query_outcome(query: CompiledQuery, execution: Execution, tag: str = "SELECT") -> Outcome:

@@ -123,7 +123,7 @@ def test_one_statement_at_a_time(db: zerodb.Connection) -> None:
 
 def test_options(db: zerodb.Connection) -> None:
     db.execute("set statement_timeout = '5s'")
-    assert db.execute("show statement_timeout").fetchone() == ("5000ms",)
+    assert db.execute("show statement_timeout").fetchone() == ("5s",)  # as PostgreSQL shows it
     db.execute("reset statement_timeout")
     assert db.execute("show statement_timeout").fetchone() == ("0",)
     db.execute("set threads = 1")

@@ -84,7 +84,7 @@ def _statement(statement: TokenizedStatement, text: str) -> ParsedStatement:
     start, end = tokens[0].start, tokens[-1].end + 1
     explain: ExplainClause | None = None
     if _word(tokens[0]) == "EXPLAIN":
-        explain, tokens = _explain(tokens)
+        explain, tokens = _explain(tokens, text)
     word = _word(tokens[0])
     if word in _DEFINING or (word in ("SELECT", "WITH") and any(t.token_type is TokenType.INTO for t in tokens)):
         definition = _definition(statement, tokens, text, explain)
@@ -131,26 +131,15 @@ def _refuse_object(tokens: list[Token]) -> None:
     raise NotSupportedError(f"{_word(tokens[0])} {kind} is not supported", position=tokens[0].start)
 
 
-def _explain(tokens: list[Token]) -> tuple[ExplainClause, list[Token]]:
-    rest = tokens[1:]
-    options: list[str] = []
-    if len(rest) > 1 and rest[0].token_type is TokenType.L_PAREN and _word(rest[1]) not in ("SELECT", "WITH", "("):
-        close = next((i for i, token in enumerate(rest) if token.token_type is TokenType.R_PAREN), None)
-        if close is None:
-            raise ProgrammingError("syntax error at end of input", position=tokens[-1].end + 1)
-        options = [token.text.lower() for token in rest[1:close] if token.token_type is not TokenType.COMMA]
-        rest = rest[close + 1 :]
-    while rest and _word(rest[0]) in ("ANALYZE", "ANALYSE", "VERBOSE"):
-        options.append(rest[0].text.lower())
-        rest = rest[1:]
+def _explain(tokens: list[Token], text: str) -> tuple[ExplainClause, list[Token]]:
+    from zerodb_compiler.sql.utility_parser import Reader, explain_options
+
+    reader = Reader(tokens, text)
+    analyze, options = explain_options(reader)
+    rest = tokens[reader.index :]
     if not rest:
         raise ProgrammingError("syntax error at end of input", position=tokens[-1].end + 1)
-    allowed = ("analyze", "analyse", "verbose", "on", "true")
-    for option in options:
-        if option not in allowed:
-            raise NotSupportedError(f'EXPLAIN option "{option}" is not supported', position=tokens[0].start)
-    analyze = "analyze" in options or "analyse" in options
-    return ExplainClause(analyze, tuple(option for option in options if option == "verbose")), rest
+    return ExplainClause(analyze, options), rest
 
 
 def _control(tokens: list[Token]) -> Control | None:

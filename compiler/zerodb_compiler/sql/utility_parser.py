@@ -361,3 +361,68 @@ def _show(reader: Reader) -> st.SetOption | st.ShowOption:
         name = _setting_name(reader)
     reader.end()
     return st.SetOption(name, None) if reset else st.ShowOption(name)
+
+
+# --- EXPLAIN ----------------------------------------------------------------------------------------------------------
+
+_EXPLAIN_FLAGS = ("analyze", "verbose", "costs", "settings", "buffers", "wal", "timing", "summary")
+_TRUE, _FALSE = frozenset({"true", "on", "1"}), frozenset({"false", "off", "0"})
+_QUERY_WORDS = ("SELECT", "WITH", "VALUES", "TABLE", "(", "INSERT", "UPDATE", "DELETE", "MERGE")
+
+
+def explain_options(reader: Reader) -> tuple[bool, tuple[str, ...]]:
+    """Whether to run the statement, and the options that are on or differ from what is usual: "verbose", "no costs",
+    "no timing", "no summary", "buffers", "settings", "json"."""
+    reader.expect("EXPLAIN")
+    flags: dict[str, bool] = {}
+    form = "text"
+    if reader.word() == "(" and reader.word(1) not in _QUERY_WORDS:
+        reader.expect("(")
+        while True:
+            position = reader.position
+            name = {"analyse": "analyze"}.get(word := reader.name(), word)
+            if name == "format":
+                form = _explain_format(reader)
+            elif name in _EXPLAIN_FLAGS:
+                flags[name] = _explain_flag(reader, name)
+            else:
+                raise ProgrammingError(f'unrecognized EXPLAIN option "{name}"', position=position)
+            if not reader.accept(","):
+                break
+        reader.expect(")")
+    else:
+        for words in (("ANALYZE", "ANALYSE"), ("VERBOSE",)):
+            if reader.one_of(*words) is not None:
+                flags[words[0].lower()] = True
+    analyze = flags.get("analyze", False)
+    for name in ("wal", "timing"):
+        if flags.get(name) and not analyze:
+            raise ProgrammingError(f"EXPLAIN option {name.upper()} requires ANALYZE", sqlstate="22023")
+    if flags.get("wal"):
+        raise NotSupportedError("EXPLAIN option WAL is not supported")
+    found = [name for name in ("verbose", "buffers", "settings") if flags.get(name)]
+    found += [f"no {name}" for name in ("costs", "timing", "summary") if flags.get(name) is False]
+    if form != "text":
+        found.append(form)
+    return analyze, tuple(found)
+
+
+def _explain_flag(reader: Reader, name: str) -> bool:
+    if reader.word() in (",", ")"):
+        return True
+    word = str(reader.next().text).lower()
+    if word not in _TRUE | _FALSE:
+        raise ProgrammingError(f"{name} requires a Boolean value")
+    return word in _TRUE
+
+
+def _explain_format(reader: Reader) -> str:
+    position = reader.position
+    form = str(reader.next().text).lower()
+    if form in ("xml", "yaml"):
+        raise NotSupportedError(f"EXPLAIN with FORMAT {form} is not supported", position=position)
+    if form not in ("text", "json"):
+        raise ProgrammingError(
+            f'unrecognized value for EXPLAIN option "format": "{form}"', sqlstate="22023", position=position
+        )
+    return form

@@ -211,11 +211,13 @@ class Chosen(_Nullable):
         super().__init__(width_of(self._sample))
 
     def _better(self, e: Emitter, new: SqlValue, old: SqlValue) -> I32:
+        # Of equal values that look different (1 day, 24 hours) PostgreSQL keeps the last.
+        equal = "e" if self._type.has_sort_key else "t"
         match self._function:
             case "min" | "bool_and":
-                return compare(e, "lt", comparable(e, new, self._type), comparable(e, old, self._type))
+                return compare(e, f"l{equal}", comparable(e, new, self._type), comparable(e, old, self._type))
             case "max" | "bool_or":
-                return compare(e, "gt", comparable(e, new, self._type), comparable(e, old, self._type))
+                return compare(e, f"g{equal}", comparable(e, new, self._type), comparable(e, old, self._type))
             case _:
                 return I32.const(0)
 

@@ -265,6 +265,9 @@ def _call(
     """The call with its type and whether it can be NULL."""
     if isinstance(node, exp.IgnoreNulls | exp.RespectNulls):
         raise unsupported("IGNORE NULLS" if isinstance(node, exp.IgnoreNulls) else "RESPECT NULLS", over)
+    if isinstance(node, exp.WithinGroup):
+        name = function_name(node.this) if isinstance(node.this, exp.Anonymous) else node.this.key
+        raise error_for("0A000", f"OVER is not supported for ordered-set aggregate {name}", position=position_of(over))
     name = function_name(node) if isinstance(node, exp.Anonymous) else node.key
     if name in WINDOW_FUNCTIONS:
         if where is not None:

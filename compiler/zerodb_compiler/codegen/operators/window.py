@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.context import Context, Emitter, define
-from zerodb_compiler.codegen.expressions import Environment
+from zerodb_compiler.codegen.expressions import Environment, evaluate
 from zerodb_compiler.codegen.operators import produce as produce_plan
 from zerodb_compiler.codegen.ordering import OrderedRows, collect_pointers, define_before, define_sort
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, RowCounter, set_finish
@@ -128,11 +128,17 @@ def _define_walk(context: Context, content: WindowTuple, spec: WindowSpec) -> Fu
 def _check_offsets(e: Emitter, spec: WindowSpec, count: I32) -> None:
     """Wrong offsets are errors also where there is no row; where there are some, each partition checks."""
     frames = {item.frame: None for item in spec.items if item.frame is not None}
-    bounds = [(frame, bound) for frame in frames for bound in bounds_of(frame) if bound.offset is not None]
+    bounds = [
+        (frame, bound)
+        for frame in frames
+        for bound in bounds_of(frame)
+        if bound.offset is not None and not ids_of(bound.offset)
+    ]
     if bounds:
         with e.f.if_(count.is_zero()):
             for frame, bound in bounds:
-                frame_offset(e, frame, bound, "starting" if bound is frame.start else "ending", without_rows=True)
+                name = "starting" if bound is frame.start else "ending"
+                frame_offset(e, frame, bound, name, read=lambda offset: evaluate(e, offset, {}), without_rows=True)
 
 
 def _partition_end(e: Emitter, same: FunctionRef | None, pointers: I32, start: I32, count: I32) -> I32:

@@ -8,18 +8,18 @@ infinite offset has every number in range, and NaN equals NaN.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from zerodb_compiler.codegen import arithmetic
 from zerodb_compiler.codegen.comparison import compare
 from zerodb_compiler.codegen.context import Emitter
-from zerodb_compiler.codegen.expressions import evaluate
 from zerodb_compiler.codegen.sqlvalues import Int, Real, SqlValue, Wide, with_null
 from zerodb_compiler.codegen.windows.partition import Partition
 from zerodb_compiler.codegen.windows.tuples import MOST_ROWS, WindowTuple
 from zerodb_compiler.plan.logical import SortKey
 from zerodb_compiler.plan.windows import BoundKind, Exclusion, Frame, FrameBound, FrameMode, bounds_of
+from zerodb_compiler.sql.expressions import Expression
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_compiler.wasm.values import F64, I32, I64, select
 
@@ -65,12 +65,18 @@ def _greatest(p: Partition, a: I32, b: I32, name: str) -> Any:
 
 
 def frame_offset(
-    e: Emitter, frame: Frame, bound: FrameBound, name: str, *, without_rows: bool = False
+    e: Emitter,
+    frame: Frame,
+    bound: FrameBound,
+    name: str,
+    *,
+    read: Callable[[Expression], SqlValue],
+    without_rows: bool = False,
 ) -> SqlValue | None:
     """The bound's offset, checked (RANGE's sign only where there are rows); rows and groups count up to MOST_ROWS."""
     if bound.offset is None:
         return None
-    value = e.keep_value(evaluate(e, bound.offset, {}))
+    value = e.keep_value(read(bound.offset))
     if value.null is not None:
         e.error_if(value.null, "22004", f"frame {name} offset must not be null", None)
         value = with_null(value, None)
@@ -99,10 +105,14 @@ class FrameEmitter:
     def __init__(self, p: Partition, frame: Frame, order: Sequence[SortKey], content: WindowTuple) -> None:
         self._p, self._frame, self._order, self._content = p, frame, order, content
         self._offsets = {
-            "start": frame_offset(p, frame, frame.start, "starting"),
-            "end": frame_offset(p, frame, frame.end, "ending"),
+            "start": frame_offset(p, frame, frame.start, "starting", read=self._of_first_row),
+            "end": frame_offset(p, frame, frame.end, "ending", read=self._of_first_row),
         }
         self._walked = {"start": p.f.local(I32, "walked_start"), "end": p.f.local(I32, "walked_end")}
+
+    def _of_first_row(self, offset: Expression) -> SqlValue:
+        """An offset is the same in all rows."""
+        return self._content.argument(self._p, offset, self._p.row(I32.const(0)))
 
     # --- bounds ----------------------------------------
     def ranges(self) -> list[Range]:

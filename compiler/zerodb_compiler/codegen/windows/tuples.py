@@ -91,9 +91,8 @@ class WindowTuple:
 
     def _keep_borders(self, item: WindowItem) -> None:
         for bound in bounds_of(item.frame):
-            for part in (bound.limit, bound.key):
-                if part is not None:
-                    self._keep(part)
+            for part in bound.expressions:  # an offset has columns where it was a subquery
+                self._keep(part)
 
     def keeps(self, expression: Expression) -> bool:
         return (same_key(expression), False) in self._reads

@@ -18,6 +18,7 @@ from zerodb.engine.engine import Engine
 from zerodb.engine.program import CompiledProgram
 from zerodb.values import Canonical
 from zerodb.view import View
+from zerodb_compiler import zones
 from zerodb_compiler.catalog import TRANSIENT, TableInfo
 from zerodb_compiler.codegen import generate
 from zerodb_compiler.codegen.program import OutputColumn, Program
@@ -92,6 +93,7 @@ class Prepared:
     query: CompiledQuery | None
     stages: Stages
     parts: tuple[CompiledQuery | None, ...] = ()  # the queries of a WithChanges' parts; `query` is the main one's
+    zone: zones.Zone = zones.UTC  # the session's time zone, which is in the code
 
     @property
     def statement(self) -> st.Statement:
@@ -126,6 +128,8 @@ class Prepared:
 
     def fits(self, view: View) -> bool:
         """Whether the tables are as they were when it was compiled."""
+        if self.zone is not (zone := zones.session_zone()) and self.zone != zone:
+            return False
         for needed in self.dependencies:
             version = view.tables.get(needed.key)
             if version is None or version.id != needed.table_id or version.schema_version != needed.schema_version:
@@ -170,7 +174,7 @@ def prepare(
         explained = explained.main
     query = _compiled(explained, engine, stages)
     needed = tuple(_dependency(bound, table) for table in bound.tables if not table.name.startswith(TRANSIENT))
-    return Prepared(text, shape, bound, needed, query, stages, parts)
+    return Prepared(text, shape, bound, needed, query, stages, parts, zones.session_zone())
 
 
 def _compiled(statement: st.Statement, engine: Engine, stages: Stages) -> CompiledQuery | None:

@@ -27,6 +27,7 @@ from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
 from zerodb.view import View
 from zerodb.virtual import virtual_table
+from zerodb_compiler import zones
 from zerodb_compiler.errors import Error, InterfaceError, ProgrammingError, error_for
 from zerodb_compiler.sql.parse import parse
 from zerodb_compiler.sql.utility_statements import Copy
@@ -129,7 +130,11 @@ class Connection:
             raise
 
     def _view(self) -> View:
-        return View(self._session.snapshot(), self._registered, self._path)
+        zones.set_session_zone(self._options.zone)
+        path: tuple[str, ...] = self._path
+        if "search_path" in self._options.values:
+            path = (self._temporary_schema, *self._options.search_path)
+        return View(self._session.snapshot(), self._registered, path)
 
     # --- transactions ------------------------------------------------------------------------------------------------
     @contextlib.contextmanager

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import NoReturn
 
-from zerodb_compiler.errors import error_for
+from zerodb_compiler import zones
+from zerodb_compiler.errors import Error, error_for
 
 _SIZE = re.compile(r"\s*([0-9]+(?:\.[0-9]+)?)\s*([kmgt]?i?b?)\s*\Z", re.IGNORECASE)
 _UNITS = {"": 1, "b": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
@@ -114,6 +115,18 @@ class Options:
         """None is what the database was opened with."""
         value = self.values.get("threads")
         return None if value is None else int(value)
+
+    @property
+    def zone(self) -> zones.Zone:
+        """The session's time zone."""
+        value = self.values.get("timezone")
+        if value is None:
+            return zones.UTC
+        if value[0] in "+-":  # the name of a fixed offset, east of Greenwich
+            hours, minutes = value[1:].split(":")
+            seconds = int(hours) * 3600 + int(minutes) * 60
+            return zones.fixed_zone(-seconds if value[0] == "-" else seconds)
+        return zones.find_zone(value)
 
     @property
     def search_path(self) -> tuple[str, ...]:
@@ -244,11 +257,19 @@ def _extra_float_digits(name: str, value: str) -> str:
 
 
 def _time_zone(name: str, value: str) -> str:
-    from zoneinfo import available_timezones
+    try:
+        return _zone(value).name
+    except Error:
+        _invalid("TimeZone", value)
 
-    known = {zone.lower(): zone for zone in available_timezones()}
-    found = known.get(value.strip().lower())
-    return found if found is not None else _invalid("TimeZone", value)
+
+def _zone(value: str) -> zones.Zone:
+    """Of a name, or of a number: hours east of Greenwich."""
+    try:
+        hours = float(value)
+    except ValueError:
+        return zones.find_zone(value)
+    return zones.fixed_zone(round(hours * 3600))
 
 
 def _threads(name: str, value: str) -> str:

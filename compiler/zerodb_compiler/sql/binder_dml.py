@@ -105,6 +105,9 @@ def _insert_source(
         rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in source.expressions]
         check_insert_width(rows, ordinals, named)
         overriding = node.args.get("overriding")
+        if overriding == "user":  # what is given for identity columns does not count
+            given_by_us = {i for i, info in enumerate(table.columns) if info.identity is not None}
+            rows = [[_DEFAULT if i in given_by_us else c for i, c in zip(ordinals, r, strict=False)] for r in rows]
         for i, cell in ((i, cell) for row in rows for i, cell in zip(ordinals, row, strict=False)):
             if not is_default(cell):
                 check_inserted(table, i, cell, overriding)
@@ -117,6 +120,8 @@ def _insert_source(
     expressions = ExpressionBinder(binder, Scope(common=common), "INSERT")
     expressions.numbers_rows = True
     given = dict(zip(ordinals, query.columns, strict=False))
+    if node.args.get("overriding") == "user":
+        given = {i: column for i, column in given.items() if table.columns[i].identity is None}
     for i in given:
         check_inserted(table, i, source, node.args.get("overriding"))
     items: list[Item] = []
@@ -218,6 +223,9 @@ def _no_column(table: TableInfo, node: exp.Expr) -> ProgrammingError:
         position=position_of(node),
         hint=near(name, [info.name for info in table.columns]),
     )
+
+
+_DEFAULT = exp.Var(this="DEFAULT")
 
 
 def is_default(node: exp.Expr) -> bool:
@@ -322,17 +330,19 @@ def with_generated(binder: Binder, plan: LogicalPlan, table: TableInfo) -> Logic
     if all(info.generated is None for info in table.columns):
         return plan
     items = [Item(column, ColumnRef(column)) for column in plan.output]
-    return Project(plan, tuple(_generated(binder, items, 0, table, {})))
+    return Project(plan, tuple(generated_after(binder, items, 0, table, {})))
 
 
 def generated_items(binder: Binder, items: list[Item], table: TableInfo, new: dict[int, Column]) -> list[Item]:
     """The items of an UPDATE, the row id and the new values, with the generated columns computed of them."""
     if all(info.generated is None for info in table.columns):
         return items
-    return _generated(binder, items, 1, table, new)
+    return generated_after(binder, items, 1, table, new)
 
 
-def _generated(binder: Binder, items: list[Item], first: int, table: TableInfo, new: dict[int, Column]) -> list[Item]:
+def generated_after(
+    binder: Binder, items: list[Item], first: int, table: TableInfo, new: dict[int, Column]
+) -> list[Item]:
     columns = list(zip(table.columns, items[first:], strict=False))
     pairs = [(info.name, item.column) for info, item in columns]
     values = {item.column.id: item.expression for item in items}

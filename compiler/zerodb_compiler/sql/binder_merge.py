@@ -26,12 +26,14 @@ from zerodb_compiler.sql.binder_dml import (
     check_insert_width,
     common_tables,
     default_value,
+    generated_after,
     insert_ordinals,
     is_default,
 )
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 from zerodb_compiler.sql.binder_from import Source, bind_item, left_join, scan_for_change
 from zerodb_compiler.sql.binder_returning import with_returning
+from zerodb_compiler.sql.binder_sequences import check_inserted
 from zerodb_compiler.sql.binder_with import CommonTables
 from zerodb_compiler.sql.expressions import Call, Case, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
@@ -138,9 +140,11 @@ def _inserted(binder: Binder, node: exp.Insert, table: TableInfo, scope: Scope) 
     found: list[Expression] = []
     for i, info in enumerate(table.columns):
         cell = given.get(i)
-        if cell is None or is_default(cell):
+        ignored = node.args.get("overriding") == "user" and info.identity is not None
+        if cell is None or is_default(cell) or ignored:
             found.append(default_value(expressions, info))
         else:
+            check_inserted(table, i, cell, node.args.get("overriding"))
             found.append(assigned(expressions, expressions.bound(cell), info, cell))
     return tuple(found)
 
@@ -183,6 +187,11 @@ def merged(
     for relation in others:
         items += [Item(column, ColumnRef(column)) for _, column in relation.columns]
     plan = Project(plan, tuple({item.column.id: item for item in items}.values()))
+    if any(info.generated is not None for info in table.columns):
+        new: dict[int, Column] = {}
+        passing = [Item(column, ColumnRef(column)) for column in plan.output]
+        plan = Project(plan, tuple(generated_after(binder, passing, 2, table, new)))
+        written = [new.get(column.id, column) for column in written]
     pairs = [(info.name, column) for info, column in zip(table.columns, written, strict=True)]
     scope = Scope([replace(target, columns=pairs), *others], pairs, None, common)
     kept = [choice.row_id, action, *written]

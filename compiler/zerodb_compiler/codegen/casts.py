@@ -32,6 +32,10 @@ def cast(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, position
         from zerodb_compiler.codegen.functions import arrays
 
         return arrays.cast_array(e, value, source, target, position)
+    if TypeId.STRUCT in (source.id, target.id):
+        from zerodb_compiler.codegen.functions import records
+
+        return records.cast_record(e, value, source, target, position)
     if TypeId.RANGE in (source.id, target.id):
         from zerodb_compiler.codegen.functions import ranges
 

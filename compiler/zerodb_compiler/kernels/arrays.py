@@ -372,3 +372,24 @@ def overlaps(array: ptr, other: ptr, kind: i32) -> bool:
             return True
         i += 1
     return False
+
+
+# --- records ----------------------------------------------------------------------------------------------------------
+def all_null(record: ptr) -> bool:
+    i = 0
+    while i < load32(record, 4):
+        _p, _length, is_null = element(record, i)
+        if not is_null:
+            return False
+        i += 1
+    return True
+
+
+def none_null(record: ptr) -> bool:
+    i = 0
+    while i < load32(record, 4):
+        _p, _length, is_null = element(record, i)
+        if is_null:
+            return False
+        i += 1
+    return True

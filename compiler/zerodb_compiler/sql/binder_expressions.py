@@ -203,14 +203,35 @@ def _paren(b: ExpressionBinder, node: exp.Paren) -> Bound:
 
 @handles(exp.Column)
 def _column(b: ExpressionBinder, node: exp.Column) -> Bound:
+    from zerodb_compiler.sql.binder_records import whole_row
+
     only(node, "this", "table")
-    if isinstance(node.this, exp.Star):
-        raise ProgrammingError('"*" is not allowed here', position=position_of(node))
     table = node.args.get("table")
+    if isinstance(node.this, exp.Star):
+        row = None if table is None else whole_row(b, fold(table), node)
+        if row is None:
+            raise ProgrammingError('"*" is not allowed here', position=position_of(node))
+        return row
     position = position_of(node)
+    if table is None and (row := _whole_row(b, node)) is not None:
+        return row
     reference = b.scope.resolve(fold(node.this), fold(table) if table is not None else None, position)
     b.binder.places[reference.column.id] = position
     return reference
+
+
+def _whole_row(b: ExpressionBinder, node: exp.Column) -> Expression | None:
+    """A name that is no column may be that of a table: its rows as values."""
+    from zerodb_compiler.sql.binder_records import whole_row
+
+    name, scope = fold(node.this), b.scope
+    while scope is not None:
+        if scope.relation(name) is not None or scope.parent is None:
+            break
+        scope = scope.parent
+    if scope.relation(name) is None or b.scope.knows(name):
+        return None
+    return whole_row(b, name, node)
 
 
 @handles(exp.Literal)

@@ -28,7 +28,9 @@ UNNAMED = "?column?"
 def output_name(node: exp.Expr) -> str:
     """The column's own name, the function's, the type's of a cast constant, else ?column?."""
     match node:
-        case exp.Column() | exp.Dot():
+        case exp.Dot():
+            return fold(node.expression) if isinstance(node.expression, exp.Identifier) else UNNAMED
+        case exp.Column():
             return fold(node.this) if isinstance(node.this, exp.Identifier) else UNNAMED
         case exp.Paren() | exp.Bracket() | exp.Filter() | exp.Window() | exp.IgnoreNulls() | exp.RespectNulls():
             return output_name(node.this)

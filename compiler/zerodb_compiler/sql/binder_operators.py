@@ -172,6 +172,8 @@ def _is(b: ExpressionBinder, node: exp.Is) -> Bound:
     if items is not None and isinstance(node.expression, exp.Null):
         return row_is_null(b, items, negate)
     value = b.expression(node.this)
+    if isinstance(node.expression, exp.Null) and value.type.id is TypeId.STRUCT:
+        return b.call("record_is_not_null" if negate else "record_is_null", (value,), BOOLEAN, node)
     if isinstance(node.expression, exp.Null):
         return b.call("is_not_null" if negate else "is_null", (value,), BOOLEAN, node)
     if not isinstance(node.expression, exp.Boolean):

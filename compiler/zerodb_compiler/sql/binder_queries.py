@@ -29,6 +29,7 @@ from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, unit
 from zerodb_compiler.sql.binder_from import bind_from
 from zerodb_compiler.sql.binder_grouping import bind_group
 from zerodb_compiler.sql.binder_names import output_name
+from zerodb_compiler.sql.binder_records import expansion, is_expansion
 from zerodb_compiler.sql.binder_sets import set_operation
 from zerodb_compiler.sql.binder_table_functions import expanded_sets
 from zerodb_compiler.sql.binder_windows import Windows
@@ -309,6 +310,8 @@ class _Select:
                 self.outputs += [_Output(name, ColumnRef(column)) for name, column in self.scope.visible]
             elif isinstance(node, exp.Column) and isinstance(node.this, exp.Star):
                 self.outputs += self.star_of(node)
+            elif isinstance(node, exp.Dot) and is_expansion(node):
+                self.outputs += [_Output(name, value) for name, value in expansion(expressions, node)]
             else:
                 name, inner = output_name(node), node
                 if isinstance(node, exp.Alias):

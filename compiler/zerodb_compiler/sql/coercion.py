@@ -14,6 +14,7 @@ from functools import partial
 
 from zerodb_compiler.errors import DataError, error_for
 from zerodb_compiler.intervals import pack, unpack
+from zerodb_compiler.nested import decode_record, encode_record
 from zerodb_compiler.sql import moments
 from zerodb_compiler.sql.calendar import add_months
 from zerodb_compiler.sql.nested_values import cast_elements
@@ -48,6 +49,7 @@ from zerodb_compiler.types import (
     TypeId,
     array,
     numeric,
+    struct,
 )
 from zerodb_compiler.zones import session_zone
 
@@ -103,6 +105,14 @@ def common_type(a: SqlType, b: SqlType) -> SqlType | None:
         return bare(a)
     if a.id in _DATES and b.id in _DATES:
         return TIMESTAMPTZ if TypeId.TIMESTAMPTZ in (a.id, b.id) else TIMESTAMP
+    if a.id is b.id is TypeId.STRUCT and len(a.fields) == len(b.fields):
+        types = [common_type(x, y) for (_, x), (_, y) in zip(a.fields, b.fields, strict=True)]
+        if None in types:
+            return None
+        named = a if a.name is not None else b
+        found = [type_ for type_ in types if type_ is not None]
+        same = [type_ for _, type_ in named.fields] == found
+        return named if same else struct(tuple((f"f{i + 1}", type_) for i, type_ in enumerate(found)))
     if a.id is b.id is TypeId.ARRAY:
         assert a.element is not None
         assert b.element is not None
@@ -177,6 +187,10 @@ def arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None)
 
 def _of_elements(source: SqlType, target: SqlType, test: Callable[[SqlType, SqlType], bool]) -> bool:
     """Arrays are cast as their elements are."""
+    if source.id is target.id is TypeId.STRUCT and len(source.fields) == len(target.fields):
+        if source.name is not None and target.name is not None and test is is_implicit:
+            return source == target
+        return all(test(x, y) for (_, x), (_, y) in zip(source.fields, target.fields, strict=True))
     if source.element is None or target.element is None or not (source.id is target.id is TypeId.ARRAY):
         return False
     return test(source.element, target.element)
@@ -233,6 +247,11 @@ def cast_value(source: SqlType, target: SqlType, value: Value, position: int | N
         return fit_text(target, text, position, explicit=True)
     if isinstance(value, str):
         return parse_value(target, value, position)
+    if source.id is target.id is TypeId.STRUCT and isinstance(value, bytes):
+        given = [type_ for _, type_ in source.fields]
+        wanted = [type_ for _, type_ in target.fields]
+        values = zip(given, wanted, decode_record(given, value), strict=True)
+        return encode_record(wanted, [cast_value(x, y, item, position) for x, y, item in values])
     if source.id is target.id is TypeId.ARRAY and isinstance(value, bytes):
         assert source.element is not None
         assert target.element is not None

@@ -74,6 +74,7 @@ NULL_AWARE = frozenset(
         *QUANTIFIED,
         *_NESTED,
         *_NESTED_AS_FIRST,
+        *("record_is_null", "record_is_not_null"),
         *("array_cat", "array_position", "array_to_string"),
         "and",
         "or",

@@ -62,6 +62,12 @@ class Scope:
             candidate.id == column.id for relation in self.relations for _, candidate in relation.columns
         ) or any(candidate.id == column.id for _, candidate in self.visible)
 
+    def knows(self, name: str) -> bool:
+        """Whether this or an outer level has a column of that name."""
+        if any(key == name for key, _ in self.visible):
+            return True
+        return self.parent is not None and self.parent.knows(name)
+
     def relation(self, name: str) -> Relation | None:
         return next((relation for relation in self.relations if relation.name == name), None)
 

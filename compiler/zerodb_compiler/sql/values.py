@@ -19,7 +19,8 @@ from typing import Any
 
 from zerodb_compiler.errors import DataError, NotSupportedError, ProgrammingError
 from zerodb_compiler.intervals import Interval, format_interval, pack, unpack
-from zerodb_compiler.sql import moments, nested_values, range_values
+from zerodb_compiler.nested import encode_record
+from zerodb_compiler.sql import moments, nested_values, range_values, record_values
 from zerodb_compiler.sql.binary_text import format_bytea, format_uuid, parse_bytea, parse_uuid
 from zerodb_compiler.sql.interval_text import parse_interval, restricted
 from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
@@ -59,6 +60,8 @@ def parse_value(type_: SqlType, text: str, position: int | None = None) -> Value
             return nested_values.parse_array(type_, text, position, parse_value)
         case TypeId.RANGE:
             return range_values.parse_range(type_, text, position, parse_value)
+        case TypeId.STRUCT:
+            return record_values.parse_record(type_, text, position, parse_value)
         case kind if kind in BLOB_PARSERS:
             return BLOB_PARSERS[kind](type_, text, position)
         case _ if type_.is_blob:
@@ -212,6 +215,9 @@ def format_value(type_: SqlType, value: Value) -> str | None:
         case TypeId.RANGE:
             assert isinstance(value, bytes)
             return range_values.format_range(type_, value, format_value)
+        case TypeId.STRUCT:
+            assert isinstance(value, bytes)
+            return record_values.format_record(type_, value, format_value)
         case TypeId.TEXT | TypeId.NULL:
             text = str(value)
             return text.ljust(type_.length) if type_.padded and type_.length else text
@@ -294,6 +300,10 @@ def to_canonical(type_: SqlType, value: object, position: int | None = None) -> 
         return nested_values.array_from_python(
             type_, value, position, lambda element, item: to_canonical(element, item, position)
         )
+    if type_.id is TypeId.STRUCT and isinstance(value, (tuple, list)) and len(value) == len(type_.fields):
+        types = [field for _, field in type_.fields]
+        parts = zip(types, value, strict=True)
+        return encode_record(types, [to_canonical(field, item, position) for field, item in parts])
     if type_.id is TypeId.RANGE and isinstance(value, tuple):
         return range_values.range_from_python(
             type_, value, position, lambda element, item: to_canonical(element, item, position)

@@ -1,4 +1,4 @@
-"""Arrays and ranges of results as Python objects and Arrow values."""
+"""Arrays, ranges and records of results as Python objects and Arrow values."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from uuid import UUID
 
 from zerodb_compiler.errors import DataError
 from zerodb_compiler.intervals import Interval, unpack
-from zerodb_compiler.nested import Scalar, decode_range
+from zerodb_compiler.nested import Scalar, decode_range, decode_record
 from zerodb_compiler.sql.nested_values import array_to_python
 from zerodb_compiler.types import SqlType, TypeId
 
@@ -64,3 +64,9 @@ def python_range(type_: SqlType, data: bytes) -> Range:
     assert type_.element is not None
     low, high = (None if end is None else python_scalar(type_.element, end) for end in (value.lower, value.upper))
     return Range(low, high, value.lower_inclusive, value.upper_inclusive)
+
+
+def python_record(type_: SqlType, data: bytes) -> tuple[Any, ...]:
+    types = [field for _, field in type_.fields]
+    values = zip(types, decode_record(types, data), strict=True)
+    return tuple(None if value is None else python_scalar(field, value) for field, value in values)

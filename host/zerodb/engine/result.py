@@ -23,7 +23,7 @@ from uuid import UUID
 import numpy as np
 import pyarrow as pa
 
-from zerodb.engine.nested_values import python_array, python_range
+from zerodb.engine.nested_values import python_array, python_range, python_record
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.errors import DataError
@@ -227,9 +227,11 @@ BLOB_DECODERS: dict[TypeId, Callable[[SqlType, bytes], Any]] = {
     TypeId.JSON: lambda _type, value: json.loads(value),
     TypeId.ARRAY: python_array,
     TypeId.RANGE: python_range,
+    TypeId.STRUCT: python_record,
 }
 BLOB_ARROW: dict[TypeId, Callable[[SqlType], pa.DataType]] = {
     TypeId.ARRAY: lambda type_: pa.list_(arrow_type(type_.element or NULL)),
+    TypeId.STRUCT: lambda type_: pa.struct([(name, arrow_type(field)) for name, field in type_.fields]),
     TypeId.RANGE: lambda type_: pa.struct(
         [(name, arrow_type(type_.element or NULL)) for name in ("lower", "upper")]
         + [(name, pa.bool_()) for name in ("lower_inc", "upper_inc", "is_empty")]

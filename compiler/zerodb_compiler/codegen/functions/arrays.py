@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from zerodb_compiler.codegen.context import Emitter
-from zerodb_compiler.codegen.expressions import Result, evaluate, function, null_of
+from zerodb_compiler.codegen.expressions import Result, comparable, evaluate, function, null_of
 from zerodb_compiler.codegen.functions.calling import as_text, build_text, check, run, unless_null, zeros
 from zerodb_compiler.codegen.functions.elements import (
     append,
@@ -24,7 +24,7 @@ from zerodb_compiler.kernels import array_functions, array_text, arrays, errors
 from zerodb_compiler.nested import width_of
 from zerodb_compiler.sql.expressions import Call, Column, ColumnRef, Expression
 from zerodb_compiler.sql.functions import QUANTIFIED
-from zerodb_compiler.types import BOOLEAN, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BOOLEAN, BYTEA, TEXT, SqlType, TypeId
 from zerodb_compiler.wasm.values import I32, I64, load, select
 
 MISMATCH = ("2202E", "cannot concatenate incompatible arrays")
@@ -291,8 +291,12 @@ def _trim(e: Emitter, call: Call, arguments: tuple[SqlValue, ...], null: I32 | N
 @function("array_contains", "array_overlaps")
 def _contains(e: Emitter, call: Call, arguments: tuple[SqlValue, ...], null: I32 | None) -> SqlValue:
     a, b = (as_text(e, argument) for argument in arguments)
+    element = element_of(call.arguments[0].type)
+    if element_kind(element) is None:
+        a, b = (mapped(e, text, element, BYTEA, lambda item: comparable(e, item, element)) for text in (a, b))
+        element = BYTEA
     kernel = arrays.contains_all if call.function == "array_contains" else arrays.overlaps
-    kind = kind_of(element_of(call.arguments[0].type), call.position)
+    kind = kind_of(element, call.position)
     (found,) = run(e, null, kernel, a.address, b.address, kind)
     return Bool(found, null)
 
@@ -415,6 +419,9 @@ def _from_string(e: Emitter, call: Call, arguments: tuple[SqlValue, ...], null: 
 @sort_key_of(TypeId.ARRAY)
 def _sort_key(e: Emitter, value: SqlValue, type_: SqlType, null: I32 | None) -> SqlValue:
     text, element = as_text(e, value), element_of(type_)
+    if element_kind(element) is None:  # by the elements' own keys
+        text = mapped(e, text, element, BYTEA, lambda item: comparable(e, item, element))
+        return build_text(e, null, arrays.array_key, text.address, text.length, I32.const(arrays.BYTES), I32.const(0))
     kind, width = kind_of(element, None), I32.const(width_of(element))
     return build_text(e, null, arrays.array_key, text.address, text.length, kind, width)
 

@@ -1,0 +1,100 @@
+"""Records in SQL: ROW(...) and (a, b) as values, (x).field, (x).*, and a table's name for its rows."""
+
+from __future__ import annotations
+
+from sqlglot import exp
+
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
+from zerodb_compiler.sql.binder_functions import special
+from zerodb_compiler.sql.binder_structured import made
+from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression, Literal
+from zerodb_compiler.sql.nodes import fold, only, position_of
+from zerodb_compiler.sql.scope import Relation, Scope, near
+from zerodb_compiler.types import INTEGER, TEXT, SqlType, TypeId, struct
+
+
+@handles(exp.Tuple)
+def _tuple(b: ExpressionBinder, node: exp.Tuple) -> Bound:
+    only(node, "expressions")
+    return _row(b, "row", [b.bound(item) for item in node.expressions], node)
+
+
+@special("row")
+def _row(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    fields = [b.text(value, node) if b.type_of(value).id is TypeId.NULL else b.finish(value) for value in values]
+    return made("row", tuple(fields), struct(tuple((f"f{i + 1}", f.type) for i, f in enumerate(fields))), node)
+
+
+@handles(exp.Dot)
+def _dot(b: ExpressionBinder, node: exp.Dot) -> Bound:
+    only(node, "this", "expression")
+    if isinstance(node.expression, exp.Star):
+        raise ProgrammingError(
+            'row expansion via "*" is not supported here', sqlstate="0A000", position=position_of(node)
+        )
+    value = b.finish(b.bound(node.this))
+    name = fold(node.expression)
+    type_ = value.type
+    if type_.id is not TypeId.STRUCT:
+        raise ProgrammingError(
+            f"column notation .{name} applied to type {type_}, which is not a composite type",
+            sqlstate="42809",
+            position=position_of(node),
+        )
+    for place, (field, _) in enumerate(type_.fields):
+        if field == name:
+            return field_of(value, place, node)
+    known = [field for field, _ in type_.fields]
+    what = (
+        f'column "{name}" not found in data type {type_}'
+        if type_.name
+        else f'could not identify column "{name}" in record data type'
+    )
+    raise ProgrammingError(what, sqlstate="42703", position=position_of(node), hint=near(name, known))
+
+
+def field_of(value: Expression, place: int, node: exp.Expr) -> Expression:
+    if isinstance(value, Call) and value.function == "row":
+        return value.arguments[place]
+    return made("field", (value, Literal(place, INTEGER)), value.type.fields[place][1], node)
+
+
+def is_expansion(node: exp.Expr) -> bool:
+    """Whether it is (x).*"""
+    return isinstance(node, exp.Dot) and isinstance(node.expression, exp.Star)
+
+
+def expansion(b: ExpressionBinder, node: exp.Dot) -> list[tuple[str, Expression]]:
+    """The fields of (x).*"""
+    only(node, "this", "expression")
+    only(node.expression)
+    value = b.finish(b.bound(node.this))
+    if value.type.id is not TypeId.STRUCT:
+        raise ProgrammingError(f"type {value.type} is not composite", sqlstate="42809", position=position_of(node))
+    return [(name, field_of(value, place, node)) for place, (name, _) in enumerate(value.type.fields)]
+
+
+def whole_row(b: ExpressionBinder, name: str, node: exp.Expr) -> Expression | None:
+    """The rows of the relation of that name as a value; None if there is none."""
+    scope: Scope | None = b.scope
+    while scope is not None:
+        relation = scope.relation(name)
+        if relation is not None:
+            if scope is not b.scope:
+                scope.captured.extend((column, position_of(node)) for _, column in relation.columns)
+            return _row_of(relation, node)
+        scope = scope.parent
+    return None
+
+
+def _row_of(relation: Relation, node: exp.Expr) -> Expression:
+    if len(relation.columns) == 1 and relation.table is None and relation.columns[0][0] == relation.name:
+        return ColumnRef(relation.columns[0][1])
+    name = relation.table.name if relation.table is not None else None
+    fields = tuple((field, _field_type(column.type)) for field, column in relation.columns)
+    return made("row", tuple(ColumnRef(column) for _, column in relation.columns), struct(fields, name), node)
+
+
+def _field_type(type_: SqlType) -> SqlType:
+    return TEXT if type_.id is TypeId.NULL else type_

@@ -11,15 +11,26 @@ from functools import lru_cache
 REGEX = 0  # options: regex.syntax.Flags.bits
 SIMILAR = 1  # options: 0 with the escape \\, 1 + the code of another (ASCII) escape character, or NO_ESCAPE
 NO_ESCAPE = 255
+NUMBER_FORMAT = 2
+DATE_OUTPUT = 3
+DATE_INPUT = 4
 
 
 @lru_cache(maxsize=512)
 def derive(number: int, text: str) -> bytes:
     """The program of a text; raises what users should see."""
+    kind, options = number >> 8, number & 255
+    if kind == NUMBER_FORMAT:
+        from zerodb_compiler.formats.numbers import compile_number
+
+        return compile_number(text)
+    if kind in (DATE_OUTPUT, DATE_INPUT):
+        from zerodb_compiler.formats.dates import compile_input, compile_output
+
+        return compile_output(text) if kind == DATE_OUTPUT else compile_input(text)
     from zerodb_compiler.regex.program import compile_regex
     from zerodb_compiler.regex.similar import from_similar
 
-    kind, options = number >> 8, number & 255
     if kind == REGEX:
         return compile_regex(text, options)
     assert kind == SIMILAR

@@ -12,7 +12,7 @@ from dataclasses import replace
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError, error_for
-from zerodb_compiler.sql import binder_mathematics, binder_strings, coercion, families, signatures
+from zerodb_compiler.sql import binder_formats, binder_mathematics, binder_strings, coercion, families, signatures
 from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
@@ -185,6 +185,11 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
         return of_type(b, name, values, node)
     if name in SPECIAL:
         return SPECIAL[name](b, name, values, node)
+    return scalar_by_signature(b, name, values, node)
+
+
+def scalar_by_signature(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    """The call that the registry of signatures finds."""
     types = [b.type_of(value) for value in values]
     found = signatures.resolve(name, types)
     if isinstance(found, signatures.Ambiguous):
@@ -308,6 +313,9 @@ def _extreme(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr
 
 
 special("sqrt", "ln", "exp", "log", "log10", "power")(binder_mathematics.real_function)
+special("to_char")(binder_formats.to_char)
+special("to_number")(binder_formats.to_number)
+special("to_date", "to_timestamp")(binder_formats.to_moment)
 special("pi")(binder_mathematics.pi)
 special("random", "gen_random_uuid")(binder_mathematics.random)
 special("setseed")(binder_mathematics.refused)

@@ -3,6 +3,7 @@
 from zerodb_compiler.codegen.functions import (
     arrays,
     dates,
+    formats,
     mathematics,
     moments,
     numbers,
@@ -19,6 +20,7 @@ from zerodb_compiler.codegen.functions import (
 __all__ = [
     "arrays",
     "dates",
+    "formats",
     "mathematics",
     "moments",
     "numbers",

@@ -101,10 +101,9 @@ class Aggregates:
                 sqlstate="42P19",
                 position=position_of(node),
             )
-        inner = {column.id for relation in self.scope.relations for _, column in relation.columns}
         used = [part.column for part in walk(call) if isinstance(part, ColumnRef)]
-        if used and not any(column.id in inner for column in used):
-            raise unsupported("an aggregate over columns of an outer query", node)
+        if used and not any(map(self.scope.owns, used)):
+            return self._outer(binder, call, used, node)
         key = signature(call)
         found = self._found.get(key)
         if found is None:
@@ -112,6 +111,26 @@ class Aggregates:
             self._found[key] = found
             self._allowed.add(found.id)
             self.items.append(AggregateItem(found, call))
+        return found
+
+    def _outer(self, binder: Binder, call: AggregateCall, used: list[Column], node: exp.Expr) -> Column:
+        """An aggregate over columns of a query around this one belongs to that query."""
+        scope = self.scope.parent
+        while scope is not None and not any(map(scope.owns, used)):
+            scope = scope.parent
+        if scope is None or scope.aggregates is None:
+            raise ProgrammingError(
+                "aggregate functions are not allowed in this clause of the query they belong to",
+                sqlstate="42803",
+                position=position_of(node),
+            )
+        for column in used:  # read below the grouping of their query, not above it
+            places = [i for i, (captured, _) in enumerate(scope.captured) if captured.id == column.id]
+            if places:
+                del scope.captured[places[-1]]
+        aggregates: Aggregates = scope.aggregates
+        found = aggregates.column(binder, call, node)
+        scope.captured.append((found, position_of(node)))
         return found
 
     def add_key(self, binder: Binder, expression: Expression, name: str) -> Column:

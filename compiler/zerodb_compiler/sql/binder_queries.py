@@ -26,6 +26,7 @@ from zerodb_compiler.plan.logical import (
 )
 from zerodb_compiler.sql.binder_aggregates import Aggregates, signature
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, united
+from zerodb_compiler.sql.binder_first_rows import distinct_on, with_ties
 from zerodb_compiler.sql.binder_from import bind_from
 from zerodb_compiler.sql.binder_grouping import bind_group
 from zerodb_compiler.sql.binder_names import output_name
@@ -181,11 +182,13 @@ def limited(
 ) -> LogicalPlan:
     limit, offset = node.args.get("limit"), node.args.get("offset")
     count_node: exp.Expr | None = None
+    ties = False
     if isinstance(limit, exp.Fetch):
         only(limit, "direction", "count", "limit_options")
         options = limit.args.get("limit_options")
         if options is not None:
-            only(options, "rows")
+            only(options, "rows", "with_ties")
+            ties = bool(options.args.get("with_ties"))
         count_node = limit.args.get("count") or exp.Literal.number(1)
     elif limit is not None:
         only(limit, "expression")
@@ -197,6 +200,8 @@ def limited(
     if offset is not None:
         only(offset, "this", "expression")
         skipped = _count(binder, offset.expression, "OFFSET", "2201X", outer, common)
+    if ties:
+        return with_ties(binder, plan, count, skipped, position_of(limit))
     if count is None and skipped is None:
         return plan
     return Limit(plan, count, skipped)
@@ -249,6 +254,7 @@ class _Select:
     targets: Sequence[SqlType] | None
     scope: Scope = field(default_factory=Scope)
     outputs: list[_Output] = field(default_factory=list)
+    distinct_on: int = 0  # how many of the last keys of order_by are DISTINCT ON's
     below: set[int] = field(default_factory=set)  # columns of this level
 
     def bind(self) -> Query:
@@ -260,7 +266,7 @@ class _Select:
             only(where, "this")
             expressions = ExpressionBinder(self.binder, self.scope, "WHERE", lifting=True)
             plan = Filter(plan, expressions.condition(where.this))
-        aggregates = Aggregates(self.scope)
+        aggregates = self.scope.aggregates = Aggregates(self.scope)
         group = node.args.get("group")
         if group is not None:
             bind_group(self.binder, self.scope, group, aggregates, self.group_item)
@@ -347,12 +353,18 @@ class _Select:
     def order_by(self, expressions: ExpressionBinder) -> list[tuple[exp.Ordered, int | Expression]]:
         """Per key, the place in the select list or an expression beside it."""
         order = self.node.args.get("order")
-        if order is None:
-            return []
+        ordered = _ordered(order) if order is not None else []
+        distinct = self.node.args.get("distinct")
+        if distinct is not None and distinct.args.get("on") is not None:
+            on = distinct.args["on"]
+            nodes = on.expressions if isinstance(on, exp.Tuple) else [on]
+            ordered += [exp.Ordered(this=node) for node in nodes]
+            self.distinct_on = len(nodes)
         keys: list[tuple[exp.Ordered, int | Expression]] = []
         signatures = {signature(output.expression): i for i, output in reversed(list(enumerate(self.outputs)))}
-        for item in _ordered(order):
-            place = _ordinal(item.this, len(self.outputs), "ORDER BY")
+        for number, item in enumerate(ordered):
+            clause = "ORDER BY" if number < len(ordered) - self.distinct_on else "SELECT DISTINCT ON"
+            place = _ordinal(item.this, len(self.outputs), clause)
             if place is None and isinstance(item.this, exp.Column) and item.this.args.get("table") is None:
                 place = self.output_place(fold(item.this.this), item)
             if place is not None:
@@ -399,7 +411,7 @@ class _Select:
                 keys.append(_sort_key(item, ColumnRef(columns[key])))
                 continue
             keys.append(_sort_key(item, ColumnRef(self.item(items, key, "order"))))
-            if distinct is not None and len(items) > visible:
+            if distinct is not None and not self.distinct_on and len(items) > visible:
                 raise ProgrammingError(
                     "for SELECT DISTINCT, ORDER BY expressions must appear in select list",
                     sqlstate="42P10",
@@ -408,9 +420,13 @@ class _Select:
         all_items = tuple(items.values())
         if not (tuple(item.column for item in all_items) == plan.output and all(_passes(item) for item in all_items)):
             plan = Project(plan, all_items)
-        if distinct is not None:
-            if distinct.args.get("on") is not None:
-                raise unsupported("DISTINCT ON", distinct)
+        if self.distinct_on:
+            assert distinct is not None
+            only(distinct, "on")
+            on = [key.expression.column for key in keys[-self.distinct_on :] if isinstance(key.expression, ColumnRef)]
+            keys = keys[: -self.distinct_on]
+            plan = distinct_on(self.binder, plan, on, keys, position_of(distinct))
+        elif distinct is not None:
             only(distinct)
             plan = Aggregate(plan, tuple(Item(item.column, ColumnRef(item.column)) for item in all_items), ())
         if keys:

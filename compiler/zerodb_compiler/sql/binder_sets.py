@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
-from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item, LogicalPlan, Project, UnionAll
+from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item, LogicalPlan, Project, Repeat, UnionAll
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_with import CommonTables
-from zerodb_compiler.sql.expressions import AggregateCall, Call, Cast, Column, ColumnRef, Expression, Literal
-from zerodb_compiler.sql.nodes import only, position_of, unsupported
+from zerodb_compiler.sql.expressions import AggregateCall, Call, Case, Cast, Column, ColumnRef, Expression, Literal
+from zerodb_compiler.sql.nodes import only, position_of
 from zerodb_compiler.sql.scope import Scope
 from zerodb_compiler.sql.statements import Query
-from zerodb_compiler.types import BOOLEAN, INTEGER, NULL, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, BOOLEAN, INTEGER, NULL, TEXT, SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -31,8 +31,6 @@ def set_operation(
 
     name = type(node).__name__.upper()
     distinct = bool(node.args.get("distinct"))
-    if not distinct and not isinstance(node, exp.Union):
-        raise unsupported(f"{name} ALL", node)
     branches = [bind_query(binder, part, outer, common, untyped=True) for part in _branches(node)]
     types = _common_types(branches, name, node, untyped)
     inputs = tuple(shaped(binder, branch, types) for branch in branches)
@@ -42,7 +40,8 @@ def set_operation(
         for i, (column_name, type_) in enumerate(zip(names, types, strict=True))
     )
     if not isinstance(node, exp.Union):
-        return Query(_by_sides(binder, isinstance(node, exp.Except), columns, inputs), columns, names)
+        by_sides = _by_sides if distinct else _by_counts
+        return Query(by_sides(binder, isinstance(node, exp.Except), columns, inputs), columns, names)
     plan: LogicalPlan = UnionAll(columns, inputs)
     if distinct:
         plan = Aggregate(plan, _passed(columns), ())
@@ -68,6 +67,32 @@ def _by_sides(
     if not is_except:
         kept = Call("and", (_equals(ends["min"], 0), kept), BOOLEAN, True)
     return Project(Filter(grouped, kept), _passed(columns))
+
+
+def _by_counts(
+    binder: Binder, is_except: bool, columns: tuple[Column, ...], inputs: tuple[LogicalPlan, ...]
+) -> LogicalPlan:
+    """INTERSECT ALL and EXCEPT ALL: each different row as often as the smaller side has it, or as often as the left
+    side has it more."""
+    marked: list[LogicalPlan] = []
+    for number, plan in enumerate(inputs):
+        marks = [
+            Item(binder.column("side", INTEGER, True), Literal(1 if number == side else None, INTEGER))
+            for side in (0, 1)
+        ]
+        marked.append(Project(plan, (*_passed(plan.output), *marks)))
+    sides = tuple(binder.column("side", INTEGER, True) for _ in (0, 1))
+    counts = [binder.column("count", BIGINT, False) for _ in (0, 1)]
+    calls = tuple(
+        AggregateItem(count, AggregateCall("count", ColumnRef(side), BIGINT, False))
+        for count, side in zip(counts, sides, strict=True)
+    )
+    grouped = Aggregate(UnionAll((*columns, *sides), tuple(marked)), _passed(columns), calls)
+    left, right = ColumnRef(counts[0]), ColumnRef(counts[1])
+    times: Expression = Call("sub", (left, right), BIGINT, False)
+    if not is_except:
+        times = Case(((Call("lt", (left, right), BOOLEAN, False), left),), right, BIGINT, False)
+    return Project(Repeat(grouped, times), _passed(columns))
 
 
 def _equals(column: Column, value: int) -> Call:

@@ -38,6 +38,7 @@ class Scope:
     parent: Scope | None = None
     common: Mapping[str, Any] | None = None  # the common table expressions (binder_from.CommonTable) seen here
     captured: list[tuple[Column, int | None]] = field(default_factory=list)
+    aggregates: Any = None  # of its query (binder_aggregates.Aggregates), where it may have any
     _plain: dict[str, Column | None] | None = None
 
     def resolve(self, name: str, qualifier: str | None, position: int | None) -> ColumnRef:

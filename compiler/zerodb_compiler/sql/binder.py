@@ -24,7 +24,7 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_with import Shared
 from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
-from zerodb_compiler.sql.parameters import ParameterContext
+from zerodb_compiler.sql.parameters import Constant, ParameterContext
 from zerodb_compiler.sql.parse import ParsedStatement
 from zerodb_compiler.sql.scope import Scope, near
 from zerodb_compiler.types import SqlType
@@ -57,7 +57,7 @@ class _Counters:
 class Binder:
     """What is shared by all levels of one statement."""
 
-    __slots__ = ("_counters", "catalog", "context", "places", "shared", "tables", "tables_by_name", "top")
+    __slots__ = ("_counters", "catalog", "context", "places", "shared", "tables", "tables_by_name", "top", "unknown")
 
     def __init__(self, catalog: Catalog, context: ParameterContext) -> None:
         self.catalog = catalog
@@ -68,6 +68,7 @@ class Binder:
         self.top: exp.Expr | None = None  # the query whose rows are those of the statement
         self._counters = _Counters()
         self.shared = Shared()
+        self.unknown: dict[int, Constant] = {}  # column id -> the literal without type that it is
 
     def named_type(self, name: str, schema: str | None) -> SqlType | None:
         """A type that the database defines, or None."""

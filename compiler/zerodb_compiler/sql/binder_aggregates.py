@@ -52,18 +52,24 @@ def aggregate(b: ExpressionBinder, node: exp.Expr) -> Expression:
     position = position_of(node)
     if b.in_aggregate:
         raise ProgrammingError("aggregate function calls cannot be nested", sqlstate="42803", position=position)
-    if b.aggregates is None:
+    aggregates = b.aggregates
+    if aggregates is None and any(scope.aggregates is not None for scope in b.scope.around()):
+        aggregates = Aggregates(b.scope, only_outer=b.clause)  # it may belong to a query around this one
+    if aggregates is None:
         raise ProgrammingError(
             f"aggregate functions are not allowed in {b.clause}", sqlstate="42803", position=position
         )
     lifting, b.lifting, b.in_aggregate = b.lifting, False, True
-    captured = len(b.scope.captured)  # what subqueries in the arguments read is below the grouping
+    captured = [(scope, len(scope.captured)) for scope in (b.scope, *b.scope.around())]
     try:
         call = bind_call(b, syntax_of(node))
     finally:
         b.lifting, b.in_aggregate = lifting, False
-        del b.scope.captured[captured:]
-    return ColumnRef(b.aggregates.column(b.binder, call, node))
+    if aggregates.is_outer(call):
+        for scope, count in captured:  # the arguments are read below the grouping of their query, not above it
+            del scope.captured[count:]
+    del b.scope.captured[captured[0][1] :]
+    return ColumnRef(aggregates.column(b.binder, call, node))
 
 
 def call_of(b: ExpressionBinder, node: exp.Expr, where: exp.Expr | None) -> AggregateCall | None:
@@ -84,6 +90,7 @@ class Aggregates:
     sets: tuple[tuple[int, ...], ...] | None = None  # of GROUPING SETS, ROLLUP, CUBE: places of keys
     masks: dict[tuple[int, ...], Column] = field(default_factory=dict)  # grouping(...), by places of keys
     _expressions: bool = False
+    only_outer: str | None = None  # the clause, where this level may have no aggregates of its own
 
     @property
     def is_grouped(self) -> bool:
@@ -101,9 +108,14 @@ class Aggregates:
                 sqlstate="42P19",
                 position=position_of(node),
             )
-        used = [part.column for part in walk(call) if isinstance(part, ColumnRef)]
-        if used and not any(map(self.scope.owns, used)):
-            return self._outer(binder, call, used, node)
+        if self.is_outer(call):
+            return self._outer(binder, call, _used(call), node)
+        if self.only_outer is not None:
+            raise ProgrammingError(
+                f"aggregate functions are not allowed in {self.only_outer}",
+                sqlstate="42803",
+                position=position_of(node),
+            )
         key = signature(call)
         found = self._found.get(key)
         if found is None:
@@ -112,6 +124,11 @@ class Aggregates:
             self._allowed.add(found.id)
             self.items.append(AggregateItem(found, call))
         return found
+
+    def is_outer(self, call: AggregateCall) -> bool:
+        """Whether an aggregate reads columns of queries around this one only."""
+        used = _used(call)
+        return bool(used) and not any(map(self.scope.owns, used))
 
     def _outer(self, binder: Binder, call: AggregateCall, used: list[Column], node: exp.Expr) -> Column:
         """An aggregate over columns of a query around this one belongs to that query."""
@@ -124,10 +141,6 @@ class Aggregates:
                 sqlstate="42803",
                 position=position_of(node),
             )
-        for column in used:  # read below the grouping of their query, not above it
-            places = [i for i, (captured, _) in enumerate(scope.captured) if captured.id == column.id]
-            if places:
-                del scope.captured[places[-1]]
         aggregates: Aggregates = scope.aggregates
         found = aggregates.column(binder, call, node)
         scope.captured.append((found, position_of(node)))
@@ -211,6 +224,10 @@ class Aggregates:
                     sqlstate="42803",
                     position=position,
                 )
+
+
+def _used(call: AggregateCall) -> list[Column]:
+    return [part.column for part in walk(call) if isinstance(part, ColumnRef)]
 
 
 def _rebuild(expression: Expression, change: object) -> Expression:

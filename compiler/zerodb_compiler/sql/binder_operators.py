@@ -147,6 +147,8 @@ def _in(b: ExpressionBinder, node: exp.In) -> Bound:
     if node.args.get("query") is not None:
         return in_subquery(b, node)
     only(node, "this", "expressions")
+    if len(node.expressions) == 1 and isinstance(node.expressions[0], (exp.Values, exp.Query)):
+        return in_subquery(b, exp.In(this=node.this, query=node.expressions[0]))
     items = row_items(node.this)
     if items is not None and node.expressions:
         return row_in_list(b, items, node.expressions, node)

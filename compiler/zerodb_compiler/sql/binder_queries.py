@@ -239,6 +239,7 @@ class _Output:
 
     name: str
     expression: Expression
+    unknown: Constant | None = None  # a string literal, which a UNION may still give another type
 
 
 _REORDERING = ("order", "limit", "offset", "fetch", "distinct", "group", "having")
@@ -324,7 +325,10 @@ class _Select:
                     only(node, "this", "alias")
                     name, inner = _alias(node), node.this
                 value = expressions.bound(inner)
-                self.outputs.append(_Output(name, self.finished(expressions, value, inner)))
+                unknown = value if isinstance(value, Constant) and isinstance(value.value, str) else None
+                if unknown is not None and (not self.untyped or unknown.type.id is not TypeId.NULL):
+                    unknown = None
+                self.outputs.append(_Output(name, self.finished(expressions, value, inner), unknown))
 
     def star_of(self, node: exp.Column) -> list[_Output]:
         only(node, "this", "table")
@@ -403,6 +407,9 @@ class _Select:
         items: dict[int, Item] = {}
         self.below = {column.id for column in plan.output}
         columns = [self.item(items, output.expression, output.name) for output in self.outputs]
+        for output, column in zip(self.outputs, columns, strict=True):
+            if output.unknown is not None:
+                self.binder.unknown[column.id] = output.unknown
         visible = len(items)
         keys: list[SortKey] = []
         distinct = self.node.args.get("distinct")

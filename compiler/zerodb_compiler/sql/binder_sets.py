@@ -10,6 +10,7 @@ from sqlglot import exp
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item, LogicalPlan, Project, Repeat, UnionAll
 from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 from zerodb_compiler.sql.binder_with import CommonTables
 from zerodb_compiler.sql.expressions import AggregateCall, Call, Case, Cast, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of
@@ -32,7 +33,7 @@ def set_operation(
     name = type(node).__name__.upper()
     distinct = bool(node.args.get("distinct"))
     branches = [bind_query(binder, part, outer, common, untyped=True) for part in _branches(node)]
-    types = _common_types(branches, name, node, untyped)
+    types = _common_types(binder, branches, name, node, untyped)
     inputs = tuple(shaped(binder, branch, types) for branch in branches)
     names = branches[0].names
     columns = tuple(
@@ -103,7 +104,9 @@ def _passed(columns: tuple[Column, ...]) -> tuple[Item, ...]:
     return tuple(Item(column, ColumnRef(column)) for column in columns)
 
 
-def _common_types(branches: list[Query], name: str, node: exp.SetOperation, untyped: bool) -> list[SqlType]:
+def _common_types(
+    binder: Binder, branches: list[Query], name: str, node: exp.SetOperation, untyped: bool
+) -> list[SqlType]:
     first = branches[0]
     types: list[SqlType] = []
     if any(len(branch.columns) != len(first.columns) for branch in branches):
@@ -111,7 +114,8 @@ def _common_types(branches: list[Query], name: str, node: exp.SetOperation, unty
     for i in range(len(first.columns)):
         type_ = NULL
         for branch in branches:
-            found = coercion.common_type(type_, branch.columns[i].type)
+            own = branch.columns[i].type if branch.columns[i].id not in binder.unknown else NULL
+            found = coercion.common_type(type_, own)
             if found is None:
                 raise ProgrammingError(
                     f"{name} types {type_} and {branch.columns[i].type} cannot be matched",
@@ -149,6 +153,12 @@ def shaped(binder: Binder, query: Query, types: Sequence[SqlType]) -> LogicalPla
     items: list[Item] = []
     used: set[int] = set()
     for column, type_ in zip(query.columns, wanted, strict=True):
+        unknown = binder.unknown.get(column.id)
+        if unknown is not None and column.type != type_:
+            expressions = ExpressionBinder(binder, Scope(), "UNION")
+            value = expressions.cast(unknown, type_)
+            items.append(Item(binder.column(column.name, type_, value.nullable), value))
+            continue
         if column.type == type_ and column.id not in used:
             used.add(column.id)
             items.append(Item(column, ColumnRef(column)))

@@ -16,7 +16,7 @@ from zerodb_compiler.sql.statements import Query
 from zerodb_compiler.types import BOOLEAN, TypeId
 
 
-@handles(exp.Subquery, exp.Select, exp.Union, exp.Intersect, exp.Except)
+@handles(exp.Subquery, exp.Select, exp.Union, exp.Intersect, exp.Except, exp.Values)
 def _scalar(b: ExpressionBinder, node: exp.Expr) -> Bound:
     query = _query(b, node)
     column = _one_column(query, node)

@@ -57,6 +57,15 @@ class Scope:
         """The column of this level alone."""
         return self._find_plain(name, position) if qualifier is None else self._qualified(name, qualifier, position)
 
+    def around(self) -> list[Scope]:
+        """The scopes of the queries around this one, innermost first."""
+        found: list[Scope] = []
+        scope = self.parent
+        while scope is not None:
+            found.append(scope)
+            scope = scope.parent
+        return found
+
     def owns(self, column: Column) -> bool:
         """Whether it is a column of this level, and not of a query around it."""
         return any(

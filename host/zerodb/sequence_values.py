@@ -36,6 +36,10 @@ def resolved(connection: Connection, values: Sequence[Any]) -> list[Canonical]:
 
 def _value(connection: Connection, what: Computed) -> Canonical:
     session = connection._session
+    if what.kind in ("session", "setting", "set setting"):
+        from zerodb.session_values import session_value
+
+        return session_value(connection, what)
     if what.kind == "lastval":
         if session.last_sequence is None:
             raise error_for("55000", "lastval is not yet defined in this session")

@@ -34,7 +34,7 @@ class NamedStatement:
 def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetOption | st.ShowOption) -> Outcome:
     match statement:
         case st.SetOption(name=name, value=value, local=local):
-            _set(connection, name, value, local=local)
+            set_setting(connection, name, value, local=local)
             return Outcome("RESET" if name == "all" else "SET")
         case st.ShowOption(name=name):
             return _show(connection, name)
@@ -61,7 +61,7 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-def _set(connection: Connection, name: str, value: str | None, *, local: bool) -> None:
+def set_setting(connection: Connection, name: str, value: str | None, *, local: bool) -> None:
     options, session = connection._options, connection._session
     match name:
         case "all":

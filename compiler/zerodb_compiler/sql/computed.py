@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Computed:
     """`kind`: nextval, currval, lastval, setval; or base and step, of a nextval for all rows of a query. A sequence is
-    named by its id or by its name as regclass reads it."""
+    named by its id or by its name as regclass reads it. "session", "setting" and "set setting" are binder_session's."""
 
     kind: str
     sequence: int | str | None = None

@@ -14,6 +14,7 @@ from sqlglot import exp
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import binder_formats, binder_mathematics, binder_strings, coercion, families, signatures
 from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
+from zerodb_compiler.sql import set_strings as _set_strings  # noqa: F401 - registers its functions
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_operators import arithmetic

@@ -21,7 +21,7 @@ from zerodb_compiler.wasm.values import I32, I64
 
 Values = tuple[SqlValue, ...]
 
-_FAILURES: dict[int, Error] = {
+FAILURES: dict[int, Error] = {
     errors.TOO_COMPLEX: ("2201B", "regular expression failed: regular expression is too complex")
 }
 
@@ -88,15 +88,15 @@ def similar_number(call: Call, place: int) -> int:
     return derived.SIMILAR << 8 | options
 
 
-def _subject(e: Emitter, arguments: Values, program: I32) -> tuple[I32, I32, I32, I32]:
+def subject(e: Emitter, arguments: Values, program: I32) -> tuple[I32, I32, I32, I32]:
     text = as_text(e, arguments[0])
     return e.worker, program, text.address, text.length
 
 
 def _test(e: Emitter, call: Call, number: int, arguments: Values, null: I32 | None) -> SqlValue:
     program = program_of(e, call, number, 1, arguments, null)
-    parts = _subject(e, arguments, program)
-    (found,) = run(e, null, regex_functions.regex_test, *parts, failures=_FAILURES, position=call.position)
+    parts = subject(e, arguments, program)
+    (found,) = run(e, null, regex_functions.regex_test, *parts, failures=FAILURES, position=call.position)
     return Bool(found, null)
 
 
@@ -134,8 +134,8 @@ def _count(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlVa
     number, _ = regex_number(call, 3)
     program = program_of(e, call, number, 1, arguments, null)
     start = _integer(e, call, arguments, 2, 1, "start", 1, null)
-    parts = _subject(e, arguments, program)
-    (count,) = run(e, null, regex_functions.regex_count, *parts, start, failures=_FAILURES, position=call.position)
+    parts = subject(e, arguments, program)
+    (count,) = run(e, null, regex_functions.regex_count, *parts, start, failures=FAILURES, position=call.position)
     return Int(count, 0, MAX_TEXT_BYTES + 1, null)
 
 
@@ -152,10 +152,10 @@ def _instr(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlVa
             message = 'invalid value for parameter "endoption": {value}'
             e.fail(e.context.error_status("22023", message, call.position))
     group = _integer(e, call, arguments, 6, 0, "subexpr", 0, null)
-    parts = _subject(e, arguments, program)
+    parts = subject(e, arguments, program)
     (place,) = run(
         e, null, regex_functions.regex_instr, *parts, start, nth, behind, group,
-        failures=_FAILURES, position=call.position,
+        failures=FAILURES, position=call.position,
     )  # fmt: skip
     return Int(place, 0, MAX_TEXT_BYTES + 2, null)
 
@@ -168,7 +168,7 @@ def _part(
     null: I32 | None,
 ) -> SqlValue:
     address, length, found = run(
-        e, null, regex_functions.regex_substr, *parts, *numbers, failures=_FAILURES, position=call.position
+        e, null, regex_functions.regex_substr, *parts, *numbers, failures=FAILURES, position=call.position
     )
     missing = e.keep(found.is_zero())
     return view((address, length), missing)
@@ -181,7 +181,7 @@ def _substr(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlV
     start = _integer(e, call, arguments, 2, 1, "start", 1, null)
     nth = _integer(e, call, arguments, 3, 1, "n", 1, null)
     group = _integer(e, call, arguments, 5, 0, "subexpr", 0, null)
-    return _part(e, call, _subject(e, arguments, program), (start, nth, group), null)
+    return _part(e, call, subject(e, arguments, program), (start, nth, group), null)
 
 
 @function("substring_regex", "substring_similar")
@@ -190,7 +190,7 @@ def _substring(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> S
     number = derived.REGEX << 8 if call.function == "substring_regex" else similar_number(call, 2)
     program = program_of(e, call, number, 1, arguments, null)
     numbers = (I64.const(1), I64.const(1), I64.const(-1))
-    return _part(e, call, _subject(e, arguments, program), numbers, null)
+    return _part(e, call, subject(e, arguments, program), numbers, null)
 
 
 @function("regexp_replace", "regexp_replace_from")
@@ -205,6 +205,6 @@ def _replace(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> Sql
         nth = _integer(e, call, arguments, 4, 0 if own else 1, "n", 0, null)
     program = program_of(e, call, number, 1, arguments, null)
     new = as_text(e, arguments[2])
-    parts = (*_subject(e, arguments, program), new.address, new.length, start, nth)
-    result = run(e, null, regex_functions.regex_replace, *parts, failures=_FAILURES, position=call.position)
+    parts = (*subject(e, arguments, program), new.address, new.length, start, nth)
+    result = run(e, null, regex_functions.regex_replace, *parts, failures=FAILURES, position=call.position)
     return view(result, null)

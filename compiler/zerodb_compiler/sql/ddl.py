@@ -146,7 +146,7 @@ class CreateTableAs:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """`kind`: table, index or sequence."""
+    """`kind`: table, index, sequence or type."""
 
     kind: str
     names: tuple[Name, ...]
@@ -208,6 +208,15 @@ class CreateSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateType:
+    """An enum with its labels, or a composite type with its fields (name, type, place)."""
+
+    name: Name
+    labels: tuple[str, ...] | None = None
+    fields: tuple[tuple[str, exp.DataType, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class AlterSequence:
     name: Name
     options: SequenceOptions
@@ -223,4 +232,14 @@ class Maintain:
     kind: str = "table"
 
 
-Definition = CreateTable | CreateTableAs | Drop | AlterTable | CreateIndex | CreateSequence | AlterSequence | Maintain
+Definition = (
+    CreateTable
+    | CreateTableAs
+    | Drop
+    | AlterTable
+    | CreateIndex
+    | CreateSequence
+    | CreateType
+    | AlterSequence
+    | Maintain
+)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
 from zerodb_compiler.errors import ProgrammingError
@@ -71,6 +72,9 @@ def _create(c: Cursor) -> ddl.Definition | None:
             c.expect("SEQUENCE")
             if_not_exists = c.accept("IF", "NOT", "EXISTS")
             return ddl.CreateSequence(c.name(), sequence_options(c), temporary, if_not_exists)
+        case "TYPE" if not temporary and not unlogged:
+            c.expect("TYPE")
+            return _create_type(c)
         case "INDEX" | "UNIQUE" if not temporary and not unlogged:
             if c.looking_at("UNIQUE") and c.peek(1) != "INDEX":
                 raise c.error()
@@ -569,14 +573,40 @@ def _owner(c: Cursor) -> tuple[ddl.Name, str] | tuple[()]:
     return ddl.Name(parts[-2], schema, position), parts[-1]
 
 
+def _create_type(c: Cursor) -> ddl.CreateType:
+    name = c.name()
+    if not c.accept("AS"):
+        raise c.unsupported("a base type or shell type")
+    if c.accept("ENUM"):
+        c.expect("(")
+        labels: list[str] = []
+        while not c.accept(")"):
+            if labels:
+                c.expect(",")
+            labels.append(c.string())
+        return ddl.CreateType(name, tuple(labels))
+    if c.looking_at("RANGE"):
+        raise c.unsupported("CREATE TYPE ... AS RANGE")
+    c.expect("(")
+    fields: list[tuple[str, exp.DataType, int]] = []
+    while not c.accept(")"):
+        if fields:
+            c.expect(",")
+        place = c.position
+        fields.append((c.identifier(), c.type(frozenset({"COLLATE"})), place))
+        if c.looking_at("COLLATE"):
+            raise c.unsupported("COLLATE in a composite type")
+    return ddl.CreateType(name, None, tuple(fields))
+
+
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
 def _drop(c: Cursor) -> ddl.Drop | None:
     c.expect("DROP")
-    if c.word not in ("TABLE", "INDEX", "SEQUENCE"):
+    if c.word not in ("TABLE", "INDEX", "SEQUENCE", "TYPE"):
         return None
-    kind = c.expect_any("TABLE", "INDEX", "SEQUENCE").lower()
+    kind = c.expect_any("TABLE", "INDEX", "SEQUENCE", "TYPE").lower()
     if kind == "index":
         c.accept("CONCURRENTLY")
     if_exists = c.accept("IF", "EXISTS")

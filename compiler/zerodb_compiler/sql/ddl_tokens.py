@@ -152,6 +152,13 @@ class Cursor:
         self._at += 1
         return sign * value
 
+    def string(self) -> str:
+        """A string literal's text."""
+        if self.done or self._tokens[self._at].token_type is not TokenType.STRING:
+            raise self.error()
+        self._at += 1
+        return str(self._tokens[self._at - 1].text)
+
     def parenthesised(self) -> Sql:
         """( expression ): the text is what is between."""
         self.expect("(")

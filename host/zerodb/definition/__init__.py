@@ -4,6 +4,7 @@
     alteration    ALTER TABLE
     indexes       CREATE INDEX, DROP INDEX, REINDEX
     sequences     CREATE, ALTER, DROP SEQUENCE; nextval and its like
+    types         CREATE TYPE (enums and composite types), DROP TYPE
     names         schemas, what a name means, which names are taken
     dependencies  what hangs on what: RESTRICT and CASCADE
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def define(connection: Connection, node: ddl.Definition) -> Outcome:
     """Runs the statement. What takes no column of any row is done at once, whatever the tables' sizes."""
-    from zerodb.definition import alteration, indexes, sequences, tables
+    from zerodb.definition import alteration, indexes, sequences, tables, types
 
     with connection._session.writing() as write:
         match node:
@@ -33,6 +34,10 @@ def define(connection: Connection, node: ddl.Definition) -> Outcome:
                 return tables.drop(connection, write, node)
             case ddl.Drop(kind="index"):
                 return indexes.drop(connection, write, node)
+            case ddl.Drop(kind="type"):
+                return types.drop(connection, write, node)
+            case ddl.CreateType():
+                return types.create(connection, write, node)
             case ddl.Drop():
                 return sequences.drop(connection, write, node)
             case ddl.AlterTable():

@@ -70,6 +70,7 @@ class Connection:
         self._observed: dict[int, Execution] | None = None  # what EXPLAIN ANALYZE wants to know
         self._registered: dict[str, TableVersion] = {}
         self._temporary_schema = f"pg_temp_{next(_SESSIONS)}"
+        self._session.temporary_schema = self._temporary_schema
         self._path = (self._temporary_schema, "public")  # where names without a schema are looked for
         self._lock = threading.RLock()
         self._closed = False
@@ -276,13 +277,27 @@ class Connection:
             self._database.engine.interrupt(self)
             self._lock.acquire()
         try:
-            self._closed = True
             self._session.rollback()
+            self._drop_temporary()
+            self._closed = True
             for name in list(self._registered):
                 self.unregister(name)
             databases.release(self._database)
         finally:
             self._lock.release()
+
+    def _drop_temporary(self) -> None:
+        """This session's temporary tables and sequences go with it."""
+        snapshot = self._session.snapshot()
+        tables = [key for key, found in snapshot.tables.items() if found.schema.schema == self._temporary_schema]
+        objects = [key for key in snapshot.catalog if key[1] == self._temporary_schema]
+        if not tables and not objects:
+            return
+        with contextlib.suppress(Error), self._session.writing() as write:  # else the next to open the database does it
+            for table in tables:
+                write.drop_table(table)
+            for found in objects:
+                write.drop_object(*found)
 
     def __enter__(self) -> Self:
         return self

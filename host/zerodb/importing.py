@@ -7,8 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pyarrow as pa
+
+from zerodb.changes import RowChange, apply
+from zerodb.view import table_info
 from zerodb_compiler.errors import error_for
-from zerodb_storage import Column, CsvOptions, FileReader, import_batches, open_file
+from zerodb_storage import Column, CsvOptions, FileReader, TableVersion, import_batches, open_file
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -47,6 +51,8 @@ def import_file(
     columns = reader.columns
     if version is not None and len(columns) != len(version.columns):
         raise error_for("42601", f'table "{table}" has {len(version.columns)} columns, {path.name} has {len(columns)}')
+    if version is not None and _has_more_than_a_key(version):
+        return _through_changes(connection, version, reader, progress)
     return import_batches(
         storage,
         table,
@@ -57,6 +63,29 @@ def import_file(
         primary_key=_key(columns, options.primary_key, table),
         threads=connection._options.threads or connection._database.engine.threads,
     )
+
+
+def _has_more_than_a_key(version: TableVersion) -> bool:
+    """Whether rows must pass what bulk import does not know of."""
+    held = version.constraints
+    constrained = held.uniques or held.checks or held.foreign_keys or held.indexes or held.partitioning or held.bound
+    return bool(constrained) or any(column.generated is not None for column in version.columns)
+
+
+def _through_changes(
+    connection: Connection, version: TableVersion, reader: FileReader, progress: Progress | None
+) -> int:
+    """The rows as one INSERT each batch: constraints are checked, and every batch commits."""
+    count = 0
+    table = table_info(version)
+    names = [column.name for column in version.columns]
+    for batch in reader:
+        with connection._session.writing() as write:
+            rows = pa.Table.from_batches([batch]).rename_columns(names)
+            count += apply(connection, write, RowChange(table, inserted=rows))
+        if progress is not None:
+            progress(count, 0)
+    return count
 
 
 def _open(path: Path, options: ImportOptions, declared: Sequence[Column] | None) -> FileReader:

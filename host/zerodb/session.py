@@ -64,6 +64,8 @@ class Session:
         self._writing_now: WriteTransaction | None = None
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
+        self.temporary_schema = ""
+        self.has_on_commit = False  # whether a temporary table was made with ON COMMIT DROP or DELETE ROWS
 
     @property
     def in_transaction(self) -> bool:
@@ -178,6 +180,19 @@ class Session:
             transaction.snapshot = self._storage.snapshot()
         return transaction.snapshot
 
+    def _end_temporary(self, write: WriteTransaction) -> None:
+        """ON COMMIT DELETE ROWS and ON COMMIT DROP."""
+        if not self.has_on_commit:
+            return
+        for key, version in list(write.tables.items()):
+            if version.schema.schema != self.temporary_schema:
+                continue
+            match dict(version.schema.options).get("on_commit"):
+                case "drop":
+                    write.drop_table(key)
+                case "delete rows" if version.row_count:
+                    write.truncate(key)
+
     def seen(self) -> Snapshot:
         """The snapshot, with what the statement that runs has written so far."""
         return self.snapshot() if self._writing_now is None else self._writing_now.snapshot()
@@ -228,9 +243,10 @@ class Session:
     def _commit(self, write: WriteTransaction) -> None:
         before = {version.id for version in write.base.tables.values()}
         after = {version.id for version in write.tables.values()}
-        if write.pending:
+        if write.pending or self.has_on_commit:
             try:
                 check_pending(write)
+                self._end_temporary(write)
             except BaseException:
                 write.rollback()
                 raise

@@ -165,7 +165,7 @@ class _Builder:
             if a in kinds and b in kinds:
                 message = f'both {a} and {b} specified for column "{info.name}" of table "{self.name.name}"'
                 raise ProgrammingError(message, position=node.position)
-        if "null" in kinds and ({"not null", "primary key", "identity"} & set(kinds) or node.serial is not None):
+        if "null" in kinds and ({"not null", "identity"} & set(kinds) or node.serial is not None):
             raise ProgrammingError(
                 f'conflicting NULL/NOT NULL declarations for column "{info.name}" of table "{self.name.name}"',
                 position=node.position,

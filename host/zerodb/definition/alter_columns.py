@@ -274,7 +274,8 @@ def set_type(connection: Connection, write: WriteTransaction, version: TableVers
             hint=f'You might need to specify "USING {column.name}::{new}".',
         )
     items = [quoted(other.name) for other in version.columns]
-    items[ordinal] = f"cast(({expression}) as {type_text(new)})"
+    # Storage checks the length of text: a cast would cut it off.
+    items[ordinal] = f"cast(({expression}) as {'text' if new.is_text else type_text(new)})"
     found = _query(connection, write, version, items) if version.row_count else None
     changed = replace(column, type=new, default=default, slot=-1, missing=None)
     after = _with_column(write, version, ordinal, changed)

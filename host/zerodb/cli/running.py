@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from rich.console import Console
 
+from zerodb.cli.copy_data import copy_rows, copy_to_stdout, portions
 from zerodb.cli.main import Failure
 from zerodb.cli.output import write_csv, write_json, write_result
 from zerodb.cli.psql import script_text
@@ -34,7 +35,12 @@ def run_text(
     """Every statement of the text in turn; the first error ends it."""
     console = Console()
     try:
-        for statement in connection.statements(script_text(text)):
+        for statement, rows in _statements(connection, text):
+            if rows is not None:
+                copy_rows(connection, statement, rows)
+                continue
+            if copy_to_stdout(connection, statement):
+                continue
             began = time.perf_counter()
             prepared = connection.prepare(statement) if parameters else None
             if prepared is not None:
@@ -46,6 +52,16 @@ def run_text(
             finish(cursor, format_, console, began, timing)
     except Error as error:
         raise Failure(error_text(error, text, source)) from None
+
+
+def _statements(connection: Connection, text: str) -> Iterator[tuple[str, str | None]]:
+    """The statements of a script, each with the rows that follow it if it is a COPY FROM STDIN."""
+    for part, rows in portions(text):
+        found = list(connection.statements(script_text(part)))
+        for statement in found[:-1] if rows is not None else found:
+            yield statement, None
+        if rows is not None:
+            yield found[-1], rows
 
 
 def positional(parameters: dict[str, str]) -> Any:

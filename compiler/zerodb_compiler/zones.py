@@ -66,6 +66,8 @@ UTC = Zone("UTC", (_BEGINNING,), (0,))
 
 class _Session(local):
     zone = UTC
+    transaction = 0
+    statement = 0
 
 
 _session = _Session()
@@ -78,6 +80,23 @@ def session_zone() -> Zone:
 
 def set_session_zone(zone: Zone) -> None:
     _session.zone = zone
+
+
+def begin_statement(zone: Zone, now: int, transaction: int | None) -> None:
+    """What the statement that this thread now prepares or runs has to know: the session's zone, the time
+    and when its transaction began (None: with it), in microseconds UTC."""
+    _session.zone = zone
+    _session.statement = now
+    _session.transaction = now if transaction is None else transaction
+
+
+def transaction_time() -> int:
+    """When the transaction began: what now() is."""
+    return _session.transaction
+
+
+def statement_time() -> int:
+    return _session.statement
 
 
 def find_zone(name: str, position: int | None = None) -> Zone:
@@ -100,6 +119,9 @@ def _find(name: str) -> Zone | None:
     lower = name.lower()
     if lower in ABBREVIATIONS:
         return Zone(name.upper(), (_BEGINNING,), (int(ABBREVIATIONS[lower] * 3600) * _SECOND,))
+    if name.startswith("<"):
+        posix = _POSIX.match(name)
+        return fixed_zone(-_clock(posix[2])) if posix is not None and posix[3] is None else None
     fixed = _FIXED.match(name)
     if fixed is not None:
         seconds = int(fixed[2]) * 3600 + int(fixed[3] or 0) * 60 + int(fixed[4] or 0)

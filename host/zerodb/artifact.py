@@ -27,6 +27,7 @@ from zerodb import codec
 from zerodb.cursor import Cursor
 from zerodb.engine.cache import user_secret
 from zerodb.outcome import Outcome, QueryBatches
+from zerodb.queries import present_moments
 from zerodb.values import Canonical, Parameters, bind_parameters
 from zerodb_compiler.codegen.program import OutputColumn, Program
 from zerodb_compiler.errors import error_for
@@ -127,7 +128,7 @@ class CompiledStatement:
             execution = engine.execute(
                 code,
                 view,
-                [*values, *self._lifted],
+                [*values, *present_moments(self._lifted)],
                 timeout=options.statement_timeout_s,
                 threads=options.threads,
                 owner=connection,

@@ -16,7 +16,7 @@ import msgpack
 
 from zerodb_compiler.codegen import program
 from zerodb_compiler.layout import ColumnLayout, Encoding, TableLayout
-from zerodb_compiler.sql.parameters import UserParameter
+from zerodb_compiler.sql.parameters import Moment, UserParameter
 from zerodb_compiler.types import SqlType, TypeId
 
 _CLASSES: dict[str, type[Any]] = {
@@ -35,6 +35,7 @@ _CLASSES: dict[str, type[Any]] = {
         program.ZonePredicate,
         ColumnLayout,
         Encoding,
+        Moment,
         SqlType,
         TableLayout,
         TypeId,

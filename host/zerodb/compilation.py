@@ -127,7 +127,7 @@ class Prepared:
         return None
 
     def fits(self, view: View) -> bool:
-        """Whether the tables are as they were when it was compiled."""
+        """Whether the tables and the session's time zone are as they were when it was compiled."""
         if self.zone is not (zone := zones.session_zone()) and self.zone != zone:
             return False
         for needed in self.dependencies:

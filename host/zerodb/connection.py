@@ -21,7 +21,7 @@ from zerodb.compilation import Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
-from zerodb.session import Session
+from zerodb.session import Session, now
 from zerodb.statement import PreparedStatement
 from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
@@ -131,7 +131,8 @@ class Connection:
             raise
 
     def _view(self) -> View:
-        zones.set_session_zone(self._options.zone)
+        """What the statement that begins now sees; the thread is told of its session."""
+        zones.begin_statement(self._options.zone, now(), self._session.started)
         path: tuple[str, ...] = self._path
         if "search_path" in self._options.values:
             path = (self._temporary_schema, *self._options.search_path)

@@ -15,6 +15,7 @@ import pyarrow as pa
 from zerodb import changes
 from zerodb.compilation import Prepared, Ready
 from zerodb.outcome import Outcome
+from zerodb.queries import present_moments
 from zerodb.sequence_values import find, resolved, take
 from zerodb.values import Parameters, bind_parameters, canonical_array, python_array
 from zerodb_compiler.errors import ProgrammingError
@@ -47,7 +48,7 @@ def _source(statement: st.Insert) -> Values:
 def _insert(connection: Connection, ready: Ready, statement: st.Insert, rows: list[Parameters]) -> Outcome:
     if not rows:
         return Outcome("INSERT", 0)
-    prepared, lifted = ready.prepared, ready.lifted
+    prepared, lifted = ready.prepared, present_moments(ready.lifted)
     given = _columns(prepared, rows)
     source = _source(statement)
     arrays = []

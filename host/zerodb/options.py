@@ -257,19 +257,18 @@ def _extra_float_digits(name: str, value: str) -> str:
 
 
 def _time_zone(name: str, value: str) -> str:
+    """A zone's name, or hours east of Greenwich, which are shown as PostgreSQL does."""
+    text = value.strip()
     try:
-        return _zone(value).name
-    except Error:
-        _invalid("TimeZone", value)
-
-
-def _zone(value: str) -> zones.Zone:
-    """Of a name, or of a number: hours east of Greenwich."""
-    try:
-        hours = float(value)
+        hours = float(text)
     except ValueError:
-        return zones.find_zone(value)
-    return zones.fixed_zone(round(hours * 3600))
+        try:
+            return zones.find_zone(text).name
+        except Error:
+            _invalid("TimeZone", value)
+    sign, minutes = ("-" if hours < 0 else "+"), round(abs(hours) * 60)
+    size = f"{minutes // 60:02d}" + (f":{minutes % 60:02d}" if minutes % 60 else "")
+    return f"<{sign}{size}>{'+' if hours < 0 else '-'}{size}"
 
 
 def _threads(name: str, value: str) -> str:

@@ -12,6 +12,7 @@ from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_sch
 from zerodb.engine.text_rows import TextRow, text_rows
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.types import BIGINT, TEXT
+from zerodb_compiler.zones import session_zone, set_session_zone
 
 Row = tuple[Any, ...]
 
@@ -31,12 +32,13 @@ class Batches(Protocol):
 class QueryBatches:
     """What a query's generated code gave."""
 
-    __slots__ = ("_batches", "_decoder", "_output")
+    __slots__ = ("_batches", "_decoder", "_output", "_zone")
 
     def __init__(self, batches: Sequence[ResultBatch], output: Sequence[OutputColumn], decoder: RowDecoder) -> None:
         self._batches = batches
         self._output = output
         self._decoder = decoder
+        self._zone = session_zone()
 
     def __len__(self) -> int:
         return len(self._batches)
@@ -45,6 +47,7 @@ class QueryBatches:
         return self._decoder.rows(self._batches[index])
 
     def texts(self, index: int) -> Sequence[TextRow]:
+        set_session_zone(self._zone)
         return text_rows(self._batches[index], self._output)
 
     def arrow(self, index: int, schema: pa.Schema) -> pa.RecordBatch:

@@ -10,14 +10,31 @@ import pyarrow as pa
 from zerodb.compilation import CompiledQuery, Prepared, Ready
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.sequence_values import for_rows, is_for_rows, resolved
+from zerodb.session import now
 from zerodb.values import Canonical
 from zerodb_compiler.errors import Error
+from zerodb_compiler.sql.parameters import Moment
 from zerodb_compiler.sql.values import to_canonical
+from zerodb_compiler.zones import statement_time, transaction_time
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.engine.engine import Execution
     from zerodb.view import View
+
+
+def present_moments(values: Sequence[Canonical]) -> list[Canonical]:
+    """The values, with the times of the transaction, the statement and this call put in where they stand."""
+    return [_moment(value) if isinstance(value, Moment) else value for value in values]
+
+
+def _moment(moment: Moment) -> int:
+    match moment.kind:
+        case "transaction":
+            return transaction_time()
+        case "statement":
+            return statement_time()
+    return now()
 
 
 def canonical_parameters(ready: Ready, user: Sequence[Any]) -> list[Canonical]:
@@ -30,7 +47,7 @@ def canonical_parameters(ready: Ready, user: Sequence[Any]) -> list[Canonical]:
     except Error as error:
         error.hint = error.hint or f"parameter ${declared[len(values)].name}"
         raise
-    values += ready.lifted
+    values += present_moments(ready.lifted)
     return values
 
 

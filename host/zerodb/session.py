@@ -16,6 +16,7 @@ is serializable. Limit: the 40001 comes on any commit in between, not only on on
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
@@ -40,10 +41,16 @@ def isolation_level(name: str | None) -> str:
     return level
 
 
+def now() -> int:
+    """Microseconds since 1970, UTC."""
+    return time.time_ns() // 1000
+
+
 @dataclass(slots=True)
 class Transaction:
     isolation: str
     read_only: bool = False
+    started: int = field(default_factory=now)  # microseconds since 1970, UTC
     queried: bool = False  # whether a statement other than SET and its like has run
     snapshot: Snapshot | None = None  # taken by the first statement
     write: WriteTransaction | None = None  # begun by the first write
@@ -70,6 +77,11 @@ class Session:
     @property
     def in_transaction(self) -> bool:
         return self._transaction is not None
+
+    @property
+    def started(self) -> int | None:
+        """When the transaction began, in microseconds UTC; None outside of one."""
+        return None if self._transaction is None else self._transaction.started
 
     def begin(self, isolation: str | None = None, *, read_only: bool = False) -> None:
         if self._transaction is not None:

@@ -100,8 +100,12 @@ def _moment(e: Emitter, value: SqlValue, source: SqlType, target: SqlType, posit
         case (TypeId.TIMESTAMP, TypeId.DATE):
             return _from_exact(e, value, source, target, position)
         case (TypeId.TIMESTAMP, TypeId.TIME):
-            (time,) = run(e, value.null, dates.timestamp_time, value.value)
-            return _rounded(e, Int(time, *target.bounds, value.null), target)
+            null = value.null
+            if not finite:  # of an infinity there is no time of day
+                infinite = e.f.call(e.context.kernel(intervals.is_infinite_moment), value.value)
+                null = e.keep(infinite if null is None else null | infinite)
+            (time,) = run(e, null, dates.timestamp_time, value.value)
+            return _rounded(e, Int(time, *target.bounds, null), target)
     assert source.id is target.id, f"cast from {source} to {target}"
     return _rounded(e, value, target)
 

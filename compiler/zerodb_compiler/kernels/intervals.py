@@ -181,6 +181,38 @@ def timestamp_add_days(micros: i64, high: i64) -> tuple[i64, i32]:
     return result, status
 
 
+def is_infinite_moment(micros: i64) -> i32:
+    return is_infinite(micros)
+
+
+def moment_add_time(micros: i64, time: i64) -> tuple[i64, i32]:
+    if is_infinite(micros):
+        return micros, errors.OK
+    result, status = timestamp_add_time(micros, time)
+    return result, status
+
+
+def moment_add_months(micros: i64, months: i64) -> tuple[i64, i32]:
+    if is_infinite(micros):
+        return micros, errors.OK
+    result, status = timestamp_add_days(micros, months << 32)
+    return result, status
+
+
+def date_add_days(days: i64, more: i64) -> tuple[i64, i32]:
+    if days == -2147483648 or days == 2147483647:
+        return days, errors.OK
+    result = days + more
+    return result, select((result < -2440588) | (result > 2145042905), errors.OVERFLOW, errors.OK)
+
+
+def date_difference(a: i64, b: i64) -> tuple[i64, i32]:
+    if a == -2147483648 or a == 2147483647 or b == -2147483648 or b == 2147483647:
+        return 0, errors.INVALID_COUNT
+    result = a - b
+    return result, select(result == i64(i32(result)), errors.OK, errors.OVERFLOW)
+
+
 def timestamp_difference(a: i64, b: i64) -> tuple[i64, i64, i32]:
     """a - b in days and a time."""
     if is_infinite(a) | is_infinite(b):

@@ -28,12 +28,14 @@ from zerodb_compiler.kernels.intervals import (
 from zerodb_compiler.kernels.intrinsics import (
     div_s,
     div_u,
+    f64,
     i32,
     i64,
     load8_u,
     load32,
     load64,
     memory_copy,
+    nearest,
     ptr,
     rem_s,
     rem_u,
@@ -46,6 +48,8 @@ from zerodb_compiler.kernels.intrinsics import (
 from zerodb_compiler.kernels.memory import scratch, scratch_end
 from zerodb_compiler.kernels.parsing import scan_digits, scan_time, scan_timestamp, strip
 from zerodb_compiler.kernels.text import equal_bytes
+
+INFINITY = float("inf")
 
 
 # --- zones ------------------------------------------------------------------------------------------------------------
@@ -164,6 +168,25 @@ def make_date(year: i64, month: i64, day: i64) -> tuple[i64, i32]:
     days = days_from_civil(year, month, day)
     _, same_month, _ = civil_from_days(days)
     return days, select(same_month == month, errors.OK, errors.INVALID_COUNT)
+
+
+def make_time(hour: i64, minute: i64, second: f64) -> tuple[i64, i32]:
+    if hour < 0 or hour > 24 or minute < 0 or minute > 59 or not (second >= 0.0 and second <= 60.0):
+        return 0, errors.INVALID_COUNT
+    time = hour * HOUR + minute * MINUTE + i64(nearest(second * 1000000.0))
+    return time, select(time > DAY, errors.INVALID_COUNT, errors.OK)
+
+
+def timestamptz_of_seconds(seconds: f64) -> tuple[i64, i32]:
+    """Seconds since 1970."""
+    if seconds == INFINITY:
+        return 9223372036854775807, errors.OK
+    if seconds == -INFINITY:
+        return -9223372036854775808, errors.OK
+    if not (seconds >= -210866803200.0 and seconds < 9224318016000.0):
+        return 0, errors.OVERFLOW
+    micros, status = timestamp_add_time(i64(nearest(seconds * 1000000.0)), 0)
+    return micros, status
 
 
 # --- writing ----------------------------------------------------------------------------------------------------------

@@ -63,10 +63,11 @@ def to_number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Exp
 
 def to_moment(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     """to_date and to_timestamp of a text."""
-    from zerodb_compiler.sql.binder_functions import no_function, scalar_by_signature
+    from zerodb_compiler.sql.binder_functions import no_function
+    from zerodb_compiler.sql.binder_moments import to_timestamp_of_seconds
 
     if name == "to_timestamp" and len(values) == 1:
-        return scalar_by_signature(b, name, values, node)
+        return to_timestamp_of_seconds(b, name, values, node)
     if len(values) != 2 or not all(_is_texty(b.type_of(value)) for value in values):
         raise no_function(name, [b.type_of(value) for value in values], node)
     arguments = (b.text(values[0], node), b.text(values[1], node))

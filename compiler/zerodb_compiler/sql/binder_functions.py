@@ -11,7 +11,7 @@ from dataclasses import replace
 
 from sqlglot import exp
 
-from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql import binder_formats, binder_mathematics, binder_strings, coercion, families, signatures
 from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
 from zerodb_compiler.sql import set_strings as _set_strings  # noqa: F401 - registers its functions
@@ -25,13 +25,10 @@ from zerodb_compiler.sql.parameters import Constant
 from zerodb_compiler.sql.scope import near
 from zerodb_compiler.sql.set_functions import SET_FUNCTIONS, set_call
 from zerodb_compiler.types import (
-    BIGINT,
     DOUBLE,
     INTEGER,
     MAX_PRECISION,
     REAL,
-    TEXT,
-    TIMESTAMP,
     SqlType,
     TypeId,
     numeric,
@@ -77,8 +74,6 @@ WINDOW_FUNCTIONS = frozenset(
 )
 # Arguments sqlglot sets for its own transpiling, without meaning here.
 _NOTES = ("ignore_nulls", "safe", "coalesce", "is_start_truncated")
-_TRUNCATED = frozenset({"year", "quarter", "month", "week", "day", "hour", "minute", "second"})
-_EXTRACTED = _TRUNCATED | {"dow", "doy", "isodow", "epoch"}
 
 
 @handles(*_CLASSES)
@@ -125,41 +120,6 @@ def _trim(b: ExpressionBinder, node: exp.Trim) -> Bound:
     return scalar(b, name, [node.this] + ([characters] if characters is not None else []), node)
 
 
-@handles(exp.Extract)
-def _extract(b: ExpressionBinder, node: exp.Extract) -> Bound:
-    only(node, "this", "expression")
-    unit = str(node.this.name).lower()
-    value = b.bound(node.expression)
-    type_ = b.type_of(value)
-    if type_.id not in (TypeId.DATE, TypeId.TIMESTAMP):
-        raise no_function("extract", [TEXT, type_], node)
-    if unit not in _EXTRACTED:
-        raise error_for("0A000", f'unit "{unit}" is not supported by extract', position=position_of(node))
-    result = BIGINT
-    if unit == "second" and type_.id is TypeId.TIMESTAMP:
-        result = numeric(8, 6)
-    elif unit == "epoch" and type_.id is TypeId.TIMESTAMP:
-        result = numeric(20, 6)
-    if type_.id is TypeId.DATE and unit in ("hour", "minute", "second"):
-        raise error_for("0A000", f'unit "{unit}" is not supported for type date', position=position_of(node))
-    return b.call(f"extract_{unit}", (b.finish(value),), result, node)
-
-
-@special("date_trunc")
-def _date_trunc(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
-    types = [b.type_of(value) for value in values]
-    if len(values) != 2 or types[1].id not in (TypeId.DATE, TypeId.TIMESTAMP):
-        raise no_function("date_trunc", types, node)
-    field = values[0]
-    if not isinstance(field, Constant) or not isinstance(field.value, str):
-        raise unsupported("date_trunc to a unit that is not constant", node)
-    b.finish(field)  # the literal decides the code: it is baked
-    unit = field.value.lower()
-    if unit not in _TRUNCATED:
-        raise error_for("0A000", f'unit "{unit}" is not supported by date_trunc', position=position_of(node))
-    return b.call(f"date_trunc_{unit}", (b.cast(values[1], TIMESTAMP, node),), TIMESTAMP, node)
-
-
 def no_function(name: str, types: list[SqlType], node: exp.Expr, hint: str | None = None) -> ProgrammingError:
     signature = ", ".join(str(type_) for type_ in types)
     return ProgrammingError(
@@ -177,6 +137,10 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
     """A call of the scalar function `name`. ProgrammingError 42883 if there is none for these arguments, 42725 if
     there are several."""
     name = signatures.canonical_name(name)
+    if name == "make_interval":
+        from zerodb_compiler.sql.binder_moments import make_interval
+
+        return make_interval(b, nodes, node)
     for argument in nodes:
         if isinstance(argument, (exp.Star, exp.Distinct, exp.Kwarg, exp.Order)):
             raise ProgrammingError(f"wrong argument of function {name}", position=position_of(node))

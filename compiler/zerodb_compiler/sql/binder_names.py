@@ -13,6 +13,12 @@ _NAMES: dict[type[exp.Expr], str] = {
     exp.Case: "case",
     exp.Exists: "exists",
     exp.Boolean: "bool",
+    exp.CurrentDate: "current_date",
+    exp.CurrentTimestamp: "current_timestamp",
+    exp.Localtime: "localtime",
+    exp.Localtimestamp: "localtimestamp",
+    exp.AtTimeZone: "timezone",
+    exp.Overlaps: "overlaps",
 }
 _CAST_NAMES = {
     TypeId.SMALLINT: "int2",
@@ -21,6 +27,7 @@ _CAST_NAMES = {
     TypeId.REAL: "float4",
     TypeId.DOUBLE: "float8",
     TypeId.BOOLEAN: "bool",
+    TypeId.TIMESTAMPTZ: "timestamptz",
 }
 UNNAMED = "?column?"
 

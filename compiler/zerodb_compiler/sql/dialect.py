@@ -79,6 +79,13 @@ class ZeroQL(Postgres):
 _DIALECT = ZeroQL()
 _OPENING = frozenset({TokenType.L_PAREN, TokenType.L_BRACKET, TokenType.CASE})
 _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END})
+_LITERAL_TYPES = frozenset(
+    {
+        *("date", "time", "timestamp", "timestamptz", "timetz", "uuid", "bytea", "json", "jsonb", "boolean", "bool"),
+        *("text", "int", "int2", "int4", "int8", "integer", "bigint", "smallint", "numeric", "decimal", "real"),
+        *("float4", "float8"),
+    }
+)
 _FIELDS = frozenset({"year", "month", "day", "hour", "minute", "second"})
 _CALLED = frozenset(
     {TokenType.VAR, TokenType.LEFT, TokenType.RIGHT, TokenType.REPLACE, TokenType.FORMAT, TokenType.UNNEST}
@@ -215,6 +222,12 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
             index += used
             limits.run = 0
             continue
+        if following is not None and (literal := _typed_literal(tokens, index)) is not None:
+            used, replacement = literal
+            out.extend(replacement)
+            index += used
+            limits.run = 0
+            continue
         if kind is TokenType.INTERVAL and (interval := _interval(tokens, index)) is not None:
             used, replacement = interval
             out.extend(replacement)
@@ -244,6 +257,28 @@ def _depth(tokens: list[Token]) -> int:
         elif token.token_type in _CLOSING:
             depth -= 1
     return deepest
+
+
+def _typed_literal(tokens: list[Token], index: int) -> tuple[int, list[Token]] | None:
+    """date '2020-01-01' as ('2020-01-01'::date), and how many tokens it replaces: sqlglot would apply a :: behind it to
+    the string first."""
+    if tokens[index].text.lower() not in _LITERAL_TYPES or tokens[index].token_type is TokenType.IDENTIFIER:
+        return None
+    _, at = _precision(tokens, index + 1)
+    if tokens[index].text.lower() in ("timestamp", "time") and at + 2 < len(tokens):
+        words = [token.text.lower() for token in tokens[at : at + 3]]
+        at += 3 if words in (["with", "time", "zone"], ["without", "time", "zone"]) else 0
+    if at >= len(tokens) or tokens[at].token_type is not TokenType.STRING:
+        return None
+    string = tokens[at]
+    place = (string.line, string.col, string.start, string.end)
+    return at + 1 - index, [
+        Token(TokenType.L_PAREN, "(", *place),
+        string,
+        Token(TokenType.DCOLON, "::", *place),
+        *tokens[index:at],
+        Token(TokenType.R_PAREN, ")", *place),
+    ]
 
 
 def _interval(tokens: list[Token], index: int) -> tuple[int, list[Token]] | None:

@@ -63,6 +63,10 @@ class _Bad(Exception):
     pass
 
 
+class _Outside(Exception):
+    pass
+
+
 def parse_interval(text: str, position: int | None = None, fields: tuple[str, ...] = (), digits: int = 6) -> int:
     """The canonical interval. `fields`: those the literal is restricted to, `digits` of the seconds' fraction."""
     stripped = text.strip()
@@ -76,10 +80,12 @@ def parse_interval(text: str, position: int | None = None, fields: tuple[str, ..
     except (_Bad, ValueError, ZeroDivisionError):
         message = f'invalid input syntax for type interval: "{text}"'
         raise DataError(message, sqlstate="22007", position=position) from None
+    except _Outside:
+        message = f'interval field value out of range: "{text}"'
+        raise DataError(message, sqlstate="22015", position=position) from None
     months, days, micros = restricted(months, days, micros, fields, digits)
     if not (-(1 << 31) <= months < 1 << 31 and -(1 << 31) <= days < 1 << 31 and -(1 << 63) <= micros < 1 << 63):
-        message = f'interval field value out of range: "{text}"'
-        raise DataError(message, sqlstate="22015", position=position)
+        raise DataError("interval out of range", sqlstate="22008", position=position)
     return pack(months, days, micros)
 
 
@@ -177,7 +183,7 @@ def _verbose(text: str, fields: tuple[str, ...]) -> tuple[int, int, int]:
             unit = None
             if index < len(tokens) and tokens[index][0] == "word":
                 unit = UNIT_NAMES.get(tokens[index][1].lower())
-                if unit is None:
+                if unit is None or unit == "quarter":
                     raise _Bad
                 index += 1
             elif index < len(tokens) and tokens[index][0] in ("clock", "sql"):
@@ -187,6 +193,8 @@ def _verbose(text: str, fields: tuple[str, ...]) -> tuple[int, int, int]:
             if unit is None:
                 raise _Bad
             amount = Fraction(value)
+            if abs(amount) >= 1 << 31 and unit not in ("second", "millisecond", "microsecond"):
+                raise _Outside
             total.add(-amount if leading < 0 and not value.startswith(("-", "+")) else amount, unit)
         else:
             raise _Bad

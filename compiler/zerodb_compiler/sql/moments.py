@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from zerodb_compiler.errors import DataError
 from zerodb_compiler.sql.calendar import civil_from_days, days_from_civil, days_in_month
 from zerodb_compiler.types import DATE, TIMESTAMP, SqlType, TypeId
-from zerodb_compiler.zones import UTC, Zone, find_zone, fixed_zone, session_zone
+from zerodb_compiler.zones import UTC, Zone, find_zone, fixed_zone, session_zone, transaction_time
 
 MICROS_PER_DAY = 86_400_000_000
 DATE_LOW, DATE_HIGH = days_from_civil(-4713, 11, 24), days_from_civil(5_874_897, 12, 31)
@@ -71,6 +71,7 @@ class Fields:
     before_christ: bool = False
     half: str | None = None
     parts: tuple[int, int, int] | None = None
+    is_time: bool = False  # a time of day is wanted: six digits are one
 
 
 def parse_date(text: str, position: int | None = None) -> int:
@@ -144,7 +145,7 @@ def has_zone(text: str) -> bool:
 # --- reading ----------------------------------------------------------------------------------------------------------
 def _fields(type_: SqlType, text: str, position: int | None) -> Fields:
     try:
-        found = _scan(text)
+        found = _scan(text, type_.id is TypeId.TIME)
         _finish(found, type_)
     except (_Bad, ValueError):
         name = _input_name(type_)
@@ -161,12 +162,20 @@ def _input_name(type_: SqlType) -> str:
     return str(type_.id.value)
 
 
-def _scan(text: str) -> Fields:
-    found = Fields()
+def _scan(text: str, is_time: bool) -> Fields:
+    found = Fields(is_time=is_time)
     stripped = text.strip()
     word = stripped.lower()
     if word in ("infinity", "inf", "+infinity", "+inf", "-infinity", "-inf"):
         found.infinite = -1 if word.startswith("-") else 1
+        return found
+    if word in SPECIAL_WORDS:
+        zone = session_zone()
+        now = transaction_time()
+        found.date, found.micros = divmod(now + zone.offset_at(now), MICROS_PER_DAY)
+        if word != "now":
+            found.date, found.micros = found.date + {"tomorrow": 1, "yesterday": -1}.get(word, 0), 0
+        found.zone = zone
         return found
     if word == "epoch":
         found.date, found.micros, found.zone = 0, 0, UTC
@@ -274,7 +283,7 @@ def _number(found: Fields, text: str) -> None:
     have_date = found.parts is not None or found.date is not None
     if len(whole) == 8 and not have_date and not found.numbers and not fraction:
         _set_date(found, int(whole[:4]), int(whole[4:6]), int(whole[6:]))
-    elif len(whole) in (4, 6) and found.micros is None and have_date:
+    elif len(whole) in (4, 6) and found.micros is None and (have_date or found.is_time):
         whole = whole.ljust(6, "0")
         found.micros = _micros(int(whole[:2]), int(whole[2:4]), int(whole[4:]), fraction)
     elif len(whole) == 6 and not have_date and found.month is None and not found.numbers:

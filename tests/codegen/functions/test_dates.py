@@ -75,7 +75,10 @@ def parts(column: str) -> dict[str, Callable[..., Any]]:
         "doy": lambda v: v.timetuple().tm_yday,
         "week": lambda v: v.isocalendar().week,
     }
-    return {f"extract({unit} from {column})": of_column(column, case) for unit, case in cases.items()}
+    return {
+        f"extract({unit} from {column})": of_column(column, lambda value, case=case: Decimal(case(value)))  # type: ignore[misc]
+        for unit, case in cases.items()
+    }
 
 
 def of_column(column: str, case: Callable[[Any], Any]) -> Callable[..., Any]:
@@ -88,11 +91,11 @@ def test_extract(check: Check, rows: list[tuple[Any, Any]]) -> None:
     cases: dict[str, Callable[..., Any]] = {
         **parts("d"),
         **parts("t"),
-        "extract(hour from t)": lambda t: t.hour,
-        "extract(minute from t)": lambda t: t.minute,
+        "extract(hour from t)": lambda t: Decimal(t.hour),
+        "extract(minute from t)": lambda t: Decimal(t.minute),
         "extract(second from t)": lambda t: Decimal(t.second * 10**6 + t.microsecond).scaleb(-6),
         "extract(epoch from t)": lambda t: Decimal((t - EPOCH) // MICROSECOND).scaleb(-6),
-        "extract(epoch from d)": lambda d: (d - EPOCH.date()).days * 86400,
+        "extract(epoch from d)": lambda d: Decimal((d - EPOCH.date()).days * 86400),
     }
     check("d date, t timestamp", cases, rows)
 
@@ -103,7 +106,7 @@ def test_date_trunc(check: Check, rows: list[tuple[Any, Any]]) -> None:
     cases: dict[str, Callable[..., Any]] = {}
     for unit in ("year", "quarter", "month", "week", "day", "hour", "minute", "second"):
         cases[f"date_trunc('{unit}', t)"] = of_column("t", partial(start, unit=unit))
-        cases[f"date_trunc('{unit}', d)"] = of_column("d", partial(start_of_day, unit=unit))
+        cases[f"date_trunc('{unit}', d)::timestamp"] = of_column("d", partial(start_of_day, unit=unit))
     check("d date, t timestamp", cases, rows)
 
 

@@ -15,11 +15,11 @@ from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import run
 from zerodb_compiler.codegen.sqlvalues import I64_LOW, Int, SqlValue
-from zerodb_compiler.kernels import dates, errors
+from zerodb_compiler.kernels import dates, errors, intervals
 from zerodb_compiler.sql.calendar import civil_from_days
 from zerodb_compiler.sql.expressions import Call
-from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.values import I32, I64
+from zerodb_compiler.types import DATE, SqlType, TypeId
+from zerodb_compiler.wasm.values import I32, I64, select
 
 Values = tuple[SqlValue, ...]
 
@@ -87,7 +87,7 @@ def _extract_of_time(e: Emitter, call: Call, arguments: Values, null: I32 | None
 def _extract_epoch(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     """Seconds: of a date a whole number; those of a timestamp have six decimals, its microseconds."""
     value = _as_int(arguments[0])
-    if call.arguments[0].type.id is TypeId.TIMESTAMP:
+    if call.arguments[0].type.id is not TypeId.DATE:
         return Int(value.value, value.low, value.high, null)
     return arithmetic.multiply(e, value, arithmetic.exact_constant(_SECONDS_PER_DAY), null, call.type, call.position)
 
@@ -111,6 +111,9 @@ def _truncate(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> Sq
     kernel, span = _TRUNCATIONS[call.function]
     value = _as_int(arguments[0])
     result: I64 = e.f.call(e.context.kernel(kernel), value.value)
+    if not _is_finite(value, call.type):
+        infinite = e.f.call(e.context.kernel(intervals.is_infinite_moment), value.value)
+        return Int(select(infinite, value.value, result), *call.type.bounds, null)
     low = value.low - span * _MICROS_PER_DAY
     if low < I64_LOW:
         # The start of the unit may be before the first timestamp: it has wrapped.
@@ -123,12 +126,29 @@ def _truncate(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> Sq
 @function("date_add_days", "timestamp_add_micros")
 def _add(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     a, b = (_as_int(argument) for argument in arguments)
+    if not _is_finite(a, call.type):
+        kernel = intervals.date_add_days if call.function == "date_add_days" else intervals.moment_add_time
+        failures = {errors.OVERFLOW: arithmetic.out_of_range(call.type)}
+        (result,) = run(e, null, kernel, a.value, b.value, failures=failures, position=call.position)
+        return Int(result, *call.type.bounds, null)
     return arithmetic.add(e, a, b, null, call.type, call.position)
+
+
+def _is_finite(value: Int, type_: SqlType) -> bool:
+    """Whether the bounds say that the value is no infinity."""
+    return value.low > type_.bounds[0] and value.high < type_.bounds[1]
 
 
 @function("date_sub")
 def _subtract(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     a, b = (_as_int(argument) for argument in arguments)
+    if not (_is_finite(a, DATE) and _is_finite(b, DATE)):
+        failures = {
+            errors.INVALID_COUNT: ("22008", "cannot subtract infinite dates"),
+            errors.OVERFLOW: arithmetic.out_of_range(call.type),
+        }
+        (result,) = run(e, null, intervals.date_difference, a.value, b.value, failures=failures, position=call.position)
+        return Int(result, *call.type.bounds, null)
     return arithmetic.subtract(e, a, b, null, call.type, call.position)
 
 
@@ -138,6 +158,11 @@ def _add_months(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> 
     is_date = call.type.id is TypeId.DATE
     kernel = dates.date_add_months if is_date else dates.timestamp_add_months
     failures = {errors.OVERFLOW: arithmetic.out_of_range(call.type)}
+    if not is_date and not _is_finite(value, call.type):
+        (result,) = run(
+            e, null, intervals.moment_add_months, value.value, months.value, failures=failures, position=call.position
+        )
+        return Int(result, *call.type.bounds, null)
     (result,) = run(e, null, kernel, value.value, months.value, failures=failures, position=call.position)
     low, high = _moved_bounds(value, months, call.type)
     if null is not None:

@@ -33,6 +33,7 @@ _BIN: Failures = {
     errors.INVALID_COUNT: ("22008", "stride must be greater than zero"),
     errors.OVERFLOW: ("22008", "timestamp out of range"),
 }
+_MAKE_TIME: Failures = {errors.INVALID_COUNT: ("22008", "time field value out of range")}
 _MAKE_DATE: Failures = {errors.INVALID_COUNT: ("22008", "date field value out of range")}
 
 # name -> kernel, and its errors (None: it cannot fail)
@@ -66,6 +67,8 @@ _KERNELS: dict[str, tuple[Callable[..., Any], Failures | None]] = {
     "date_trunc_years": (moments.date_trunc_years, None),
     "date_trunc_micros": (moments.date_trunc_micros, None),
     "make_date": (moments.make_date, _MAKE_DATE),
+    "make_time": (moments.make_time, _MAKE_TIME),
+    "timestamptz_of_seconds": (moments.timestamptz_of_seconds, _TIMESTAMP),
 }
 
 
@@ -136,6 +139,14 @@ def _interval_part(e: Emitter, call: Call, arguments: Values, null: I32 | None) 
         case "interval_days":
             return Int((value.upper << 32) >> 32, -(1 << 31), (1 << 31) - 1, null)
     return Int(value.value, -(1 << 63), (1 << 63) - 1, null)
+
+
+@function("extract_scaled")
+def _extract_scaled(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
+    """Microseconds, which are seconds, milliseconds or themselves by the scale of the result's type."""
+    (value,) = arguments
+    assert isinstance(value, Int)
+    return Int(value.value, -60_000_000, 60_000_000, null)
 
 
 @function("moment_is_finite")

@@ -264,6 +264,8 @@ class HashGroups:
         self._hash_offset = states.size
         self._layout = TupleLayout(samples, states.size + 8)
         self._first_slots = FIRST_SLOTS
+        if context.recursions:  # made anew in every round
+            rows = 0.0
         while self._first_slots < min(2 * rows, 1 << 17):
             self._first_slots *= 2
         self._slots_field = context.query.reserve(4, 4)

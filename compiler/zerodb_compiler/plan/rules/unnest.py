@@ -14,6 +14,8 @@ join; only the root and the inputs of UNION are cut back to what they had.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.plan.copying import copied
 from zerodb_compiler.plan.logical import (
@@ -192,18 +194,45 @@ def _lateral(plan: Lateral, fresh: Fresh) -> LogicalPlan:
     inner = plan.kind is JoinKind.INNER
     computed: tuple[Item, ...] | None = None
     below = right
+    joined: LogicalPlan
     if inner and isinstance(below, Project) and free_ids(below) & output_ids(left):
         computed, below = below.items, below.input  # the select list is computed above the join: it may read the left
     pulled = _pulled(below, left, fresh)
+    if pulled.defaults is not None and inner and isinstance(below, Aggregate):
+        joined = _lateral_aggregate(left, pulled, below, fresh)
+        if computed is not None:
+            joined = Project(joined, (*map(passed, left.output), *computed))
+        return _filtered(joined, conjuncts(plan.condition), fresh)
     if pulled.defaults is not None:
         below, computed = right, None
         pulled = pull_by_domain(right, left, fresh)
     predicates = [*pulled.predicates, *conjuncts(plan.condition if computed is None else None)]
-    joined: LogicalPlan = _join(Join(plan.kind, left, pulled.plan, conjunction(predicates)), fresh)
+    joined = _join(Join(plan.kind, left, pulled.plan, conjunction(predicates)), fresh)
     if computed is None:
         return joined
     joined = Project(joined, (*map(passed, left.output), *computed))
     return _filtered(joined, conjuncts(plan.condition), fresh)
+
+
+def _lateral_aggregate(left: LogicalPlan, pulled: Pulled, right: Aggregate, fresh: Fresh) -> LogicalPlan:
+    """An aggregate without keys gives each left row one row: its group's, or what it is for no rows."""
+    grouped = pulled.plan
+    assert pulled.defaults is not None and isinstance(grouped, Aggregate)
+    own = {item.column.id: replace(item.column, id=fresh()) for item in grouped.aggregates}
+    calls = tuple([AggregateItem(own[item.column.id], item.call) for item in grouped.aggregates])
+    renamed = {column.id: Column(fresh(), column.name, column.type, True) for column in grouped.output}
+    items = [Item(renamed[column.id], ColumnRef(own.get(column.id, column))) for column in grouped.output]
+    project = Project(Aggregate(grouped.input, grouped.keys, calls), tuple(items))
+    mapping: dict[int, Expression] = {id_: ColumnRef(column) for id_, column in renamed.items()}
+    condition = conjunction([substitute(part, mapping) for part in pulled.predicates])
+    values: list[Item] = []
+    for column in right.output:
+        value: Expression = mapping[column.id]
+        default = pulled.defaults.get(column.id)
+        if isinstance(default, Literal) and default.value is not None:
+            value = case(((call("is_null", value), default),), value, value.type)
+        values.append(Item(column, value))
+    return Project(Join(JoinKind.LEFT, left, project, condition), (*map(passed, left.output), *values))
 
 
 # --- EXISTS and IN as conditions --------------------------------------------------------------------------------------

@@ -122,6 +122,9 @@ def _average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expressi
         count = AggregateCall("count_star", None, BIGINT, False, False, None, position)
     numerator: Expression = ColumnRef(calls.column(total))
     denominator: Expression = ColumnRef(calls.column(count))
+    if column.type.id is TypeId.INTERVAL:
+        quotient = (numerator, Cast(denominator, DOUBLE, position))
+        return call("interval_div", *quotient, type_=column.type, position=position)
     if column.type.is_float:
         if numerator.type != column.type:
             numerator = Cast(numerator, column.type, position)
@@ -174,6 +177,8 @@ def _moment(aggregate: AggregateCall, calls: Calls, grouped: bool) -> Expression
 
 def sum_type(type_: SqlType) -> SqlType:
     """The type of sum() over a type, as the binder gives it."""
+    if type_.id is TypeId.INTERVAL:
+        return type_
     if type_.is_float:
         return type_ if type_.id is TypeId.REAL else DOUBLE
     if type_.id in (TypeId.SMALLINT, TypeId.INTEGER):

@@ -41,11 +41,10 @@ def _primes(count: int) -> list[int]:
 def _root_fraction(number: int, degree: int, bits: int) -> int:
     """The first `bits` bits of the fraction of a square or cube root."""
     wanted = number << degree * bits
-    low, high = 0, 1 << wanted.bit_length() // degree + 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if middle**degree <= wanted else (low, middle - 1)
-    return low & (1 << bits) - 1
+    root = math.isqrt(wanted) if degree == 2 else 1 << -(-wanted.bit_length() // 3)
+    while degree == 3 and (better := (2 * root + wanted // root**2) // 3) < root:
+        root = better
+    return root & (1 << bits) - 1
 
 
 def _signed(value: int, bits: int) -> int:

@@ -1,4 +1,4 @@
-"""Running compiled regular expressions (zerodb_compiler/regex/program.py says what a program is).
+"""Running compiled regular expressions (zerodb_compiler/regex/layout.py says what a program is).
 
 `find` gives the leftmost match as PostgreSQL defines it: of the matches that begin first, the longest or the shortest,
 by the preference of the whole; groups then by taking the match apart. A place in the text is an address; NOWHERE none.
@@ -21,7 +21,7 @@ from zerodb_compiler.kernels.intrinsics import (
 )
 from zerodb_compiler.kernels.text import character_bytes
 from zerodb_compiler.kernels.text_building import decode, lower_character
-from zerodb_compiler.regex import program
+from zerodb_compiler.regex import layout
 
 NOWHERE = -1
 LONGEST = 0
@@ -32,8 +32,8 @@ MAX_DEPTH = 2000
 
 def high_color(code: ptr, character: i32) -> i32:
     """The color of a character beyond ASCII."""
-    starts = code + load32(code, program.HEADER_RANGES)
-    count = load32(code, program.HEADER_RANGE_COUNT)
+    starts = code + load32(code, layout.HEADER_RANGES)
+    count = load32(code, layout.HEADER_RANGE_COUNT)
     low = 0
     high = count - 1
     while low < high:
@@ -50,7 +50,7 @@ def color_of(code: ptr, p: ptr) -> tuple[i32, i32]:
     """Color and bytes of the character at p."""
     byte = load8_u(p)
     if byte < 0x80:
-        return load8_u(code + byte, program.ASCII), 1
+        return load8_u(code + byte, layout.ASCII), 1
     character, size = decode(p)
     return high_color(code, character), size
 
@@ -67,13 +67,13 @@ def kind_before(code: ptr, start: ptr, p: ptr) -> i32:
     if p == start:
         return 0
     color, _ = color_of(code, before(p))
-    return load8_u(code + load32(code, program.HEADER_KINDS) + color)
+    return load8_u(code + load32(code, layout.HEADER_KINDS) + color)
 
 
 def looks(code: ptr, start: ptr, end: ptr, p: ptr, count: i32) -> i32:
     """Which look-around conditions hold at p, a bit each."""
     bits = 0
-    entry = code + load32(code, program.HEADER_LOOK_TABLE)
+    entry = code + load32(code, layout.HEADER_LOOK_TABLE)
     for number in range(count):
         automaton = load32(entry)
         found = NOWHERE
@@ -83,7 +83,7 @@ def looks(code: ptr, start: ptr, end: ptr, p: ptr, count: i32) -> i32:
             found = run(code, automaton, start, end, start, p, p, IN_LOOK)
         if (found != NOWHERE) != (load32(entry, 8) != 0):
             bits |= 1 << number
-        entry += program.LOOK_BYTES
+        entry += layout.LOOK_BYTES
     return bits
 
 
@@ -92,12 +92,12 @@ def run(code: ptr, automaton: ptr, start: ptr, end: ptr, p: ptr, least: ptr, lim
     follows the limit counts for anchors."""
     row = load32(code + automaton + (kind_before(code, start, p) << 2))
     last = NOWHERE
-    shift = load32(code, program.HEADER_LOOKS)
+    shift = load32(code, layout.HEADER_LOOKS)
     while row != 0:
         color = 0
         size = 0
         if p == end:
-            color = load32(code, program.HEADER_COLORS)
+            color = load32(code, layout.HEADER_COLORS)
         else:
             color, size = color_of(code, p)
         column = color << shift
@@ -150,49 +150,49 @@ def dissect(code: ptr, node: ptr, start: ptr, end: ptr, p: ptr, q: ptr, captures
     """Sets the groups inside a node that is known to match p ... q; 0 if back references forbid it."""
     node = code + node
     kind = load32(node)
-    if kind == program.CONCAT:
+    if kind == layout.CONCAT:
         return divide(code, node, start, end, p, q, captures)
-    if kind == program.GROUP:
-        if dissect(code, load32(node, program.NODE_A), start, end, p, q, captures) == 0:
+    if kind == layout.GROUP:
+        if dissect(code, load32(node, layout.NODE_A), start, end, p, q, captures) == 0:
             return 0
-        place = captures + (load32(node, program.NODE_B) << 3)
+        place = captures + (load32(node, layout.NODE_B) << 3)
         store32(place, p)
         store32(place, q, 4)
         return 1
-    if kind == program.ALTERNATIVE:
+    if kind == layout.ALTERNATIVE:
         while True:
-            if matches(code, load32(node, program.NODE_C), start, end, p, q):
-                if dissect(code, load32(node, program.NODE_A), start, end, p, q, captures):
+            if matches(code, load32(node, layout.NODE_C), start, end, p, q):
+                if dissect(code, load32(node, layout.NODE_A), start, end, p, q, captures):
                     return 1
-                clear(captures, load32(node, program.NODE_FIRST_GROUP), load32(node, program.NODE_LAST_GROUP))
-            following = load32(node, program.NODE_B)
+                clear(captures, load32(node, layout.NODE_FIRST_GROUP), load32(node, layout.NODE_LAST_GROUP))
+            following = load32(node, layout.NODE_B)
             if following == 0:
                 return 0
             node = code + following
-    if kind == program.REPEAT:
+    if kind == layout.REPEAT:
         return repeated(code, node, start, end, p, q, 0, captures)
-    if kind == program.REFERENCE:
-        place = captures + (load32(node, program.NODE_A) << 3)
+    if kind == layout.REFERENCE:
+        place = captures + (load32(node, layout.NODE_A) << 3)
         if load32(place) == NOWHERE:
             return 0
-        return same_text(load32(place), load32(place, 4), p, q, load32(node, program.NODE_B))
+        return same_text(load32(place), load32(place, 4), p, q, load32(node, layout.NODE_B))
     return 1
 
 
 def divide(code: ptr, node: ptr, start: ptr, end: ptr, p: ptr, q: ptr, captures: ptr) -> i32:
     """A concatenation: the first division, in the order of the left side's preference, that both sides accept."""
-    left = load32(node, program.NODE_A)
-    right = load32(node, program.NODE_B)
-    mode = load32(node, program.NODE_C)
-    left_automaton = load32(code + left, program.NODE_AUTOMATON)
-    right_automaton = load32(code + right, program.NODE_AUTOMATON)
+    left = load32(node, layout.NODE_A)
+    right = load32(node, layout.NODE_B)
+    mode = load32(node, layout.NODE_C)
+    left_automaton = load32(code + left, layout.NODE_AUTOMATON)
+    right_automaton = load32(code + right, layout.NODE_AUTOMATON)
     middle = run(code, left_automaton, start, end, p, p, q, mode)
     while middle != NOWHERE:
         if matches(code, right_automaton, start, end, middle, q):
             done = dissect(code, left, start, end, p, middle, captures)
             if done and dissect(code, right, start, end, middle, q, captures):
                 return 1
-            clear(captures, load32(node, program.NODE_FIRST_GROUP), load32(node, program.NODE_LAST_GROUP))
+            clear(captures, load32(node, layout.NODE_FIRST_GROUP), load32(node, layout.NODE_LAST_GROUP))
         if mode == SHORTEST:
             if middle == q:
                 break
@@ -207,20 +207,20 @@ def divide(code: ptr, node: ptr, start: ptr, end: ptr, p: ptr, q: ptr, captures:
 def repeated(code: ptr, node: ptr, start: ptr, end: ptr, p: ptr, q: ptr, done: i32, captures: ptr) -> i32:
     """A repetition, `done` of which have been taken off already: each takes what it prefers and the rest allows. The
     groups are those of the last one."""
-    child = load32(node, program.NODE_A)
-    least = load32(node, program.NODE_B)
-    most = load32(node, program.NODE_C)
-    mode = load32(node, program.NODE_D)
-    rest = load32(node, program.NODE_E)
-    automaton = load32(code + child, program.NODE_AUTOMATON)
-    first_group = load32(node, program.NODE_FIRST_GROUP)
-    last_group = load32(node, program.NODE_LAST_GROUP)
+    child = load32(node, layout.NODE_A)
+    least = load32(node, layout.NODE_B)
+    most = load32(node, layout.NODE_C)
+    mode = load32(node, layout.NODE_D)
+    rest = load32(node, layout.NODE_E)
+    automaton = load32(code + child, layout.NODE_AUTOMATON)
+    first_group = load32(node, layout.NODE_FIRST_GROUP)
+    last_group = load32(node, layout.NODE_LAST_GROUP)
     # Without back references a rest that the automaton accepts can be taken apart: no way back is needed.
-    certain = load32(code, program.HEADER_CHECKED) == 0
+    certain = load32(code, layout.HEADER_CHECKED) == 0
     if p == q and done >= least:
         return 1
     if done > MAX_DEPTH:
-        store32(captures + (load32(code, program.HEADER_GROUPS) << 3), 1, 8)
+        store32(captures + (load32(code, layout.HEADER_GROUPS) << 3), 1, 8)
         return 0
     middle = run(code, automaton, start, end, p, p, q, mode)
     while middle != NOWHERE:
@@ -259,19 +259,19 @@ def repeated(code: ptr, node: ptr, start: ptr, end: ptr, p: ptr, q: ptr, done: i
 # --- search -----------------------------------------------------------------------------------------------------------
 def match_at(code: ptr, start: ptr, end: ptr, p: ptr, captures: ptr) -> i32:
     """The match that begins at p, with its groups. 0 if there is none."""
-    main = load32(code, program.HEADER_MAIN)
-    mode = load32(code, program.HEADER_SHORTEST)
-    root = load32(code, program.HEADER_ROOT)
+    main = load32(code, layout.HEADER_MAIN)
+    mode = load32(code, layout.HEADER_SHORTEST)
+    root = load32(code, layout.HEADER_ROOT)
     q = run(code, main, start, end, p, p, end, mode)
     while q != NOWHERE:
-        clear(captures, 0, load32(code, program.HEADER_GROUPS))
+        clear(captures, 0, load32(code, layout.HEADER_GROUPS))
         store32(captures, p)
         store32(captures, q, 4)
         if root == 0:
             return 1
         if dissect(code, root, start, end, p, q, captures):
             return 1
-        if load32(code, program.HEADER_CHECKED) == 0:
+        if load32(code, layout.HEADER_CHECKED) == 0:
             return 1
         if mode == SHORTEST:
             if q == end:
@@ -287,7 +287,7 @@ def match_at(code: ptr, start: ptr, end: ptr, p: ptr, captures: ptr) -> i32:
 def find(code: ptr, start: ptr, end: ptr, p: ptr, captures: ptr) -> i32:
     """The first match from p on, with its groups: 1, or 0 if there is none. `captures` has room for one pair more than
     the groups and the whole match; the word after the last group is set where the pattern is too complex."""
-    search = load32(code, program.HEADER_SEARCH)
+    search = load32(code, layout.HEADER_SEARCH)
     if search != 0 and run(code, search, start, end, p, p, end, SHORTEST) == NOWHERE:
         return 0
     while True:
@@ -299,4 +299,4 @@ def find(code: ptr, start: ptr, end: ptr, p: ptr, captures: ptr) -> i32:
 
 
 def captures_bytes(code: ptr) -> i32:
-    return (load32(code, program.HEADER_GROUPS) + 2) << 3
+    return (load32(code, layout.HEADER_GROUPS) + 2) << 3

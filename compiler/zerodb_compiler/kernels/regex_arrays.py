@@ -8,7 +8,7 @@ from zerodb_compiler.kernels.arrays import append, builder_new, finish_list
 from zerodb_compiler.kernels.intrinsics import gt_u, i32, load32, lt_u, ptr
 from zerodb_compiler.kernels.regex import NOWHERE, find
 from zerodb_compiler.kernels.regex_functions import following, prepared, too_complex
-from zerodb_compiler.regex import program
+from zerodb_compiler.regex import layout
 
 
 def groups_of(worker: ptr, code: ptr, captures: ptr) -> tuple[ptr, i32]:
@@ -16,7 +16,7 @@ def groups_of(worker: ptr, code: ptr, captures: ptr) -> tuple[ptr, i32]:
     builder = builder_new(worker)
     if builder == 0:
         return 0, 0
-    last = load32(code, program.HEADER_GROUPS)
+    last = load32(code, layout.HEADER_GROUPS)
     group = i32(last > 0)
     while group <= last:
         place = captures + (group << 3)

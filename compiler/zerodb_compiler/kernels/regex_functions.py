@@ -12,7 +12,7 @@ from zerodb_compiler.kernels.memory import scratch
 from zerodb_compiler.kernels.regex import NOWHERE, SHORTEST, captures_bytes, find, run
 from zerodb_compiler.kernels.text import char_length, character_bytes, skip_characters
 from zerodb_compiler.kernels.text_buffer import append, begin, finish
-from zerodb_compiler.regex import program
+from zerodb_compiler.regex import layout
 
 
 def prepared(worker: ptr, code: ptr) -> ptr:
@@ -33,8 +33,8 @@ def too_complex(code: ptr, captures: ptr) -> i32:
 def regex_test(worker: ptr, code: ptr, p: ptr, length: i32) -> tuple[i32, i32]:
     """Whether there is a match, and a status."""
     end = p + length
-    search = load32(code, program.HEADER_SEARCH)
-    if search != 0 and load32(code, program.HEADER_CHECKED) == 0:
+    search = load32(code, layout.HEADER_SEARCH)
+    if search != 0 and load32(code, layout.HEADER_CHECKED) == 0:
         return run(code, search, p, end, p, p, end, SHORTEST) != NOWHERE, errors.OK
     captures = prepared(worker, code)
     if captures == 0:
@@ -100,8 +100,8 @@ def regex_substr(
         return 0, 0, 0, errors.OUT_OF_MEMORY
     if group < 0:
         # substring(text from pattern): the first group if there is one.
-        group = i64(load32(code, program.HEADER_GROUPS) > 0)
-    if nth_match(code, p, length, start, nth, captures) == 0 or group > i64(load32(code, program.HEADER_GROUPS)):
+        group = i64(load32(code, layout.HEADER_GROUPS) > 0)
+    if nth_match(code, p, length, start, nth, captures) == 0 or group > i64(load32(code, layout.HEADER_GROUPS)):
         return 0, 0, 0, too_complex(code, captures)
     place = captures + (i32(group) << 3)
     first = load32(place)
@@ -118,7 +118,7 @@ def regex_instr(
     nothing: i64 = 0
     if captures == 0:
         return nothing, errors.OUT_OF_MEMORY
-    if nth_match(code, p, length, start, nth, captures) == 0 or group > i64(load32(code, program.HEADER_GROUPS)):
+    if nth_match(code, p, length, start, nth, captures) == 0 or group > i64(load32(code, layout.HEADER_GROUPS)):
         return nothing, too_complex(code, captures)
     place = captures + (i32(group) << 3)
     address = load32(place)
@@ -174,7 +174,7 @@ def regex_replace(
     captures = prepared(worker, code)
     if captures == 0:
         return 0, 0, errors.OUT_OF_MEMORY
-    groups = load32(code, program.HEADER_GROUPS)
+    groups = load32(code, layout.HEADER_GROUPS)
     end = p + length
     place = search_from(p, length, start)
     copied = p

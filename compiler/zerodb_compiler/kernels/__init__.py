@@ -46,5 +46,11 @@ function over linear memory. Conventions:
     floats          exp  ln  log10  square_root (x) -> f64, status          power(x, y) -> f64, status
     float_decimals  f64_to_decimal  f32_to_decimal (x, scale) -> int128, status    (rounds as PostgreSQL)
                     decimal_to_f64  decimal_to_f32 (int128, scale) -> f64   (nearest)
+    regex           find(code, start, end, from, captures) -> 1 or 0; regex_functions, regex_arrays: what SQL calls
+    derived         derived(worker, field, kind, text) -> the program that the host's compiler makes of a text
+    text_functions  padding, splitting, quoting, format; text_codes: encode, decode; digests: md5, sha224 ... sha512
+    text_buffer     texts of unknown length under construction
+    number_format   number_input  date_format  date_input: to_char, to_number, to_date, to_timestamp
+    trigonometry    sin ... atan2d (x) -> f64, status, over double_double (pairs); integers: gcd, factorial, random bits
     float_remainder float_remainder(x, y) -> f64    (C's fmod)
 """

@@ -130,8 +130,10 @@ def reduce_far(x: f64) -> tuple[i32, f64, f64]:
     exponent = i32(shr_u(bits, 52)) - 1075
     # x is at least 2**52. The integer bits above 2**2 do not count: begin with the bit of 2/pi that gives 2**2
     # with the mantissa's lowest bit. 2/pi's bit number i (from 1) is worth 2**-i.
+    before = 0  # bits of a small x's product that come before those of 2/pi: zeros
     first = exponent - 2
     if first < 0:
+        before = 0 - first
         first = 0
     word = first >> 6
     shift = u64(first & 63)
@@ -144,18 +146,19 @@ def reduce_far(x: f64) -> tuple[i32, f64, f64]:
         a = a << shift | shr_u(b, back)
         b = b << shift | shr_u(c, back)
         c = c << shift | shr_u(d, back)
-    # mantissa * (a, b, c), modulo 2**192: its point lies `point` bits from the top.
+    if before > 0:
+        c = shr_u(c, u64(before)) | b << u64(64 - before)
+        b = shr_u(b, u64(before)) | a << u64(64 - before)
+        a = shr_u(a, u64(before))
+    # mantissa * (a, b, c), modulo 2**192: its point lies two bits from the top.
     _, carry = mul_wide_u(c, mantissa)
     lowest, carry_b = mul_wide_u(b, mantissa)
     middle = lowest + carry
     top = a * mantissa + carry_b + u64(lt_u(middle, carry))
-    point = exponent - first
-    # The value is (top.middle) * 2**(point - 64), point = 2 as a rule: two integer bits.
-    quadrant = 0
-    if point > 0:
-        quadrant = i32(shr_u(top, u64(64 - point))) & 3
-        top = top << u64(point) | shr_u(middle, u64(64 - point))
-        middle = middle << u64(point)
+    # The value is (top.middle) * 2**-62, of which two bits are the quadrant.
+    quadrant = i32(shr_u(top, 62)) & 3
+    top = top << 2 | shr_u(middle, 62)
+    middle = middle << 2
     sign = 1.0
     if top < 0:
         quadrant = (quadrant + 1) & 3

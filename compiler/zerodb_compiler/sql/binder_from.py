@@ -107,6 +107,7 @@ class _From:
             case exp.Values():
                 source = self.named(self.binder.query(node, self.outer, self.common), node, node.args.get("alias"))
             case exp.Lateral() if isinstance(node.this, exp.Func):
+                self.laterals = True
                 source = table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
             case exp.Lateral():
                 source = self.lateral(node)
@@ -144,6 +145,7 @@ class _From:
 
     def table(self, node: exp.Table) -> Source:
         if not isinstance(node.this, exp.Identifier):
+            self.laterals = True
             return table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
         alias = node.args.get("alias")
         name = fold(node.this)

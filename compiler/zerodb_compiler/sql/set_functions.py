@@ -16,12 +16,13 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql.binder_casts import zone_literal
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
 from zerodb_compiler.sql.expressions import Call, Expression
 from zerodb_compiler.sql.nodes import position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant
 from zerodb_compiler.sql.shape import Inconvertible
-from zerodb_compiler.types import BIGINT, INTEGER, NULL, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, INTEGER, INTERVAL, NULL, TIMESTAMP, TIMESTAMPTZ, SqlType, TypeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +101,15 @@ def _generate_series(b: ExpressionBinder, name: str, values: list[Bound], node: 
     types = [b.type_of(value) for value in values]
     if len(values) not in (2, 3):
         raise no_function(name, types, node)
+    moment = _moment_type(types)
+    if moment is not None:
+        arguments = (
+            b.cast(values[0], moment, node),
+            b.cast(values[1], moment, node),
+            b.cast(values[2], INTERVAL, node),
+        )
+        zone = (zone_literal(),) if moment == TIMESTAMPTZ else ()
+        return Rows("generate_series", (*arguments, *zone), (RowColumn(None, moment, False),))
     type_ = _series_type(types)
     if type_ is None:
         raise no_function(name, types, node)
@@ -107,6 +117,16 @@ def _generate_series(b: ExpressionBinder, name: str, values: list[Bound], node: 
         values = [*values, Constant(INTEGER, 1)]
     arguments = tuple(lifted(b, value, type_, node) for value in values)
     return Rows("generate_series", arguments, (RowColumn(None, type_, False),))
+
+
+def _moment_type(types: list[SqlType]) -> SqlType | None:
+    """timestamp or timestamptz, where there is one and an interval; dates are timestamptz, as PostgreSQL prefers."""
+    if len(types) != 3 or types[2].id not in (TypeId.INTERVAL, TypeId.NULL):
+        return None
+    kinds = {type_.id for type_ in types[:2]} - {TypeId.NULL}
+    if not kinds or not kinds <= {TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ}:
+        return None
+    return TIMESTAMP if kinds == {TypeId.TIMESTAMP} or kinds == {TypeId.TIMESTAMP, TypeId.DATE} else TIMESTAMPTZ
 
 
 def _series_type(types: list[SqlType]) -> SqlType | None:

@@ -133,7 +133,7 @@ class MomentSeries:
         arguments = tuple(ColumnRef(column) for column in (*sides, *zone))
         following = Call(name, arguments, self._type, False, self._item.position)
         env: dict[int, SqlValue] = {-910: Int(self._current, *self._type.bounds), -911: self._step}
-        env.update({-912: value for value in self._zone})
+        env.update(dict(zip((-912,), self._zone, strict=False)))
         value = evaluate(e, following, env)
         assert isinstance(value, Int)
         self._current.set(value.value)

@@ -8,10 +8,10 @@ from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
 from zerodb_compiler.sql.binder_functions import special
 from zerodb_compiler.sql.binder_structured import made
-from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression, Literal
+from zerodb_compiler.sql.expressions import Call, Case, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of
 from zerodb_compiler.sql.scope import Relation, Scope, near
-from zerodb_compiler.types import INTEGER, TEXT, SqlType, TypeId, struct
+from zerodb_compiler.types import BOOLEAN, INTEGER, TEXT, SqlType, TypeId, struct
 
 
 @handles(exp.Tuple)
@@ -91,9 +91,17 @@ def whole_row(b: ExpressionBinder, name: str, node: exp.Expr) -> Expression | No
 def _row_of(relation: Relation, node: exp.Expr) -> Expression:
     if len(relation.columns) == 1 and relation.table is None and relation.columns[0][0] == relation.name:
         return ColumnRef(relation.columns[0][1])
-    name = relation.table.name if relation.table is not None else None
+    table = relation.table
     fields = tuple((field, _field_type(column.type)) for field, column in relation.columns)
-    return made("row", tuple(ColumnRef(column) for _, column in relation.columns), struct(fields, name), node)
+    type_ = struct(fields, None if table is None else table.name)
+    row = made("row", tuple(ColumnRef(column) for _, column in relation.columns), type_, node)
+    if table is None:
+        return row
+    for info, (_, column) in zip(table.columns, relation.columns, strict=False):
+        if info.not_null and column.nullable:  # an outer join may have filled it with NULLs: there is no row then
+            present = Call("is_not_null", (ColumnRef(column),), BOOLEAN, False)
+            return Case(((present, row),), Literal(None, type_), type_, True)
+    return row
 
 
 def _field_type(type_: SqlType) -> SqlType:

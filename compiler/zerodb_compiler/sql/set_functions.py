@@ -103,13 +103,10 @@ def _generate_series(b: ExpressionBinder, name: str, values: list[Bound], node: 
         raise no_function(name, types, node)
     moment = _moment_type(types)
     if moment is not None:
-        arguments = (
-            b.cast(values[0], moment, node),
-            b.cast(values[1], moment, node),
-            b.cast(values[2], INTERVAL, node),
-        )
-        zone = (zone_literal(),) if moment == TIMESTAMPTZ else ()
-        return Rows("generate_series", (*arguments, *zone), (RowColumn(None, moment, False),))
+        wanted = zip(values, (moment, moment, INTERVAL), strict=True)
+        parts = [b.cast(value, each, node) for value, each in wanted]
+        zone = [zone_literal()] if moment == TIMESTAMPTZ else []
+        return Rows("generate_series", (*parts, *zone), (RowColumn(None, moment, False),))
     type_ = _series_type(types)
     if type_ is None:
         raise no_function(name, types, node)

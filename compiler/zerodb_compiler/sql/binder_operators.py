@@ -25,7 +25,7 @@ from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue, merged
 from zerodb_compiler.sql.values import round_shift
-from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, INTERVAL, NULL, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, BOOLEAN, BYTEA, DOUBLE, INTEGER, INTERVAL, NULL, TEXT, SqlType, TypeId
 
 _COMPARISONS: dict[type[exp.Expr], tuple[str, str]] = {
     exp.EQ: ("eq", "="),
@@ -266,6 +266,8 @@ def _concatenate(b: ExpressionBinder, node: exp.DPipe) -> Bound:
     if found is not None:
         return found
     types = b.type_of(left), b.type_of(right)
+    if TypeId.BYTEA in (types[0].id, types[1].id) and {types[0].id, types[1].id} <= {TypeId.BYTEA, TypeId.NULL}:
+        return b.call("concat", (b.cast(left, BYTEA, node), b.cast(right, BYTEA, node)), BYTEA, node)
     if not any(type_.is_text or type_.id is TypeId.NULL for type_ in types):
         raise no_operator("||", *types, node)
     return b.call("concat", (b.text(left, node), b.text(right, node)), TEXT, node)

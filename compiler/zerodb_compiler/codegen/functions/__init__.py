@@ -2,6 +2,7 @@
 
 from zerodb_compiler.codegen.functions import (
     arrays,
+    binary,
     dates,
     formats,
     mathematics,
@@ -20,6 +21,7 @@ from zerodb_compiler.codegen.functions import (
 
 __all__ = [
     "arrays",
+    "binary",
     "dates",
     "formats",
     "mathematics",

@@ -26,7 +26,7 @@ what lets the code generator prove most overflow checks away.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 MAX_PRECISION = 38
 
@@ -97,6 +97,8 @@ class SqlType:
     fields: tuple[tuple[str, SqlType], ...] = ()
     name: str | None = None
     labels: tuple[str, ...] = ()
+    # Of numeric: declared without precision. Values then print without trailing zeros; it is no part of the identity.
+    unconstrained: bool = field(default=False, compare=False)
 
     @property
     def is_integer(self) -> bool:

@@ -73,7 +73,7 @@ class Schema:
 
 
 def type_record(type_: SqlType) -> list[Any]:
-    record: list[Any] = [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded]
+    record: list[Any] = [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded or type_.unconstrained]
     if type_.element or type_.fields or type_.name is not None or type_.labels:
         element = None if type_.element is None else type_record(type_.element)
         fields = [[name, type_record(field)] for name, field in type_.fields]
@@ -83,7 +83,8 @@ def type_record(type_: SqlType) -> list[Any]:
 
 def type_from(record: list[Any]) -> SqlType:
     name, precision, scale, length, padded, *more = record
-    found = SqlType(TypeId[name], precision, scale, length, padded)
+    numeric = TypeId[name] is TypeId.NUMERIC  # which is never padded: the place says that it is unconstrained
+    found = SqlType(TypeId[name], precision, scale, length, padded and not numeric, unconstrained=padded and numeric)
     if not more:
         return found
     element, fields, type_name, labels = more

@@ -22,6 +22,7 @@ from zerodb_compiler.kernels.intrinsics import (
     i64,
     inline,
     le_u,
+    load8_u,
     lt_u,
     memory_copy,
     memory_fill,
@@ -118,6 +119,13 @@ def format_decimal(worker: ptr, low: i64, high: i64, scale: i32) -> tuple[ptr, i
 
 # --- floating point ---------------------------------------------------------------------------------------------------
 @inline
+def trim_fraction(p: ptr, length: i32) -> tuple[ptr, i32]:
+    """A number with a point, without the zeros that end it."""
+    while load8_u(p + length - 1) == 48:
+        length -= 1
+    return p, length - (load8_u(p + length - 1) == 46)
+
+
 def round_to_odd(low: i64, high: i64, factor: i64) -> i64:
     """The top 64 of the 192 bits of the product, with a last bit that is 1 if anything below was lost."""
     _, carry = mul_wide_u(low, factor)

@@ -12,6 +12,8 @@ PostgreSQL's names where it has one (chapter 9.21); stddev and variance are var_
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zerodb_compiler.sql.expressions import AggregateCall, Literal
 from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
 
@@ -84,4 +86,4 @@ def result_type(function: str, type_: SqlType) -> SqlType | None:
         return numeric(MAX_PRECISION, max(16, type_.scale))
     if type_.id in (TypeId.SMALLINT, TypeId.INTEGER):
         return BIGINT
-    return numeric(MAX_PRECISION, type_.scale)
+    return replace(numeric(MAX_PRECISION, type_.scale), unconstrained=type_.unconstrained)

@@ -311,6 +311,8 @@ def _cast(b: ExpressionBinder, node: exp.Cast) -> Bound:
 def cast_to(b: ExpressionBinder, value: Bound, target: SqlType, node: exp.Expr) -> Bound:
     """An explicit CAST; constants stay constants."""
     source = b.type_of(value)
+    if target.unconstrained:
+        target = _plain_numeric(source, value) or target
     if isinstance(value, UserValue):
         return b.cast(value, target, node)
     if not coercion.is_castable(source, target):
@@ -325,6 +327,19 @@ def cast_to(b: ExpressionBinder, value: Bound, target: SqlType, node: exp.Expr) 
             error.position = error.position if error.position is not None else position_of(node)
             raise
     return b.cast(value, target, node)
+
+
+def _plain_numeric(source: SqlType, value: Bound) -> SqlType | None:
+    """What a cast to plain numeric gives: of an exact value and of a literal, the scale they have."""
+    if source.is_exact:
+        return source if source.id is TypeId.NUMERIC else coercion.as_numeric(source)
+    if source.id is TypeId.NULL and isinstance(value, Constant) and isinstance(value.value, str):
+        try:
+            digits = literal_numeric_type(value.value)
+        except (ValueError, OverflowError):
+            return None
+        return None if digits is None else numeric(*digits)
+    return None
 
 
 def united(b: ExpressionBinder, values: list[Bound], what: str, node: exp.Expr) -> tuple[list[Expression], SqlType]:

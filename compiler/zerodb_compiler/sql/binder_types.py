@@ -89,7 +89,7 @@ _BY_NAME: dict[str, SqlType | None] = {
 # An interval's fields and digits, as dialect.py writes them.
 _INTERVAL_NAME = re.compile(r"interval((?:_[a-z]+)*)(?:_(\d+))?\Z")
 # numeric without precision: PostgreSQL's is unbounded; ours keeps a fixed point in the middle.
-UNCONSTRAINED_NUMERIC = numeric(MAX_PRECISION, 10)
+UNCONSTRAINED_NUMERIC = replace(numeric(MAX_PRECISION, 10), unconstrained=True)
 MAX_LENGTH = 10_485_760
 RANGES: dict[exp.DType, SqlType] = {
     kind: SqlType(TypeId.RANGE, element=element, name=name)

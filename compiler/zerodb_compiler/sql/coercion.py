@@ -98,7 +98,8 @@ def common_type(a: SqlType, b: SqlType) -> SqlType | None:
         left, right = as_numeric(a), as_numeric(b)
         scale = max(left.scale, right.scale)
         whole = max(left.precision - left.scale, right.precision - right.scale)
-        return numeric(min(MAX_PRECISION, whole + scale), scale)
+        plain = a.unconstrained or b.unconstrained
+        return replace(numeric(min(MAX_PRECISION, whole + scale), scale), unconstrained=plain)
     if a.is_text and b.is_text:
         return TEXT
     if a.id is b.id and a.id in _FRACTIONAL:
@@ -153,6 +154,14 @@ def bare(type_: SqlType) -> SqlType:
 
 
 def arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None) -> tuple[SqlType, SqlType, SqlType]:
+    """(type of the left argument, of the right argument, of the result) of add, sub, mul, div, mod over numbers."""
+    left, right, result = _arithmetic_type(operator, a, b, position)
+    if operator != "div" and (a.unconstrained or b.unconstrained) and result.id is TypeId.NUMERIC:
+        result = replace(result, unconstrained=True)
+    return left, right, result
+
+
+def _arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None) -> tuple[SqlType, SqlType, SqlType]:
     """(type of the left argument, of the right argument, of the result) of add, sub, mul, div, mod over numbers."""
     if a.is_float or b.is_float:
         type_ = REAL if a == b == REAL else DOUBLE

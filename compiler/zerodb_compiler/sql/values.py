@@ -235,7 +235,8 @@ def format_value(type_: SqlType, value: Value) -> str | None:
         case TypeId.BOOLEAN:
             return "true" if value else "false"
         case TypeId.NUMERIC:
-            return _format_numeric(value, type_.scale)
+            text = _format_numeric(value, type_.scale)
+            return text.rstrip("0").rstrip(".") if type_.unconstrained and type_.scale else text
         case TypeId.DATE:
             return moments.format_date(value)
         case TypeId.TIMESTAMP:

@@ -124,12 +124,19 @@ def _wide_integers(data: bytes, rows: int) -> list[int]:
     return [(upper << 64) | lower for upper, lower in zip(high.tolist(), low.view(np.uint64).tolist(), strict=True)]
 
 
-def _decimals(scale: int) -> Callable[[ColumnValues, int], list[Any]]:
+def _trimmed(value: Decimal) -> Decimal:
+    """Without trailing zeros behind the point."""
+    trimmed = value.normalize(_EXACT)
+    return trimmed if int(trimmed.as_tuple().exponent) <= 0 else trimmed.quantize(Decimal(1), context=_EXACT)
+
+
+def _decimals(scale: int, *, plain: bool = False) -> Callable[[ColumnValues, int], list[Any]]:
     exponent = Decimal(-scale)
     shift = _EXACT.scaleb
 
     def decode(column: ColumnValues, rows: int) -> list[Any]:
-        return [shift(Decimal(value), exponent) for value in _wide_integers(column.data, rows)]
+        values = [shift(Decimal(value), exponent) for value in _wide_integers(column.data, rows)]
+        return [_trimmed(value) for value in values] if plain else values
 
     return decode
 
@@ -259,7 +266,7 @@ def _decoder(type_: SqlType) -> Callable[[ColumnValues, int], list[Any]]:
         case TypeId.HUGEINT | TypeId.U64:
             return lambda column, rows: list(_wide_integers(column.data, rows))
         case TypeId.NUMERIC:
-            return _decimals(type_.scale)
+            return _decimals(type_.scale, plain=type_.unconstrained)
         case TypeId.TEXT:
             return _texts
         case TypeId.DATE:

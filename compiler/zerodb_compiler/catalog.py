@@ -47,6 +47,7 @@ class TableInfo:
     schema_version: int = 0
     schema: str = "public"
     constraints: Constraints = NO_CONSTRAINTS
+    partitions: tuple[TableInfo, ...] = ()
 
     @property
     def key(self) -> str:

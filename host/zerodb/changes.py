@@ -24,6 +24,7 @@ from zerodb.conflicts import first_of_each_key, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
 from zerodb.engine.rows import chosen, joined, taken
 from zerodb.outcome import Outcome, QueryBatches
+from zerodb.partitioning import apply_to_partitions, check_bound
 from zerodb.queries import execute, for_writing, query_outcome
 from zerodb.values import Canonical, canonical_array
 from zerodb.virtual import transient_table
@@ -70,6 +71,8 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
     """
     table = change.table
     _check_stored(table)
+    if table.constraints.partitioning is not None:
+        return apply_to_partitions(connection, write, change)
     version = write.table(table.key)
     assigned = None
     if change.is_update:
@@ -87,6 +90,7 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
         if count:
             checks.check_not_null(table, rows)
             checks.check(connection, table, rows)
+            check_bound(connection, write, table, rows)
             written = write.append(table.key, rows, unique_key=_touches_key(version, assigned))
             unique_expressions.check(connection, write, table, rows)
             foreign_keys.check_new(write, write.table(table.key), written, assigned)

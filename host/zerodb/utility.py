@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from zerodb.options import SETTINGS, Options
 from zerodb.outcome import Outcome, text_table
+from zerodb.partitioning import leaves
 from zerodb_compiler.errors import Error, NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
@@ -139,6 +140,8 @@ def _truncate(connection: Connection, statement: us.Truncate) -> Outcome:
         view = connection._view()
         keys = {table_key(view, name): None for name in statement.tables}
         _check_references(write, keys, cascade=statement.cascade)
+        for key in list(keys):
+            keys |= {part.key: None for part in leaves(write, write.table(key).id)}
         for key in keys:
             if statement.restart_identity:
                 _restart_sequences(connection, write, key)

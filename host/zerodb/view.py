@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo
 from zerodb_compiler.types import SqlType
@@ -34,7 +35,18 @@ class View:
 
     def table(self, name: str, schema: str | None = None) -> TableInfo | None:
         key = self.resolve(name, schema)
-        return None if key is None else table_info(self.tables[key])
+        return None if key is None else self._info(self.tables[key])
+
+    def _info(self, version: TableVersion) -> TableInfo:
+        info = table_info(version)
+        if version.constraints.partitioning is None:
+            return info
+        found = [
+            part
+            for part in self.tables.values()
+            if part.constraints.bound is not None and part.constraints.bound.parent == version.id
+        ]
+        return replace(info, partitions=tuple(map(self._info, sorted(found, key=lambda part: part.id))))
 
     def resolve(self, name: str, schema: str | None = None) -> str | None:
         """The key of the table that a name means."""

@@ -13,6 +13,7 @@ from zerodb_compiler.plan.rules.aggregate_below_join import push_aggregates
 from zerodb_compiler.plan.rules.aggregate_parts import split_aggregates
 from zerodb_compiler.plan.rules.comparison_keys import compare_by_keys
 from zerodb_compiler.plan.rules.distinct_aggregates import split_distinct
+from zerodb_compiler.plan.rules.expand_partitions import expand_partitions
 from zerodb_compiler.plan.rules.group_keys import reduce_group_keys
 from zerodb_compiler.plan.rules.nullability import tighten_nullability
 from zerodb_compiler.plan.rules.order_joins import order_joins
@@ -30,6 +31,7 @@ RULES: tuple[Rule, ...] = (
     compare_by_keys,
     simplify,
     unnest,
+    expand_partitions,
     pin_union_places,
     outer_to_inner,
     tighten_nullability,

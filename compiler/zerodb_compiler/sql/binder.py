@@ -184,7 +184,14 @@ class Binder:
             )
         self.tables_by_name[name, schema] = found
         self.tables[found.key] = found
+        for partition in found.partitions:
+            self._depend(partition)
         return found
+
+    def _depend(self, table: TableInfo) -> None:
+        self.tables[table.key] = table
+        for partition in table.partitions:
+            self._depend(partition)
 
     def table_names(self) -> dict[str, tuple[tuple[str, str | None], ...]]:
         """By table key, the names that the text calls it by."""

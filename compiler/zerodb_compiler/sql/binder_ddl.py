@@ -339,6 +339,8 @@ class _Builder:
         target = None if itself else self.catalog.table(reference.table.name, reference.table.schema)
         if target is None and not itself:
             raise no_relation(reference.table, self.catalog)
+        if target is not None and target.constraints.partitioning is not None:
+            raise NotSupportedError("a foreign key to a partitioned table is not supported", position=node.position)
         names = tuple(info.name for info in (target.columns if target is not None else self.columns))
         primary_key = target.primary_key if target is not None else self.primary_key
         if reference.columns:

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 def create(connection: Connection, write: WriteTransaction, node: ddl.CreateIndex) -> Outcome:
     table = table_named(connection, write, node.table)
     schema = table.schema.schema
+    if node.unique and table.constraints.partitioning is not None:
+        raise error_for("0A000", "a unique index on a partitioned table is not supported: declare it with the table")
     taken = taken_names(write.snapshot(), schema)
     if node.name is not None and node.name in taken:
         if node.if_not_exists:

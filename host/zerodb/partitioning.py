@@ -1,0 +1,191 @@
+"""Rows and the partitions they belong to: which partition takes a new row, and changes of a partitioned table.
+
+The bounds of all partitions make one CASE expression, compiled and evaluated over all rows at once; a change then goes
+to each partition as a change of its own. HASH partitions take rows by zerodb's digest of the key, which is not
+PostgreSQL's hash function.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from zerodb.row_expressions import evaluate, quoted
+from zerodb.view import table_info
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.constraints import Bound, Partitioning
+from zerodb_compiler.errors import error_for
+from zerodb_compiler.plan.rules.expand_partitions import PARTITION_SHIFT
+from zerodb_storage import TableVersion, WriteTransaction, lookup
+from zerodb_storage.arrow import from_arrow
+
+if TYPE_CHECKING:
+    from zerodb.changes import RowChange
+    from zerodb.connection import Connection
+
+Numbers = np.ndarray[Any, np.dtype[np.int64]]
+
+
+def partitions_of(write: WriteTransaction, table_id: int) -> list[TableVersion]:
+    """The partitions of a table, in the order of their ids."""
+    found = [
+        version
+        for version in write.tables.values()
+        if version.constraints.bound is not None and version.constraints.bound.parent == table_id
+    ]
+    return sorted(found, key=lambda version: version.id)
+
+
+def leaves(write: WriteTransaction, table_id: int) -> list[TableVersion]:
+    """Those that hold rows, in the order of the plan rule's numbers."""
+    found: list[TableVersion] = []
+    for version in partitions_of(write, table_id):
+        found += leaves(write, version.id) if version.constraints.partitioning is not None else [version]
+    return found
+
+
+def apply_to_partitions(connection: Connection, write: WriteTransaction, change: RowChange) -> int:
+    """A change of a partitioned table."""
+    from zerodb.changes import RowChange, apply
+
+    count = 0
+    if change.deleted is not None:
+        parts = leaves(write, change.table.id)
+        numbers = change.deleted >> PARTITION_SHIFT
+        for number in np.unique(numbers):
+            rows = change.deleted[numbers == number] & ((1 << PARTITION_SHIFT) - 1)
+            count += apply(connection, write, RowChange(table_info(parts[int(number)]), deleted=rows))
+    if change.inserted is None:
+        return count
+    rows = change.inserted
+    version = write.table(change.table.key)
+    partitioning = version.constraints.partitioning
+    assert partitioning is not None
+    parts = partitions_of(write, version.id)
+    places = route(connection, change.table, partitioning, parts, rows)
+    if len(places) and int(places.min()) < 0:
+        message = f'no partition of relation "{change.table.name}" found for row'
+        raise error_for("23514", message)
+    names = [column.name for column in change.table.columns]
+    for place in np.unique(places):
+        info = table_info(parts[int(place)])
+        chosen = rows.take(pa.array(np.flatnonzero(places == place))).rename_columns(names)
+        ordered = chosen.select([column.name for column in info.columns])
+        apply(connection, write, RowChange(info, inserted=ordered))
+    return int(rows.num_rows)
+
+
+def route(
+    connection: Connection, table: TableInfo, partitioning: Partitioning, parts: list[TableVersion], rows: pa.Table
+) -> Numbers:
+    """The number of each row's partition, -1 where there is none."""
+    if rows.num_rows == 0 or not parts:
+        return np.full(rows.num_rows, -1, np.int64)
+    default = next((n for n, part in enumerate(parts) if _bound(part).default), -1)
+    if partitioning.method == "hash":
+        return _hashed(connection, table, partitioning, parts, rows)
+    keys = key_texts(table, partitioning)
+    branches = [
+        f"when {condition(partitioning.method, keys, _bound(part))} then {number}"
+        for number, part in enumerate(parts)
+        if not _bound(part).default
+    ]
+    item = f"case {' '.join(branches)} else {default} end" if branches else str(default)
+    step = 65_536
+    found = [evaluate(connection, table, rows.slice(at, step), [item]) for at in range(0, rows.num_rows, step)]
+    return np.concatenate([part.column(0).to_numpy() for part in found]).astype(np.int64)
+
+
+def _hashed(
+    connection: Connection, table: TableInfo, partitioning: Partitioning, parts: list[TableVersion], rows: pa.Table
+) -> Numbers:
+    columns = []
+    for key in partitioning.keys:
+        assert key.column is not None
+        declared = table.columns[key.column]
+        array = rows.column(key.column).combine_chunks()
+        if isinstance(array, pa.ChunkedArray):
+            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, rows.column(key.column).type)
+        columns.append(from_arrow(array, declared.type, declared.name))
+    mixed = lookup.digests_of(columns)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    digests = mixed >> np.uint64(17)
+    places = np.full(rows.num_rows, -1, np.int64)
+    for number, part in enumerate(parts):
+        bound = _bound(part)
+        places[digests % np.uint64(bound.modulus) == np.uint64(bound.remainder)] = number
+    return places
+
+
+def check_bound(connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table) -> None:
+    """23514 for rows that go straight to a partition that is not theirs."""
+    bound = table.constraints.bound
+    if bound is None or rows.num_rows == 0:
+        return
+    parent = next(version for version in write.tables.values() if version.id == bound.parent)
+    partitioning = parent.constraints.partitioning
+    assert partitioning is not None
+    parts = partitions_of(write, parent.id)
+    parent_info = table_info(parent)
+    named = rows.rename_columns([column.name for column in table.columns])
+    ordered = named.select([column.name for column in parent_info.columns])
+    places = route(connection, parent_info, partitioning, parts, ordered)
+    own = next(number for number, part in enumerate(parts) if part.id == table.id)
+    if bool((places != own).any()):
+        raise error_for("23514", f'new row for relation "{table.name}" violates partition constraint')
+
+
+def _bound(version: TableVersion) -> Bound:
+    bound = version.constraints.bound
+    assert bound is not None
+    return bound
+
+
+def key_texts(table: TableInfo, partitioning: Partitioning) -> list[str]:
+    return [
+        quoted(table.columns[key.column].name) if key.column is not None else f"({key.expression})"
+        for key in partitioning.keys
+    ]
+
+
+def condition(method: str, keys: list[str], bound: Bound) -> str:
+    """Which rows a RANGE or LIST partition takes, as SQL."""
+    if method == "list":
+        (key,) = keys
+        values = [value for value in bound.values if value is not None]
+        parts = [f"{key} in ({', '.join(values)})"] if values else []
+        if None in bound.values:
+            parts.append(f"{key} is null")
+        return f"({' or '.join(parts)})"
+    present = " and ".join(f"{key} is not null" for key in keys)
+    return f"({present} and {_at_least(keys, bound.low)} and {_below(keys, bound.high)})"
+
+
+def _at_least(keys: list[str], low: tuple[str, ...]) -> str:
+    if not keys or low[0] == "MINVALUE":
+        return "true"
+    if low[0] == "MAXVALUE":
+        return "false"
+    return f"({keys[0]} > {low[0]} or ({keys[0]} = {low[0]} and {_at_least(keys[1:], low[1:])}))"
+
+
+def _below(keys: list[str], high: tuple[str, ...]) -> str:
+    if not keys or high[0] == "MINVALUE":
+        return "false"
+    if high[0] == "MAXVALUE":
+        return "true"
+    return f"({keys[0]} < {high[0]} or ({keys[0]} = {high[0]} and {_below(keys[1:], high[1:])}))"
+
+
+def less(a: tuple[str, ...], b: tuple[str, ...], types: list[str]) -> str:
+    """Whether one bound is below another, as SQL over constants."""
+    if not a:
+        return "false"
+    order = {"MINVALUE": -1, "MAXVALUE": 1}
+    x, y = order.get(a[0], 0), order.get(b[0], 0)
+    if x or y:
+        return ("true" if x < y else "false") if x != y else less(a[1:], b[1:], types[1:])
+    left, right = f"cast({a[0]} as {types[0]})", f"cast({b[0]} as {types[0]})"
+    return f"({left} < {right} or ({left} = {right} and {less(a[1:], b[1:], types[1:])}))"

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.constraints import Constraints, IndexKey, Partitioning
 from zerodb_compiler.layout import (
     ColumnLayout,
     ColumnStatistics,
@@ -90,7 +91,20 @@ def tpch_catalog() -> MemoryCatalog:
             layout = TableLayout(tuple(map(_layout, columns)))
             catalog.tables[table.name] = replace(table, layout=layout, statistics=TableStatistics(rows, tuple(columns)))
         table, rows, columns = catalog.table(parts[0]), int(parts[1]), []
+    _add_partitions(catalog)
     return catalog
+
+
+def _add_partitions(catalog: MemoryCatalog) -> None:
+    """`ranged` with the partitions low and high, `emptied` without any."""
+    catalog.create(
+        "create table low (v text, k integer); create table high (k integer, v text);"
+        "create table ranged (k integer, v text); create table emptied (k integer, v text)"
+    )
+    held = Constraints(partitioning=Partitioning("range", (IndexKey(0),)))
+    parts = (catalog.tables["low"], catalog.tables["high"])
+    catalog.tables["ranged"] = replace(catalog.tables["ranged"], constraints=held, partitions=parts)
+    catalog.tables["emptied"] = replace(catalog.tables["emptied"], constraints=held)
 
 
 def _layout(column: ColumnStatistics) -> ColumnLayout:

@@ -18,6 +18,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.differential.searching.changes import Change, make_change
 from tests.differential.searching.judges import MISSING, Answer, ask, create, drop, make_oracle, make_subject, same
 from tests.differential.searching.metamorphic import Pair, make_pair
 from tests.differential.searching.queries import Queries, Query
@@ -29,6 +30,7 @@ from zerodb.logictest.runner import Engine
 from zerodb.logictest.values import written
 
 QUERIES_PER_ROUND = 40
+Case = Query | Pair | Change
 COUNTERS = ("generated", "executed", "refused", "rejected", "oracle refused", "wrong", "crashed")
 FINE = ("executed", "refused", "rejected", "oracle refused")
 
@@ -87,8 +89,12 @@ class Search:
         for engine in engines:
             create(engine, tables)
         try:
-            for _ in range(QUERIES_PER_ROUND):
-                if self.oracle is None or r.random() < 0.2:
+            for number in range(QUERIES_PER_ROUND):
+                if self.oracle is not None and r.random() < 0.1:
+                    change = make_change(queries, number + 1)
+                    self._judge(f"seed {seed} change", change.tree, tables, change)
+                    self._refresh(tables)
+                elif self.oracle is None or r.random() < 0.2:
                     pair = make_pair(queries)
                     self._judge(f"seed {seed} {pair.kind}", pair.parts, tables, pair)
                 else:
@@ -98,10 +104,16 @@ class Search:
             for engine in engines:
                 drop(engine, tables)
 
-    def _judge(self, name: str, tree: Node, tables: list[Table], case: Query | Pair) -> None:
+    def _refresh(self, tables: list[Table]) -> None:
+        """The tables as the oracle has them now."""
+        assert self.oracle is not None
+        for table in tables:
+            table.rows = [list(row) for row in ask(self.oracle, f"select * from {table.name} order by id").rows]
+
+    def _judge(self, name: str, tree: Node, tables: list[Table], case: Case) -> None:
         self.tally.counts["generated"] += 1
         if self.options.verbose:
-            print(case.text if isinstance(case, Query) else case.texts()[0], flush=True)
+            print(case.texts()[0] if isinstance(case, Pair) else tree, flush=True)
         verdict = self._verdict(tree, case)
         if verdict in FINE:
             self.tally.counts[verdict] += 1
@@ -113,10 +125,28 @@ class Search:
             return
         self._report(name, verdict, tree, tables, case)
 
-    def _verdict(self, tree: Node, case: Query | Pair) -> str:
+    def _change_verdict(self, text: str, change: Change) -> str:
+        ours = ask(self.subject, text)
+        if ours.crash:
+            return f"crash {ours.message}"
+        if ours.sqlstate in MISSING or (ours.sqlstate or "").startswith("42"):
+            return self._rejected(ours, text)
+        assert self.oracle is not None
+        theirs = ask(self.oracle, text)
+        if (ours.sqlstate or "")[:2] != (theirs.sqlstate or "")[:2]:
+            return f"error {ours.sqlstate} {ours.message} instead of {theirs.sqlstate} {theirs.message}"
+        if ours.count != theirs.count:
+            return "wrong count"
+        content = f"select * from {change.table.name}"
+        both = [ask(engine, content).rows for engine in (self.subject, self.oracle)]
+        return "executed" if same(*both, change.types, False) else "wrong table"
+
+    def _verdict(self, tree: Node, case: Case) -> str:
         """ "executed", "refused", "oracle refused", or what is wrong, the same for the same cause."""
         if isinstance(case, Pair):
             return self._self_verdict(case.texts(tree), case.types)
+        if isinstance(case, Change):
+            return self._change_verdict(str(tree), case)
         text = str(tree)
         ours = ask(self.subject, text)
         if ours.crash:
@@ -129,13 +159,16 @@ class Search:
         if theirs.sqlstate is not None:
             return "oracle refused"
         if ours.sqlstate is not None and ours.sqlstate.startswith("42"):
-            reason = f"{ours.sqlstate} {ours.message}"
-            self.tally.refusals[reason] += 1
-            self.tally.examples[reason] = min(self.tally.examples.get(reason, text), text, key=len)
-            return "rejected"
+            return self._rejected(ours, text)
         if ours.sqlstate is not None:
             return f"error {ours.sqlstate} {ours.message}"
         return "executed" if same(ours.rows, theirs.rows, case.types, case.ordered) else "wrong"
+
+    def _rejected(self, answer: Answer, text: str) -> str:
+        reason = f"{answer.sqlstate} {answer.message}"
+        self.tally.refusals[reason] += 1
+        self.tally.examples[reason] = min(self.tally.examples.get(reason, text), text, key=len)
+        return "refused" if answer.sqlstate in MISSING else "rejected"
 
     def _self_verdict(self, texts: tuple[str, str], types: tuple[str, ...]) -> str:
         answers: list[Answer] = [ask(self.subject, text) for text in texts]
@@ -150,9 +183,9 @@ class Search:
         return "executed" if same(answers[0].rows, answers[1].rows, types, False) else "wrong"
 
     # --- failures ----------------------------------------------------------------------------------------------------
-    def _report(self, name: str, verdict: str, tree: Node, tables: list[Table], case: Query | Pair) -> None:
+    def _report(self, name: str, verdict: str, tree: Node, tables: list[Table], case: Case) -> None:
         def fails(candidate: Node, candidate_tables: list[Table]) -> bool:
-            if candidate_tables is not current[0]:
+            if candidate_tables is not current[0] or isinstance(case, Change):
                 for engine in engines:
                     drop(engine, current[0])
                     create(engine, candidate_tables)
@@ -166,7 +199,7 @@ class Search:
         fails(small, fewer)
         text = self._file(name, verdict, small, fewer, case)
         self.tally.refusals = refusals
-        if current[0] is not tables:
+        if current[0] is not tables or isinstance(case, Change):
             for engine in engines:
                 drop(engine, current[0])
                 create(engine, tables)
@@ -177,14 +210,17 @@ class Search:
             number = len(list(self.options.found.glob("*.test"))) + 1
             (self.options.found / f"found_{number:03}.test").write_text(text)
 
-    def _file(self, name: str, verdict: str, tree: Node, tables: list[Table], case: Query | Pair) -> str:
+    def _file(self, name: str, verdict: str, tree: Node, tables: list[Table], case: Case) -> str:
         """The case as a sqllogictest file."""
         first = " ".join(verdict.split())
         lines = [f"# {name}: {first}", ""]
         for table in tables:
             for statement in table.create():
                 lines += ["statement ok", statement, ""]
-        texts = [str(tree)] if isinstance(case, Query) else list(case.texts(tree))
+        texts = list(case.texts(tree)) if isinstance(case, Pair) else [str(tree)]
+        if isinstance(case, Change):
+            lines += ["statement ok", str(tree), ""]
+            texts = [f"select * from {case.table.name}"]
         oracle = self.oracle or self.subject
         for text in texts:
             types = "".join("I" if type_ in ("int", "small", "big") else "T" for type_ in case.types)

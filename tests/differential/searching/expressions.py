@@ -332,7 +332,7 @@ class Expressions:
                     lambda: node(type_, "mode() within group (order by {})", argument(type_, plain, 0)),
                 ]
                 if type_ not in ORDERED_TYPES or type_ == "uuid":
-                    options = [lambda: node(type_, "null::" + ALL_TYPES[type_])]
+                    options = [lambda: node(type_, f"cast(max(cast(null as text)) as {ALL_TYPES[type_]})")]
         weights = [4, *([1] * (len(options) - 1))] if type_ not in ("big", "num") else [1] * len(options)
         found = r.choices(options, weights)[0]()
         text = str(found)

@@ -27,11 +27,13 @@ class Answer:
     sqlstate: str | None = None
     message: str = ""
     crash: bool = False
+    count: int = -1
 
 
 def ask(engine: Engine, sql: str) -> Answer:
     try:
-        return Answer(engine.execute(sql, "").rows)
+        result = engine.execute(sql, "")
+        return Answer(result.rows, count=result.count)
     except EngineError as error:
         return Answer((), error.sqlstate, error.message, error.crash)
 
@@ -63,10 +65,30 @@ def _key(value: str | None, type_: str) -> object:
             return Decimal(value)
         except InvalidOperation:
             return value
+    if type_ == "ivl":
+        return _interval(value)
     if type_ == "dbl":
         number = float(value)
         return "NaN" if math.isnan(number) else float(f"{number:.9e}") + 0.0
     return value
+
+
+_UNITS = {"year": 31_104_000_000_000, "mon": 2_592_000_000_000, "day": 86_400_000_000}
+
+
+def _interval(text: str) -> int:
+    """Microseconds, a month being 30 days: equal for intervals that are equal ('1 mon' and '30 days')."""
+    total = 0
+    for number, unit in re.findall(r"(-?\d+) (year|mon|day)", text):
+        total += int(number) * _UNITS[unit]
+    clock = re.search(r"(-?)(\d+):(\d\d):(\d\d)(?:\.(\d+))?", text)
+    if clock is not None:
+        sign, hours, minutes, seconds, fraction = clock.groups()
+        micros = ((int(hours) * 60 + int(minutes)) * 60 + int(seconds)) * 1_000_000 + int(
+            (fraction or "").ljust(6, "0")
+        )
+        total += -micros if sign else micros
+    return total
 
 
 def comparable(rows: Rows, types: Sequence[str]) -> list[tuple[object, ...]]:

@@ -120,7 +120,7 @@ class Table:
 def _stored(value: str | None, type_: str) -> str:
     if value is None:
         return "null"
-    if type_ in ("int", "small", "big", "num", "bool"):
+    if type_ in ("int", "small", "big", "num") or value in ("true", "false"):
         return value
     return "'" + value.replace("'", "''") + "'"
 

@@ -434,10 +434,21 @@ def _coalesce(b: ExpressionBinder, node: exp.Coalesce) -> Bound:
     return Case(branches, last, type_, all(value.nullable for value in values))
 
 
+def _as_compared(left: SqlType, right: SqlType) -> SqlType:
+    """The type of NULLIF's first operand as PostgreSQL's = takes it, which is that of the result: numbers of two
+    classes are compared as the wider one's."""
+    if (left.is_exact and right.is_float) or (left.id is TypeId.REAL and right.is_exact):
+        return DOUBLE
+    return coercion.as_numeric(left) if left.is_integer and right.id is TypeId.NUMERIC else left
+
+
 @handles(exp.Nullif)
 def _nullif(b: ExpressionBinder, node: exp.Nullif) -> Bound:
     only(node, "this", "expression")
-    left = b.bound(node.this)
-    condition = compare(b, "eq", "=", left, b.bound(node.expression), node)
+    left, right = b.bound(node.this), b.bound(node.expression)
+    condition = compare(b, "eq", "=", left, right, node)
     value = b.finish(left)
+    wanted = _as_compared(value.type, b.type_of(right))
+    if wanted != value.type:
+        value = b.cast(value, wanted, node)
     return Case(((condition, Literal(None, value.type)),), value, value.type, True)

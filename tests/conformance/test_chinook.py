@@ -17,6 +17,13 @@ from zerodb.cli.main import cli
 
 QUESTIONS = Path(__file__).resolve().parent / "chinook"
 NAMES = sorted(path.stem for path in QUESTIONS.glob("*.sql"))
+# What a question waits for.
+PENDING = {
+    "15_days_between": "avg of intervals",
+    "16_employee_ages": "age",
+    "19_calendar": "generate_series of timestamps",
+    "22_arrays_of_playlists": "array_agg of varchar",
+}
 ROWS = {
     "album": 347,
     "artist": 275,
@@ -30,8 +37,6 @@ ROWS = {
     "playlist_track": 8715,
     "track": 3503,
 }
-
-pytestmark = pytest.mark.skip(reason="ALTER TABLE ADD CONSTRAINT and CREATE INDEX are on their way")
 
 
 @pytest.fixture(scope="module")
@@ -64,7 +69,9 @@ def test_foreign_keys_hold(db: zerodb.Connection) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_question(db: zerodb.Connection, name: str) -> None:
+def test_question(db: zerodb.Connection, name: str, request: pytest.FixtureRequest) -> None:
+    if name in PENDING:
+        request.applymarker(pytest.mark.xfail(reason=PENDING[name], strict=False))
     outcome = db._run((QUESTIONS / f"{name}.sql").read_text(), None)
     assert outcome.batches is not None
     rows = [row for index in range(len(outcome.batches)) for row in outcome.batches.texts(index)]

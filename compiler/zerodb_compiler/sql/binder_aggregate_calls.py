@@ -12,6 +12,7 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import SortKey
+from zerodb_compiler.plan.transform import same_key
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.aggregates import (
     ALIASES,
@@ -94,12 +95,15 @@ def bind_call(b: ExpressionBinder, syntax: AggregateSyntax) -> AggregateCall:
         return AggregateCall("count_star", None, BIGINT, False, False, filter_, position)
     call = _arguments(b, function, syntax, node)
     order = tuple(_key(b, item) for item in syntax.order)
-    if syntax.distinct and any(key.expression not in call.parts for key in order):
+    parts = {same_key(part): part for part in call.parts}
+    if syntax.distinct and any(same_key(key.expression) not in parts for key in order):
         raise ProgrammingError(
             "in an aggregate with DISTINCT, ORDER BY expressions must appear in argument list",
             sqlstate="42P10",
             position=position,
         )
+    if syntax.distinct:  # exactly the argument's expression, not one from another place in the text
+        order = tuple(replace(key, expression=parts[same_key(key.expression)]) for key in order)
     keeps_order = call.function in COLLECTING
     call = replace(call, distinct=syntax.distinct, filter=filter_, order=order if keeps_order else ())
     return replace(call, nullable=can_be_null(call, False, True))

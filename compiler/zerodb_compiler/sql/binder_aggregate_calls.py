@@ -150,8 +150,6 @@ def _arguments(b: ExpressionBinder, function: str, syntax: AggregateSyntax, node
     type_ = result_type(function, argument.type)
     if type_ is None:
         raise no_function(syntax.name, [argument.type], node)
-    if function in ("sum", "avg") and argument.type.id is TypeId.INTERVAL:
-        raise unsupported(f"{function} of intervals", node)
     if (function == "avg" and argument.type.id is TypeId.REAL) or (type_ == DOUBLE and argument.type.is_float):
         argument = b.cast(argument, DOUBLE, node)
     return AggregateCall(function, argument, type_, True, position=position)

@@ -40,6 +40,7 @@ _MAKE_DATE: Failures = {errors.INVALID_COUNT: ("22008", "date field value out of
 _KERNELS: dict[str, tuple[Callable[..., Any], Failures | None]] = {
     "interval_add": (intervals.interval_add, _INTERVAL),
     "interval_sub": (intervals.interval_subtract, _INTERVAL),
+    "interval_of_parts": (intervals.interval_made, _INTERVAL),
     "interval_neg": (intervals.interval_negate, _INTERVAL),
     "interval_justify_hours": (intervals.justify_hours, _INTERVAL),
     "interval_justify_days": (intervals.justify_days, _INTERVAL),

@@ -18,7 +18,7 @@ from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, Logical
 from zerodb_compiler.plan.transform import Fresh, call, case, map_plan, passed, same_key
 from zerodb_compiler.sql.aggregates import COLLECTING, MOMENTS, can_be_null
 from zerodb_compiler.sql.expressions import AggregateCall, Cast, Column, ColumnRef, Expression, Literal
-from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
+from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, MAX_PRECISION, SqlType, TypeId, numeric
 
 # Taking a value in twice changes nothing.
 _WITHOUT_DISTINCT = frozenset({"min", "max", "bool_and", "bool_or", "any_value", "bit_and", "bit_or"})
@@ -100,6 +100,8 @@ def plain_call(aggregate: AggregateCall, grouped: bool) -> AggregateCall:
 
 def is_computed(aggregate: AggregateCall) -> bool:
     """Whether the aggregate is computed from others."""
+    if aggregate.function == "sum" and aggregate.type.id is TypeId.INTERVAL:
+        return True
     return aggregate.function == "avg" or (aggregate.function in MOMENTS and aggregate.type.id is TypeId.NUMERIC)
 
 
@@ -107,7 +109,24 @@ def computed(aggregate: AggregateCall, column: Column, calls: Calls, grouped: bo
     """A plain call for which `is_computed` holds in terms of the aggregates that `calls` takes."""
     if aggregate.function == "avg":
         return _average(aggregate, column, calls)
+    if aggregate.function == "sum":
+        return _interval_sum(aggregate, calls)
     return _moment(aggregate, calls, grouped)
+
+
+def _interval_sum(aggregate: AggregateCall, calls: Calls) -> Expression:
+    """Months, days and microseconds are added up apart: intervals are not numbers."""
+    argument, position = aggregate.argument, aggregate.position
+    assert argument is not None
+    if aggregate.distinct:
+        raise error_for("0A000", "sum and avg of distinct intervals are not supported", position=position)
+    sums: list[Expression] = []
+    for part, type_ in (("interval_months", INTEGER), ("interval_days", INTEGER), ("interval_micros", BIGINT)):
+        value = call(part, argument, type_=type_, position=position)
+        total = AggregateCall("sum", value, sum_type(type_), aggregate.nullable, False, None, position)
+        column: Expression = ColumnRef(calls.column(total))
+        sums.append(column if total.type == BIGINT else Cast(column, BIGINT, position))
+    return call("interval_of_parts", *sums, type_=aggregate.type, position=position)
 
 
 def _average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expression:
@@ -120,11 +139,11 @@ def _average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expressi
         count = AggregateCall("count", argument, BIGINT, False, distinct, None, position)
     else:
         count = AggregateCall("count_star", None, BIGINT, False, False, None, position)
-    numerator: Expression = ColumnRef(calls.column(total))
     denominator: Expression = ColumnRef(calls.column(count))
     if column.type.id is TypeId.INTERVAL:
-        quotient = (numerator, Cast(denominator, DOUBLE, position))
+        quotient = (_interval_sum(total, calls), Cast(denominator, DOUBLE, position))
         return call("interval_div", *quotient, type_=column.type, position=position)
+    numerator: Expression = ColumnRef(calls.column(total))
     if column.type.is_float:
         if numerator.type != column.type:
             numerator = Cast(numerator, column.type, position)

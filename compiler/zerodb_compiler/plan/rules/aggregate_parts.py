@@ -139,11 +139,12 @@ def _average(aggregate: AggregateCall, column: Column, calls: Calls) -> Expressi
         count = AggregateCall("count", argument, BIGINT, False, distinct, None, position)
     else:
         count = AggregateCall("count_star", None, BIGINT, False, False, None, position)
+    is_interval = column.type.id is TypeId.INTERVAL
+    numerator: Expression = _interval_sum(total, calls) if is_interval else ColumnRef(calls.column(total))
     denominator: Expression = ColumnRef(calls.column(count))
-    if column.type.id is TypeId.INTERVAL:
-        quotient = (_interval_sum(total, calls), Cast(denominator, DOUBLE, position))
+    if is_interval:
+        quotient = (numerator, Cast(denominator, DOUBLE, position))
         return call("interval_div", *quotient, type_=column.type, position=position)
-    numerator: Expression = ColumnRef(calls.column(total))
     if column.type.is_float:
         if numerator.type != column.type:
             numerator = Cast(numerator, column.type, position)

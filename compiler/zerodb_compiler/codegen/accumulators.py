@@ -21,6 +21,7 @@ from zerodb_compiler.codegen.expressions import comparable
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, with_null
 from zerodb_compiler.codegen.statistics import Statistic
 from zerodb_compiler.codegen.tuples import read_value, width_of, write_value
+from zerodb_compiler.kernels import intervals
 from zerodb_compiler.sql.aggregates import COLLECTING, MOMENTS, REGRESSION
 from zerodb_compiler.sql.expressions import AggregateCall, Expression
 from zerodb_compiler.types import SqlType, TypeId
@@ -161,6 +162,17 @@ class WideSum(_Nullable):
             self.is_seen(state, offset).is_zero(),
         )
         return bounded(e, value, self._type, self._position)
+
+
+class IntervalSum(WideSum):
+    """sum of intervals: months, days and microseconds each for themselves."""
+
+    def add(self, e: Emitter, state: I32, offset: int, low: I64, high: I64) -> None:
+        old = load("i64.load", state, offset), load("i64.load", state, offset + 8)
+        new_low, new_high, status = e.f.run(e.context.kernel(intervals.interval_add), *old, low, high)
+        e.error_if(status, "22008", "interval out of range", self._position)
+        e.f.store("i64.store", state, new_low, offset)
+        e.f.store("i64.store", state, new_high, offset + 8)
 
 
 class RealSum(_Nullable):
@@ -338,6 +350,8 @@ def accumulator(call: AggregateCall, sample: Argument, context: Context | None =
             if isinstance(sample, Real):
                 return RealSum(call.type.id is TypeId.REAL, call.position)
             assert isinstance(sample, Int | Wide)
+            if call.type.id is TypeId.INTERVAL:
+                return IntervalSum(call.type, True, call.position)
             if max(abs(sample.low), abs(sample.high)) <= SAFE_SUM_BOUND:
                 return IntSum(call.type, call.position)
             return WideSum(call.type, isinstance(sample, Wide), call.position)

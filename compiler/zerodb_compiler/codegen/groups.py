@@ -154,7 +154,7 @@ class ArrayGroups:
         self._partials: dict[int, tuple[int, IntSum]] = {}
         stride = states.size + 8
         for i, (item, argument) in enumerate(zip(states.placed, arguments, strict=True)):
-            if isinstance(item.state, WideSum) and _partial_is_safe(argument, rows_bound):
+            if type(item.state) is WideSum and _partial_is_safe(argument, rows_bound):
                 self._partials[i] = (stride, IntSum(item.item.call.type, None))
                 stride += self._partials[i][1].size
         self._stride = stride

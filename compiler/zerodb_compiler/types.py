@@ -26,7 +26,7 @@ what lets the code generator prove most overflow checks away.
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 MAX_PRECISION = 38
 
@@ -86,7 +86,12 @@ class SqlType:
     their fractional digits, 0 where none are given; `scale` of interval says which fields it has (sql/values.py).
     `length` and `padded` belong to varchar(n)/char(n), `element` to arrays and ranges (the subtype), `fields` to
     structs and maps (key and value), `name` to named types (enums, composites, domains), `labels` to enums, in their
-    order."""
+    order.
+
+    PostgreSQL's numeric remembers with each value how many decimals to show; ours have the scale of their type. Where
+    that is more than PostgreSQL would show, `shown` is the least number of decimals, and zeros beyond it are not shown:
+    numeric without precision. A `quotient` (a division, an average) shows as many decimals as give 16 significant
+    digits, as there."""
 
     id: TypeId
     precision: int = 0
@@ -97,8 +102,8 @@ class SqlType:
     fields: tuple[tuple[str, SqlType], ...] = ()
     name: str | None = None
     labels: tuple[str, ...] = ()
-    # Of numeric: declared without precision. Values then print without trailing zeros; it is no part of the identity.
-    unconstrained: bool = field(default=False, compare=False)
+    shown: int | None = None
+    quotient: bool = False
 
     @property
     def is_integer(self) -> bool:
@@ -172,7 +177,7 @@ class SqlType:
 
     def __str__(self) -> str:
         if self.id is TypeId.NUMERIC:
-            return f"numeric({self.precision},{self.scale})"
+            return "numeric" if self.shown is not None else f"numeric({self.precision},{self.scale})"
         if self.precision and self.id in (TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME, TypeId.INTERVAL):
             name, _, zone = self.id.value.partition(" ")
             return f"{name}({self.precision - 1}) {zone}".rstrip()
@@ -211,10 +216,40 @@ JSON = SqlType(TypeId.JSON)
 JSONB = SqlType(TypeId.JSONB)
 
 
-def numeric(precision: int, scale: int) -> SqlType:
+def numeric(precision: int, scale: int, shown: int | None = None, *, quotient: bool = False) -> SqlType:
     """numeric(precision, scale); precision is at most 38 (a 128-bit scaled integer)."""
     assert 0 <= scale <= precision <= MAX_PRECISION
-    return SqlType(TypeId.NUMERIC, precision, scale)
+    return SqlType(TypeId.NUMERIC, precision, scale, shown=shown, quotient=quotient)
+
+
+# numeric without precision: PostgreSQL's is unbounded; ours keeps a fixed point in the middle.
+UNCONSTRAINED_NUMERIC = numeric(MAX_PRECISION, 10, 0)
+
+
+def shown_decimals(type_: SqlType, value: int) -> int:
+    """How many decimals of a scaled integer its text has; fewer than the scale for types with `shown`."""
+    if type_.shown is None or type_.scale == 0:
+        return type_.scale
+    magnitude = abs(value)
+    if type_.quotient:
+        return min(type_.scale, max(type_.shown, _quotient_decimals(magnitude, type_.scale)))
+    decimals = type_.scale
+    while decimals > type_.shown and magnitude % 10 == 0:
+        magnitude //= 10
+        decimals -= 1
+    return decimals
+
+
+def _quotient_decimals(magnitude: int, scale: int) -> int:
+    """PostgreSQL's scale of a quotient: 16 digits less what the groups of four digits before the point give. (It looks
+    at the first groups of dividend and divisor; where those are equal, as for 1, it reserves a group more.)"""
+    whole = magnitude // 10**scale
+    if magnitude == whole * 10**scale and whole <= 1:
+        return 20
+    if whole:
+        return max(0, 16 - 4 * ((len(str(whole)) - 1) // 4))
+    zeros = scale - len(str(magnitude))
+    return 20 + 4 * (zeros // 4)
 
 
 def array(element: SqlType) -> SqlType:

@@ -73,27 +73,31 @@ class Schema:
 
 
 def type_record(type_: SqlType) -> list[Any]:
-    record: list[Any] = [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded or type_.unconstrained]
-    if type_.element or type_.fields or type_.name is not None or type_.labels:
+    record: list[Any] = [type_.id.name, type_.precision, type_.scale, type_.length, type_.padded]
+    if type_.element or type_.fields or type_.name is not None or type_.labels or type_.shown is not None:
         element = None if type_.element is None else type_record(type_.element)
         fields = [[name, type_record(field)] for name, field in type_.fields]
         record += [element, fields, type_.name, list(type_.labels)]
+    if type_.shown is not None:
+        record += [type_.shown, type_.quotient]
     return record
 
 
 def type_from(record: list[Any]) -> SqlType:
     name, precision, scale, length, padded, *more = record
-    numeric = TypeId[name] is TypeId.NUMERIC  # which is never padded: the place says that it is unconstrained
-    found = SqlType(TypeId[name], precision, scale, length, padded and not numeric, unconstrained=padded and numeric)
+    found = SqlType(TypeId[name], precision, scale, length, padded)
     if not more:
         return found
-    element, fields, type_name, labels = more
+    element, fields, type_name, labels, *display = more
+    shown, quotient = display or (None, False)
     return replace(
         found,
         element=None if element is None else type_from(element),
         fields=tuple((field, type_from(each)) for field, each in fields),
         name=type_name,
         labels=tuple(labels),
+        shown=shown,
+        quotient=quotient,
     )
 
 

@@ -27,12 +27,12 @@ def to_python(type_: SqlType, canonical: Value) -> Value:
 
 
 def to_canonical(type_: SqlType, value: Value) -> Value:
-    """The canonical value of what a result gave; checks that a numeric has its type's scale."""
+    """The canonical value of what a result gave; checks that a numeric that shows all its scale has it."""
     if value is None or type_.is_float or type_.is_text:
         return value
     if type_.id is TypeId.NUMERIC:
         assert isinstance(value, Decimal), value
-        assert value.as_tuple().exponent == -type_.scale, (value, str(type_))
+        assert type_.shown is not None or value.as_tuple().exponent == -type_.scale, (value, str(type_))
         return int(value.scaleb(type_.scale, _DIGITS))
     assert isinstance(value, int), value
     return int(value)

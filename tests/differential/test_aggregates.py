@@ -43,9 +43,17 @@ def key_of(value: Value) -> Value:
     return value
 
 
-def average(values: list[Any], scale: int) -> Decimal:
+def average(values: list[Any], scale: int, room: int) -> Decimal:
+    """As PostgreSQL shows it: 16 digits or more, counted in groups of four; `room`: the decimals the type has."""
     exact = sum(map(Fraction, values), Fraction(0)) / len(values)
-    places = max(16, scale)
+    stored = Fraction(round_half_away(exact * 10**room), 10**room)
+    size, group = abs(stored), 0
+    while size >= 10_000:
+        size, group = size / 10_000, group + 1
+    while 0 < size < 1:
+        size, group = size * 10_000, group - 1
+    places = min(room, max(scale, 20 if stored in (0, 1, -1) else 16 - 4 * group, 0))
+    exact = stored
     return Decimal(round_half_away(exact * 10**places)).scaleb(-places, Context(prec=60))
 
 
@@ -57,7 +65,8 @@ def aggregates(rows: list[dict[str, Value]]) -> list[Value]:
         found.append(len(values))
         found.append(sum(values) if values else None)
         found.append(sum(set(values)) if values else None)
-        found.append(average(values, 2 if name == "amount" else 0) if values else None)
+        room = 16 if name in ("wide", "unsigned") else 20
+        found.append(average(values, 2 if name == "amount" else 0, room) if values else None)
     for name in ("narrow", "huge", "raw", "dictionary", "nulltext", "day", "moment"):
         values = [row[name] for row in rows if row[name] is not None]
         found += [min(values, default=None), max(values, default=None), len(set(values))]

@@ -8,7 +8,7 @@ PostgreSQL's: plain for decimal exponents from -4 to 14 (real: to 5), else d.ddd
 from __future__ import annotations
 
 from zerodb_compiler.kernels.dates import civil_from_days, timestamp_days, timestamp_time
-from zerodb_compiler.kernels.int128 import divide_unsigned, magnitude
+from zerodb_compiler.kernels.int128 import digits_of, divide_unsigned, magnitude, power_of_ten, scale_down
 from zerodb_compiler.kernels.intrinsics import (
     add128,
     div_s,
@@ -22,7 +22,6 @@ from zerodb_compiler.kernels.intrinsics import (
     i64,
     inline,
     le_u,
-    load8_u,
     lt_u,
     memory_copy,
     memory_fill,
@@ -117,15 +116,46 @@ def format_decimal(worker: ptr, low: i64, high: i64, scale: i32) -> tuple[ptr, i
     return place, end - place
 
 
+def quotient_decimals(value: i64, value_high: i64, scale: i32) -> i32:
+    """types._quotient_decimals of a magnitude."""
+    digits = digits_of(value, value_high)
+    whole = digits - scale  # digits before the point, if positive
+    if whole > 0:
+        if whole == 1:
+            one, one_high = power_of_ten(scale)
+            if value == one and value_high == one_high:
+                return 20
+        decimals = 16 - 4 * div_s(whole - 1, 4)
+        return select(decimals > 0, decimals, 0)
+    if (value | value_high) == 0:
+        return 20
+    return 20 + 4 * div_s(-whole, 4)
+
+
+def format_shown(worker: ptr, low: i64, high: i64, scale: i32, shown: i32, quotient: i32) -> tuple[ptr, i32]:
+    """A numeric of a type that does not show all its decimals (types.shown_decimals)."""
+    decimals = scale
+    value, value_high = magnitude(low, high)
+    if quotient:
+        decimals = quotient_decimals(value, value_high, scale)
+        decimals = select(decimals > shown, decimals, shown)
+        decimals = select(decimals < scale, decimals, scale)
+    else:
+        more = 1
+        while decimals > shown and more:
+            whole, whole_high, rest, _ = divide_unsigned(value, value_high, 10, 0)
+            more = rest == 0
+            if more:
+                value = whole
+                value_high = whole_high
+                decimals -= 1
+    low, high = scale_down(low, high, scale - decimals)
+    place, length = format_decimal(worker, low, high, decimals)
+    return place, length
+
+
 # --- floating point ---------------------------------------------------------------------------------------------------
 @inline
-def trim_fraction(p: ptr, length: i32) -> tuple[ptr, i32]:
-    """A number with a point, without the zeros that end it."""
-    while load8_u(p + length - 1) == 48:
-        length -= 1
-    return p, length - (load8_u(p + length - 1) == 46)
-
-
 def round_to_odd(low: i64, high: i64, factor: i64) -> i64:
     """The top 64 of the 192 bits of the product, with a last bit that is 1 if anything below was lost."""
     _, carry = mul_wide_u(low, factor)

@@ -12,8 +12,7 @@ PostgreSQL's names where it has one (chapter 9.21); stddev and variance are var_
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.expressions import AggregateCall, Literal
 from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
 
@@ -77,13 +76,20 @@ def result_type(function: str, type_: SqlType) -> SqlType | None:
         case "sum" | "avg" if type_.id is TypeId.INTERVAL:
             return type_
     if function in MOMENTS:
-        return numeric(MAX_PRECISION, max(16, type_.scale)) if type_.is_exact else DOUBLE if type_.is_float else None
+        return _variance_type(type_) if type_.is_exact else DOUBLE if type_.is_float else None
     if type_.is_float:
         return type_ if function == "sum" else DOUBLE
     if not type_.is_exact:
         return None
     if function == "avg":
-        return numeric(MAX_PRECISION, max(16, type_.scale))
+        return coercion.quotient_type(type_)
     if type_.id in (TypeId.SMALLINT, TypeId.INTEGER):
         return BIGINT
-    return replace(numeric(MAX_PRECISION, type_.scale), unconstrained=type_.unconstrained)
+    return numeric(MAX_PRECISION, type_.scale, type_.shown, quotient=type_.quotient)
+
+
+def _variance_type(type_: SqlType) -> SqlType:
+    """Room for the square's digits before the point: 20 decimals where 18 of them suffice."""
+    source = coercion.as_numeric(type_)
+    scale = 20 if 2 * (source.precision - source.scale) <= MAX_PRECISION - 20 else 16
+    return numeric(MAX_PRECISION, scale, 0, quotient=True)

@@ -26,7 +26,18 @@ from zerodb_compiler.sql.parameters import Constant, Step, UserValue
 from zerodb_compiler.sql.scope import Scope
 from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import fit_text, literal_numeric_type, parse_value
-from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, NULL, TEXT, SqlType, TypeId, numeric
+from zerodb_compiler.types import (
+    BIGINT,
+    BOOLEAN,
+    DOUBLE,
+    INTEGER,
+    NULL,
+    TEXT,
+    UNCONSTRAINED_NUMERIC,
+    SqlType,
+    TypeId,
+    numeric,
+)
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -311,7 +322,7 @@ def _cast(b: ExpressionBinder, node: exp.Cast) -> Bound:
 def cast_to(b: ExpressionBinder, value: Bound, target: SqlType, node: exp.Expr) -> Bound:
     """An explicit CAST; constants stay constants."""
     source = b.type_of(value)
-    if target.unconstrained:
+    if target == UNCONSTRAINED_NUMERIC:
         target = _plain_numeric(source, value) or target
     if isinstance(value, UserValue):
         return b.cast(value, target, node)

@@ -33,6 +33,7 @@ from zerodb_compiler.types import (
     U16,
     U32,
     U64,
+    UNCONSTRAINED_NUMERIC,
     UUID,
     SqlType,
     TypeId,
@@ -88,8 +89,6 @@ _BY_NAME: dict[str, SqlType | None] = {
 }
 # An interval's fields and digits, as dialect.py writes them.
 _INTERVAL_NAME = re.compile(r"interval((?:_[a-z]+)*)(?:_(\d+))?\Z")
-# numeric without precision: PostgreSQL's is unbounded; ours keeps a fixed point in the middle.
-UNCONSTRAINED_NUMERIC = replace(numeric(MAX_PRECISION, 10), unconstrained=True)
 MAX_LENGTH = 10_485_760
 RANGES: dict[exp.DType, SqlType] = {
     kind: SqlType(TypeId.RANGE, element=element, name=name)

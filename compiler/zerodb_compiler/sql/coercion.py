@@ -98,8 +98,9 @@ def common_type(a: SqlType, b: SqlType) -> SqlType | None:
         left, right = as_numeric(a), as_numeric(b)
         scale = max(left.scale, right.scale)
         whole = max(left.precision - left.scale, right.precision - right.scale)
-        plain = a.unconstrained or b.unconstrained
-        return replace(numeric(min(MAX_PRECISION, whole + scale), scale), unconstrained=plain)
+        shown = None if left.shown is right.shown is None else min(_shown(left), _shown(right))
+        quotient = left.quotient or right.quotient
+        return numeric(min(MAX_PRECISION, whole + scale), scale, shown, quotient=quotient)
     if a.is_text and b.is_text:
         return TEXT
     if a.id is b.id and a.id in _FRACTIONAL:
@@ -155,14 +156,6 @@ def bare(type_: SqlType) -> SqlType:
 
 def arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None) -> tuple[SqlType, SqlType, SqlType]:
     """(type of the left argument, of the right argument, of the result) of add, sub, mul, div, mod over numbers."""
-    left, right, result = _arithmetic_type(operator, a, b, position)
-    if operator != "div" and (a.unconstrained or b.unconstrained) and result.id is TypeId.NUMERIC:
-        result = replace(result, unconstrained=True)
-    return left, right, result
-
-
-def _arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None) -> tuple[SqlType, SqlType, SqlType]:
-    """(type of the left argument, of the right argument, of the result) of add, sub, mul, div, mod over numbers."""
     if a.is_float or b.is_float:
         type_ = REAL if a == b == REAL else DOUBLE
         return type_, type_, type_
@@ -170,6 +163,43 @@ def _arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None
         type_ = common_integer(a, b)
         return type_, type_, type_
     left, right = as_numeric(a), as_numeric(b)
+    if operator == "mul":
+        left, right = _factor(left, right), _factor(right, left)
+    wanted_left, wanted_right, result = _numeric_arithmetic(operator, left, right, position)
+    if left.shown is right.shown is None and operator != "div":
+        return wanted_left, wanted_right, result
+    shown = _shown(left) + _shown(right) if operator == "mul" else max(_shown(left), _shown(right))
+    quotient = left.quotient or right.quotient or operator == "div"
+    return (
+        wanted_left,
+        wanted_right,
+        numeric(result.precision, result.scale, min(shown, result.scale), quotient=quotient),
+    )
+
+
+def _shown(type_: SqlType) -> int:
+    return type_.scale if type_.shown is None else type_.shown
+
+
+def _factor(type_: SqlType, other: SqlType) -> SqlType:
+    """A factor with fewer decimals where it has more than the product has room for: a quotient is not exact anyway,
+    and what follows the decimals shown of a plain numeric is mostly zeros."""
+    if not type_.quotient:
+        return type_
+    scale = min(type_.scale, max(12 if other.quotient else 16, _shown(type_)))
+    return numeric(min(MAX_PRECISION, type_.precision - type_.scale + scale), scale, type_.shown, quotient=True)
+
+
+def quotient_type(type_: SqlType) -> SqlType:
+    """The type of an average (and the like) of an exact type: 20 decimals if 18 digits before the point suffice."""
+    source = as_numeric(type_)
+    scale = max(20 if source.precision - source.scale <= MAX_PRECISION - 20 else 16, source.scale)
+    return numeric(MAX_PRECISION, scale, _shown(source), quotient=True)
+
+
+def _numeric_arithmetic(
+    operator: str, left: SqlType, right: SqlType, position: int | None
+) -> tuple[SqlType, SqlType, SqlType]:
     scale = max(left.scale, right.scale)
     whole = max(left.precision - left.scale, right.precision - right.scale)
     match operator:
@@ -185,8 +215,9 @@ def _arithmetic_type(operator: str, a: SqlType, b: SqlType, position: int | None
             precision = min(MAX_PRECISION, left.precision + right.precision)
             return left, right, numeric(precision, left.scale + right.scale)
         case "div":
-            result = min(max(left.scale, right.scale, 16), 20)
-            return left, right, numeric(MAX_PRECISION, max(result, left.scale if left.scale <= 20 else 20))
+            digits = left.precision - left.scale + right.scale  # before the point, for a divisor of one unit
+            result = 20 if digits <= MAX_PRECISION - 20 else 16
+            return left, right, numeric(MAX_PRECISION, min(20, max(result, left.scale, right.scale)))
         case "mod":
             type_ = numeric(min(MAX_PRECISION, whole + scale), scale)
             return type_, type_, type_

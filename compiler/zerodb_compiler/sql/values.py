@@ -23,7 +23,7 @@ from zerodb_compiler.nested import encode_record
 from zerodb_compiler.sql import moments, nested_values, range_values, record_values
 from zerodb_compiler.sql.binary_text import format_bytea, format_uuid, parse_bytea, parse_uuid
 from zerodb_compiler.sql.interval_text import parse_interval, restricted
-from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
+from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId, shown_decimals
 from zerodb_compiler.zones import session_zone
 
 Value = int | float | str | bytes | None
@@ -235,8 +235,8 @@ def format_value(type_: SqlType, value: Value) -> str | None:
         case TypeId.BOOLEAN:
             return "true" if value else "false"
         case TypeId.NUMERIC:
-            text = _format_numeric(value, type_.scale)
-            return text.rstrip("0").rstrip(".") if type_.unconstrained and type_.scale else text
+            decimals = shown_decimals(type_, value)
+            return _format_numeric(round_shift(value, decimals - type_.scale), decimals)
         case TypeId.DATE:
             return moments.format_date(value)
         case TypeId.TIMESTAMP:

@@ -28,7 +28,8 @@ from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.errors import DataError
 from zerodb_compiler.intervals import MICROS_PER_DAY, Interval, unpack
-from zerodb_compiler.types import NULL, SqlType, TypeId
+from zerodb_compiler.sql.values import round_shift
+from zerodb_compiler.types import NULL, SqlType, TypeId, shown_decimals
 from zerodb_storage.arrow import uuid_words
 
 Row = tuple[Any, ...]
@@ -124,19 +125,23 @@ def _wide_integers(data: bytes, rows: int) -> list[int]:
     return [(upper << 64) | lower for upper, lower in zip(high.tolist(), low.view(np.uint64).tolist(), strict=True)]
 
 
-def _trimmed(value: Decimal) -> Decimal:
-    """Without trailing zeros behind the point."""
-    trimmed = value.normalize(_EXACT)
-    return trimmed if int(trimmed.as_tuple().exponent) <= 0 else trimmed.quantize(Decimal(1), context=_EXACT)
+def _shown_decimals(type_: SqlType) -> Callable[[ColumnValues, int], list[Any]]:
+    def decimal(value: int) -> Decimal:
+        decimals = shown_decimals(type_, value)
+        return _EXACT.scaleb(Decimal(round_shift(value, decimals - type_.scale)), -decimals)
+
+    def decode(column: ColumnValues, rows: int) -> list[Any]:
+        return list(map(decimal, _wide_integers(column.data, rows)))
+
+    return decode
 
 
-def _decimals(scale: int, *, plain: bool = False) -> Callable[[ColumnValues, int], list[Any]]:
+def _decimals(scale: int) -> Callable[[ColumnValues, int], list[Any]]:
     exponent = Decimal(-scale)
     shift = _EXACT.scaleb
 
     def decode(column: ColumnValues, rows: int) -> list[Any]:
-        values = [shift(Decimal(value), exponent) for value in _wide_integers(column.data, rows)]
-        return [_trimmed(value) for value in values] if plain else values
+        return [shift(Decimal(value), exponent) for value in _wide_integers(column.data, rows)]
 
     return decode
 
@@ -266,7 +271,7 @@ def _decoder(type_: SqlType) -> Callable[[ColumnValues, int], list[Any]]:
         case TypeId.HUGEINT | TypeId.U64:
             return lambda column, rows: list(_wide_integers(column.data, rows))
         case TypeId.NUMERIC:
-            return _decimals(type_.scale, plain=type_.unconstrained)
+            return _decimals(type_.scale) if type_.shown is None else _shown_decimals(type_)
         case TypeId.TEXT:
             return _texts
         case TypeId.DATE:

@@ -79,10 +79,10 @@ def _formatted(e: Emitter, value: SqlValue, source: SqlType) -> Text:
         case Int() | Wide():
             wide = to_wide(value)
             scale = source.scale if source.id is TypeId.NUMERIC else 0
-            built = build_text(e, null, formatting.format_decimal, wide.value, wide.upper, I32.const(scale))
-            if not source.unconstrained or not scale:
-                return built
-            return view(run(e, null, formatting.trim_fraction, built.address, built.length), null)
+            if source.shown is not None:
+                numbers = map(I32.const, (scale, source.shown, int(source.quotient)))
+                return build_text(e, null, formatting.format_shown, wide.value, wide.upper, *numbers)
+            return build_text(e, null, formatting.format_decimal, wide.value, wide.upper, I32.const(scale))
     raise AssertionError(f"{source} as text")
 
 

@@ -169,7 +169,7 @@ def _moment(aggregate: AggregateCall, calls: Calls, grouped: bool) -> Expression
     if x.type.is_integer:
         x = Cast(x, numeric(19 if x.type.id is not TypeId.HUGEINT else MAX_PRECISION, 0), position)
     scale = 2 * x.type.scale
-    if scale > MAX_PRECISION - 16:
+    if scale > MAX_PRECISION - aggregate.type.scale:
         raise error_for("0A000", f"{aggregate.function} of {x.type} is not supported", position=position)
     product_type = numeric(MAX_PRECISION, scale)
     count = AggregateCall("count", x, BIGINT, False, position=position)
@@ -203,4 +203,4 @@ def sum_type(type_: SqlType) -> SqlType:
         return type_ if type_.id is TypeId.REAL else DOUBLE
     if type_.id in (TypeId.SMALLINT, TypeId.INTEGER):
         return BIGINT
-    return numeric(MAX_PRECISION, type_.scale)
+    return numeric(MAX_PRECISION, type_.scale, type_.shown, quotient=type_.quotient)

@@ -89,7 +89,7 @@ def whole_row(b: ExpressionBinder, name: str, node: exp.Expr) -> Expression | No
 
 
 def _row_of(relation: Relation, node: exp.Expr) -> Expression:
-    if len(relation.columns) == 1 and relation.table is None and relation.columns[0][0] == relation.name:
+    if relation.is_scalar:
         return ColumnRef(relation.columns[0][1])
     table = relation.table
     fields = tuple((field, _field_type(column.type)) for field, column in relation.columns)

@@ -94,7 +94,7 @@ def function_source(
     names = renamed(tuple(name for name, _ in pairs), given, label)
     pairs = [(name, column) for name, (_, column) in zip(names, pairs, strict=True)]
     plan = TableFunction(ONE_ROW, tuple(table_calls), ordinality)
-    return Source(plan, [Relation(label, pairs, None, position_of(node))], pairs)
+    return Source(plan, [Relation(label, pairs, None, position_of(node), is_scalar=len(pairs) == 1)], pairs)
 
 
 def _separate(call: exp.Expr) -> list[exp.Expr]:

@@ -29,6 +29,7 @@ class Relation:
     table: TableInfo | None = None
     position: int | None = None
     working: bool = False  # the name of a recursive query within its recursive term
+    is_scalar: bool = False  # a function that gives plain values: its name means the value, not a record
 
 
 @dataclass(slots=True)

@@ -370,6 +370,12 @@ def collecting(context: Context, call: AggregateCall, samples: tuple[SqlValue, .
     match call.function:
         case "string_agg":
             return StringAgg(context, call, samples, Text(I32.const(0), I32.const(0)))
+        case "array_agg":
+            from zerodb_compiler.codegen.array_agg import array_agg_class
+
+            assert call.argument is not None
+            form = array_agg_class(call.argument.type.id)
+            return form(context, call, samples, Text(I32.const(0), I32.const(0)))
         case "mode":
             return Mode(context, call, samples, last)
         case "percentile_cont" | "percentile_disc":

@@ -30,7 +30,7 @@ from zerodb_compiler.plan.logical import (
     Values,
 )
 from zerodb_compiler.plan.rules.aggregate_parts import Calls, computed, is_computed
-from zerodb_compiler.plan.transform import call, case, passed, substitute
+from zerodb_compiler.plan.transform import call, case, has_subquery, passed, rebuild, substitute
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.types import BOOLEAN, INTEGER, SqlType
 
@@ -59,6 +59,7 @@ class Grouping:
 
 def grouped_by_sets(plan: LogicalPlan, grouping: Grouping, column: NewColumn) -> LogicalPlan:
     """The aggregation over `plan`; `column` makes columns with fresh ids."""
+    plan, grouping = _evaluated(plan, grouping, column)
     sets = tuple(sorted(grouping.sets, key=lambda places: not places))  # empty sets last
     first_empty = sum(bool(places) for places in sets)
     parts = _parts(plan, grouping, column)
@@ -81,6 +82,29 @@ def grouped_by_sets(plan: LogicalPlan, grouping: Grouping, column: NewColumn) ->
     rows = Aggregate(rows, groups, tuple(parts.combined))
     masks = [Item(mask, _mask(places, sets, number)) for places, mask in grouping.masks.items()]
     return Project(rows, (*(passed(item.column) for item in grouping.keys), *parts.results, *masks))
+
+
+def _evaluated(plan: LogicalPlan, grouping: Grouping, column: NewColumn) -> tuple[LogicalPlan, Grouping]:
+    """Subqueries in arguments become columns below: an argument may be needed several times, a subquery's plan once."""
+    items: list[Item] = []
+
+    def below(expression: Expression) -> Expression:
+        if not has_subquery(expression):
+            return expression
+        found = column("argument", expression.type, expression.nullable)
+        items.append(Item(found, expression))
+        return ColumnRef(found)
+
+    calls = tuple(AggregateItem(item.column, _changed(item.call, below)) for item in grouping.aggregates)
+    if not items:
+        return plan, grouping
+    return Project(plan, (*map(passed, plan.output), *items)), replace(grouping, aggregates=calls)
+
+
+def _changed(old: AggregateCall, change: Callable[[Expression], Expression]) -> AggregateCall:
+    new = rebuild(old, change)
+    assert isinstance(new, AggregateCall)
+    return new
 
 
 def _integer(value: int) -> Literal:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.expressions import AggregateCall, Literal
-from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, SqlType, TypeId, numeric
+from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, MAX_PRECISION, TEXT, SqlType, TypeId, array, numeric
 
 # SQL name -> AggregateCall.function, where they differ.
 ALIASES = {"every": "bool_and", "stddev": "stddev_samp", "variance": "var_samp", "regr_count": "count"}
@@ -71,6 +71,8 @@ def result_type(function: str, type_: SqlType) -> SqlType | None:
             return None if type_.id in (TypeId.BOOLEAN, TypeId.JSON, TypeId.JSONB, TypeId.MAP, TypeId.UUID) else type_
         case "any_value" | "mode" | "percentile_disc":
             return type_
+        case "array_agg":
+            return array(TEXT if type_.id is TypeId.NULL else type_)
         case "bit_and" | "bit_or" | "bit_xor":
             return type_ if type_.is_integer else None
         case "sum" | "avg" if type_.id is TypeId.INTERVAL:

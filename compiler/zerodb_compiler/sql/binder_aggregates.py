@@ -61,10 +61,12 @@ def aggregate(b: ExpressionBinder, node: exp.Expr) -> Expression:
         )
     lifting, b.lifting, b.in_aggregate = b.lifting, False, True
     captured = [(scope, len(scope.captured)) for scope in (b.scope, *b.scope.around())]
+    aggregates.in_call = True
     try:
         call = bind_call(b, syntax_of(node))
     finally:
         b.lifting, b.in_aggregate = lifting, False
+        aggregates.in_call = False
     if aggregates.is_outer(call):
         for scope, count in captured:  # the arguments are read below the grouping of their query, not above it
             del scope.captured[count:]
@@ -90,6 +92,7 @@ class Aggregates:
     sets: tuple[tuple[int, ...], ...] | None = None  # of GROUPING SETS, ROLLUP, CUBE: places of keys
     masks: dict[tuple[int, ...], Column] = field(default_factory=dict)  # grouping(...), by places of keys
     _expressions: bool = False
+    in_call: bool = False  # the arguments of an aggregate of this level are being bound
     only_outer: str | None = None  # the clause, where this level may have no aggregates of its own
 
     @property
@@ -142,6 +145,10 @@ class Aggregates:
                 position=position_of(node),
             )
         aggregates: Aggregates = scope.aggregates
+        if aggregates.in_call:
+            raise ProgrammingError(
+                "aggregate function calls cannot be nested", sqlstate="42803", position=position_of(node)
+            )
         found = aggregates.column(binder, call, node)
         scope.captured.append((found, position_of(node)))
         return found

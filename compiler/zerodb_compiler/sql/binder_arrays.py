@@ -11,11 +11,12 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.nested import Array, encode_array
+from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, Project, Sort, SortKey
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_functions import no_function, special
 from zerodb_compiler.sql.binder_structured import Subscript, made, structured, subscripts
-from zerodb_compiler.sql.expressions import Expression, Literal
+from zerodb_compiler.sql.expressions import AggregateCall, Case, ColumnRef, Expression, Literal, ScalarSubquery
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
 from zerodb_compiler.sql.set_functions import RowColumn, Rows, set_function
@@ -29,8 +30,8 @@ _LIST = array(INTEGER)
 def _array(b: ExpressionBinder, node: exp.Array) -> Bound:
     only(node, "expressions", "value_constructor", "bracket_notation")
     items = node.expressions
-    if len(items) == 1 and isinstance(items[0], (exp.Select, exp.Subquery, exp.SetOperation)):
-        raise unsupported("ARRAY (subquery)", node)
+    if not node.args.get("bracket_notation") and len(items) == 1 and isinstance(items[0], exp.Query):
+        return _array_of_query(b, items[0], node)
     if not items:
         if isinstance(node.parent, exp.Cast):  # its type says what is in it
             return Constant(NULL, "{}", position_of(node.parent))
@@ -51,6 +52,28 @@ def _array(b: ExpressionBinder, node: exp.Array) -> Bound:
     if type_.id in (TypeId.NULL,):
         type_ = TEXT
     return made("array", tuple(elements), array(type_), node)
+
+
+def _array_of_query(b: ExpressionBinder, query_node: exp.Expr, node: exp.Expr) -> Bound:
+    """ARRAY(query): array_agg of its one column in its order, the empty array for no rows."""
+    query = b.binder.query(query_node, b.scope)
+    if len(query.columns) != 1:
+        raise ProgrammingError("subquery must return only one column", position=position_of(node))
+    (column,) = query.columns
+    plan = query.plan
+    order: tuple[SortKey, ...] = ()
+    inner = plan.input if isinstance(plan, Project) else plan
+    if isinstance(inner, Sort) and column in inner.input.output:
+        plan, order = inner.input, inner.keys  # said in the aggregate, the order survives the subquery's unnesting
+    type_ = array(TEXT if column.type.id is TypeId.NULL else column.type)
+    call = AggregateCall("array_agg", ColumnRef(column), type_, True, position=position_of(node), order=order)
+    result = b.binder.column("array", type_, True)
+    grouped = Aggregate(plan, (), (AggregateItem(result, call),))
+    empty = Literal(encode_array(type_, Array((), ())), type_)
+    present = b.call("is_not_null", (ColumnRef(result),), BOOLEAN)
+    found = b.binder.column("array", type_, False)
+    items = (Item(found, Case(((present, ColumnRef(result)),), empty, type_, False)),)
+    return ScalarSubquery(Project(grouped, items), found, type_)
 
 
 def _constant_array(b: ExpressionBinder, values: Sequence[Bound], node: exp.Expr) -> Bound:

@@ -34,7 +34,8 @@ class ColumnInfo:
 class TableInfo:
     """One version of one table: its schema and the physical facts that code is specialised to.
 
-    `id` never changes while the table lives; `schema_version` changes with the columns, `layout` with the physical
+    `kind` is "table", "materialized view" or "system catalog"; only a table's rows can be changed by statements. `id`
+    never changes while the table lives; `schema_version` changes with the columns, `layout` with the physical
     layout; plans depend on both. `primary_key` holds column ordinals.
     """
 
@@ -48,11 +49,36 @@ class TableInfo:
     schema: str = "public"
     constraints: Constraints = NO_CONSTRAINTS
     partitions: tuple[TableInfo, ...] = ()
+    kind: str = "table"
 
     @property
     def key(self) -> str:
         """What snapshots know the table by."""
         return self.name if self.schema == "public" else f"{self.schema}\0{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class ViewTable:
+    """What a name within a view's query means: the relation with that `id`, whatever it is called now, and the columns
+    it had when the view was made, by slot. `id` None: a table of the system, found by its name."""
+
+    name: str
+    schema: str | None
+    id: int | None
+    columns: tuple[tuple[int, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ViewInfo:
+    """A view: its query's text and what the names in it mean. `path` are the schemas in which types are looked for."""
+
+    id: int
+    name: str
+    schema: str
+    query: str
+    columns: tuple[tuple[str, SqlType], ...]
+    tables: tuple[ViewTable, ...]
+    path: tuple[str, ...] = ()
 
 
 class Catalog(Protocol):
@@ -63,6 +89,14 @@ class Catalog(Protocol):
 
     def named_type(self, name: str, schema: str | None = None) -> SqlType | None:
         """The enum or composite type of that name (looked for as tables are), or None."""
+        ...
+
+    def view(self, name: str, schema: str | None = None) -> ViewInfo | None:
+        """The view that the name means; None if it means a table or nothing."""
+        ...
+
+    def relation_with_id(self, id_: int) -> TableInfo | ViewInfo | None:
+        """The table or view with this id."""
         ...
 
     def table_names(self) -> Sequence[str]:

@@ -140,7 +140,12 @@ class Prepared:
             layout = version.layout
             if layout is not needed.layout and layout != needed.layout:
                 return False
-        return True
+        return not self.bound.inlined or self._same_views(view)
+
+    def _same_views(self, view: View) -> bool:
+        return all(view.view(name, schema) == info for name, schema, info in self.bound.views) and all(
+            view.relation_with_id(info.id) == info for info in self.bound.inlined
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -72,6 +72,7 @@ class Connection:
         self._temporary_schema = f"pg_temp_{next(_SESSIONS)}"
         self._session.temporary_schema = self._temporary_schema
         self._path = (self._temporary_schema, "public")  # where names without a schema are looked for
+        self._creating: str | None = None  # the schema whose first objects are being made
         self._lock = threading.RLock()
         self._closed = False
 
@@ -133,10 +134,16 @@ class Connection:
     def _view(self) -> View:
         """What the statement that begins now sees; the thread is told of its session."""
         zones.begin_statement(self._options.zone, now(), self._session.started)
-        path: tuple[str, ...] = self._path
+        return View(self._session.snapshot(), self._registered, self._search_path)
+
+    @property
+    def _search_path(self) -> tuple[str, ...]:
+        """The schemas that names without one are looked for in."""
+        if self._creating is not None:
+            return (self._temporary_schema, self._creating, *self._options.search_path)
         if "search_path" in self._options.values:
-            path = (self._temporary_schema, *self._options.search_path)
-        return View(self._session.snapshot(), self._registered, path)
+            return (self._temporary_schema, *self._options.search_path)
+        return self._path
 
     # --- transactions ------------------------------------------------------------------------------------------------
     @contextlib.contextmanager

@@ -4,26 +4,36 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-from zerodb_compiler.catalog import ColumnInfo, TableInfo
+from zerodb_compiler.catalog import ColumnInfo, TableInfo, ViewInfo, ViewTable
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Snapshot, TableVersion
 from zerodb_storage.catalog import type_from
 
 DEFAULT_PATH = ("public",)
+REFRESHED = "\x02refreshed"  # names the materialized view whose query runs
 
 
 class View:
     """Implements `zerodb_compiler.catalog.Catalog`, and is the snapshot the engine executes over.
 
-    `path` are the schemas that a name without one is looked for in, the session's temporary one first.
+    `path` are the schemas that a name without one is looked for in, the session's temporary one first. `refreshed` is
+    the materialized view whose query runs, if one does.
     """
 
-    __slots__ = ("path", "sequence", "snapshot", "tables")
+    __slots__ = ("path", "refreshed", "registered", "sequence", "snapshot", "tables")
 
     def __init__(
-        self, snapshot: Snapshot, registered: Mapping[str, TableVersion], path: tuple[str, ...] = DEFAULT_PATH
+        self,
+        snapshot: Snapshot,
+        registered: Mapping[str, TableVersion],
+        path: tuple[str, ...] = DEFAULT_PATH,
+        *,
+        refreshed: ViewInfo | None = None,
     ) -> None:
+        self.registered = registered
+        self.refreshed = refreshed
         self.sequence = snapshot.sequence
         self.snapshot = snapshot
         self.path = path
@@ -58,6 +68,33 @@ class View:
             key = name if candidate == "public" else f"{candidate}\0{name}"
             if key in self.tables:
                 return key
+            if ("view", candidate, name) in self.snapshot.catalog:
+                return None
+        return None
+
+    def view(self, name: str, schema: str | None = None) -> ViewInfo | None:
+        catalog = self.snapshot.catalog
+        if not catalog:
+            return None
+        if name == REFRESHED and schema is None:
+            return self.refreshed
+        for candidate in self.path if schema is None else (self.schema_named(schema),):
+            data = catalog.get(("view", candidate, name))
+            if data is not None:
+                return view_info(candidate, name, data)
+            if schema is None and (name if candidate == "public" else f"{candidate}\0{name}") in self.tables:
+                return None
+        return None
+
+    def relation_with_id(self, id_: int) -> TableInfo | ViewInfo | None:
+        if self.refreshed is not None and self.refreshed.id == id_:
+            return self.refreshed
+        version = next((version for version in self.tables.values() if version.id == id_), None)
+        if version is not None:
+            return self._info(version)
+        for (kind, schema, name), data in self.snapshot.catalog.items():
+            if kind == "view" and data["id"] == id_:
+                return view_info(schema, name, data)
         return None
 
     def schema_named(self, name: str) -> str:
@@ -77,6 +114,22 @@ class View:
         return [version.name for version in self.tables.values()]
 
 
+def view_info(schema: str, name: str, data: dict[str, Any]) -> ViewInfo:
+    """What the catalog keeps of a view (definition/views.py)."""
+    return ViewInfo(
+        id=data["id"],
+        name=name,
+        schema=schema,
+        query=data["query"],
+        columns=tuple((column, type_from(record)) for column, record in data["columns"]),
+        tables=tuple(
+            ViewTable(table, place, id_, tuple((slot, column) for slot, column in columns))
+            for table, place, id_, columns in data["tables"]
+        ),
+        path=tuple(data["path"]),
+    )
+
+
 def table_info(version: TableVersion) -> TableInfo:
     return TableInfo(
         id=version.id,
@@ -91,4 +144,5 @@ def table_info(version: TableVersion) -> TableInfo:
         schema_version=version.schema_version,
         schema=version.schema.schema,
         constraints=version.constraints,
+        kind=dict(version.schema.options).get("kind", "table"),
     )

@@ -31,6 +31,9 @@ class MemoryCatalog:
     def named_type(self, name: str, schema: str | None = None) -> None:
         return None
 
+    def view(self, name: str, schema: str | None = None) -> None:
+        return None
+
     def table_names(self) -> Sequence[str]:
         return list(self.tables)
 

@@ -52,7 +52,15 @@ def bind_shape(
         free = {literal for parameter in lifted for literal in parameter.literals} - context.baked
         baked = tuple((i, text) for i, text in enumerate(shape.literals) if i not in free)
     bound = BoundShape(
-        statement, lifted, baked, context.user_parameters(), tuple(binder.tables.values()), shape, binder.table_names()
+        statement,
+        lifted,
+        baked,
+        context.user_parameters(),
+        tuple(binder.tables.values()),
+        shape,
+        binder.table_names(),
+        tuple((*name, view) for name, view in binder.views_by_name.items()),
+        tuple(binder.inlined.values()),
     )
     if shape is not None and not context.is_volatile and bound.values(shape) == context.samples:
         cacheable = shape

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlglot import exp
 
-from zerodb_compiler.catalog import Catalog, TableInfo
+from zerodb_compiler.catalog import Catalog, TableInfo, ViewInfo, ViewTable
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.plan.logical import With
 from zerodb_compiler.sql import ddl
@@ -60,7 +60,21 @@ class _Counters:
 class Binder:
     """What is shared by all levels of one statement."""
 
-    __slots__ = ("_counters", "catalog", "context", "places", "shared", "tables", "tables_by_name", "top", "unknown")
+    __slots__ = (
+        "_counters",
+        "catalog",
+        "context",
+        "inlined",
+        "inlining",
+        "places",
+        "seen",
+        "shared",
+        "tables",
+        "tables_by_name",
+        "top",
+        "unknown",
+        "views_by_name",
+    )
 
     def __init__(self, catalog: Catalog, context: ParameterContext) -> None:
         self.catalog = catalog
@@ -68,6 +82,10 @@ class Binder:
         self.places: dict[int, int | None] = {}  # column id -> where it was last named, for errors
         self.tables: dict[str, TableInfo] = {}  # by key
         self.tables_by_name: dict[tuple[str, str | None], TableInfo] = {}
+        self.views_by_name: dict[tuple[str, str | None], ViewInfo] = {}
+        self.inlined: dict[int, ViewInfo] = {}  # all views whose queries were bound, by id
+        self.inlining: list[int] = []  # the views whose queries are being bound
+        self.seen: dict[tuple[str, str | None], ViewTable] = {}  # what names mean within a view's query
         self.top: exp.Expr | None = None  # the query whose rows are those of the statement
         self._counters = _Counters()
         self.shared = Shared()
@@ -171,6 +189,26 @@ class Binder:
         only(node, "this", "alias", "joins", "db")
         schema = node.args.get("db")
         return self.named_table(fold(node.this), fold(schema) if schema is not None else None, position_of(node))
+
+    def changed_table(self, node: exp.Table) -> TableInfo:
+        """The table that a change names. 42809 if its rows are not for statements to change."""
+        if self.view(node) is not None:
+            raise unsupported(f'changing rows through the view "{fold(node.this)}"', node)
+        table = self.table(node)
+        if table.kind != "table":
+            code = "42809" if table.kind == "materialized view" else "42501"
+            raise error_for(code, f'cannot change {table.kind} "{table.name}"', position=position_of(node))
+        return table
+
+    def view(self, node: exp.Table) -> ViewInfo | None:
+        """The view a node names, or None."""
+        schema = node.args.get("db")
+        name = fold(node.this), fold(schema) if schema is not None else None
+        found = self.views_by_name.get(name) or self.catalog.view(*name)
+        if found is not None:
+            only(node, "this", "alias", "joins", "db")
+            self.views_by_name[name] = found
+        return found
 
     def named_table(self, name: str, schema: str | None, position: int | None) -> TableInfo:
         found = self.tables_by_name.get((name, schema)) or self.catalog.table(name, schema)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from zerodb_compiler.catalog import TRANSIENT, Catalog, ColumnInfo, TableInfo
+from zerodb_compiler.catalog import TRANSIENT, Catalog, ColumnInfo, TableInfo, ViewInfo
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.layout import TableStatistics, widest_layout
 from zerodb_compiler.sql import statements as st
@@ -45,6 +45,12 @@ class _Results:
         if name in self.silent:
             raise NotSupportedError(f'WITH query "{self.silent[name]}" does not have a RETURNING clause')
         return self.found.get(name) or self._catalog.table(name, schema)
+
+    def view(self, name: str, schema: str | None = None) -> ViewInfo | None:
+        return None if name in self.found else self._catalog.view(name, schema)
+
+    def relation_with_id(self, id_: int) -> TableInfo | ViewInfo | None:
+        return self._catalog.relation_with_id(id_)
 
     def named_type(self, name: str, schema: str | None = None) -> SqlType | None:
         return self._catalog.named_type(name, schema)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from zerodb_compiler.catalog import Catalog, ColumnInfo, TableInfo
+from zerodb_compiler.catalog import Catalog, ColumnInfo, TableInfo, ViewInfo
 from zerodb_compiler.constraints import Check, Constraints, ForeignKey, Unique
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
@@ -497,6 +497,12 @@ class _NoCatalog:
     names: tuple[str, ...] = field(default=())
 
     def table(self, name: str, schema: str | None = None) -> TableInfo | None:
+        return None
+
+    def view(self, name: str, schema: str | None = None) -> ViewInfo | None:
+        return None
+
+    def relation_with_id(self, id_: int) -> TableInfo | ViewInfo | None:
         return None
 
     def named_type(self, name: str, schema: str | None = None) -> SqlType | None:

@@ -74,7 +74,7 @@ def _insert_target(binder: Binder, node: exp.Insert) -> tuple[Relation, list[exp
     if not isinstance(target, exp.Table):
         raise unsupported("this target of INSERT", node)
     only(target, "this", "db", "alias")
-    table = binder.table(target)
+    table = binder.changed_table(target)
     alias = target.args.get("alias")
     if alias is not None:
         only(alias, "this")

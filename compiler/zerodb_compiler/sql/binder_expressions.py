@@ -23,7 +23,7 @@ from zerodb_compiler.sql.functions import result_nullable
 from zerodb_compiler.sql.moments import SPECIAL_WORDS
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, Step, UserValue
-from zerodb_compiler.sql.scope import Scope
+from zerodb_compiler.sql.scope import Scope, check_schema
 from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import fit_text, literal_numeric_type, parse_value
 from zerodb_compiler.types import (
@@ -216,8 +216,9 @@ def _paren(b: ExpressionBinder, node: exp.Paren) -> Bound:
 def _column(b: ExpressionBinder, node: exp.Column) -> Bound:
     from zerodb_compiler.sql.binder_records import whole_row
 
-    only(node, "this", "table")
+    only(node, "this", "table", "db")
     table = node.args.get("table")
+    check_schema(b.scope, node)
     if isinstance(node.this, exp.Star):
         row = None if table is None else whole_row(b, fold(table), node)
         if row is None:

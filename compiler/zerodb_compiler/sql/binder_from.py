@@ -20,6 +20,7 @@ from zerodb_compiler.plan.transform import free_ids
 from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder, united
 from zerodb_compiler.sql.binder_operators import compare
+from zerodb_compiler.sql.binder_views import view_query, visible_columns
 from zerodb_compiler.sql.binder_with import CommonTables, WorkingTable, table_query
 from zerodb_compiler.sql.expressions import Case, Column, ColumnRef, Expression
 from zerodb_compiler.sql.join_tokens import USING_ALIAS
@@ -155,11 +156,15 @@ class _From:
             source = self.named(table_query(self.binder, common, node), node, alias, name)
             source.relations[0].working = isinstance(common, WorkingTable)
             return source
+        view = self.binder.view(node)
+        if view is not None:
+            return self.named(view_query(self.binder, view, node), node, alias, name)
         table = self.binder.table(node)
         columns = [self.binder.column(c.name, c.type, not c.not_null) for c in table.columns]
         plan: LogicalPlan = Scan(table, tuple(ScanColumn(column, i) for i, column in enumerate(columns)))
-        names = renamed(tuple(c.name for c in table.columns), _alias_columns(alias), name)
-        pairs = list(zip(names, columns, strict=True))
+        pairs = visible_columns(self.binder, node, table, columns)
+        names = renamed(tuple(found for found, _ in pairs), _alias_columns(alias), name)
+        pairs = [(found, column) for found, (_, column) in zip(names, pairs, strict=True)]
         label = fold(alias.this) if alias is not None and alias.this is not None else name
         return Source(plan, [Relation(label, pairs, table, position_of(node))], pairs)
 
@@ -296,7 +301,7 @@ def scan_for_change(binder: Binder, node: exp.Table) -> tuple[Scan, Relation]:
     if node.args.get("only"):  # there is no inheritance: ONLY says nothing
         node = node.copy()
         node.set("only", None)
-    table = binder.table(node)
+    table = binder.changed_table(node)
     alias = node.args.get("alias")
     if alias is not None:
         only(alias, "this")

@@ -39,7 +39,7 @@ from zerodb_compiler.sql.computed import numbered
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
-from zerodb_compiler.sql.scope import Relation, Scope
+from zerodb_compiler.sql.scope import Relation, Scope, check_schema
 from zerodb_compiler.sql.statements import Query
 from zerodb_compiler.types import BIGINT, TEXT, SqlType, TypeId
 
@@ -331,7 +331,8 @@ class _Select:
                 self.outputs.append(_Output(name, self.finished(expressions, value, inner), unknown))
 
     def star_of(self, node: exp.Column) -> list[_Output]:
-        only(node, "this", "table")
+        only(node, "this", "table", "db")
+        check_schema(self.scope, node)
         only(node.this)
         name = fold(node.args["table"])
         relation = self.scope.relation(name)

@@ -146,7 +146,7 @@ class CreateTableAs:
 
 @dataclass(frozen=True, slots=True)
 class Drop:
-    """`kind`: table, index, sequence or type."""
+    """`kind`: table, index, sequence, type, view, materialized view or schema."""
 
     kind: str
     names: tuple[Name, ...]
@@ -178,7 +178,7 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class AlterTable:
-    """`kind`: table, index, sequence (only to rename or move it)."""
+    """`kind`: table, index, sequence, view, materialized view (all but tables only to rename or move them)."""
 
     name: Name
     actions: tuple[Action, ...]
@@ -224,6 +224,65 @@ class AlterSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class CreateView:
+    """A view, or a materialized one (`materialized`, with its rows if `with_data`). `columns` are the names given."""
+
+    name: Name
+    query: Sql
+    columns: tuple[str, ...] = ()
+    replace: bool = False
+    temporary: bool = False
+    recursive: bool = False
+    materialized: bool = False
+    if_not_exists: bool = False
+    with_data: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class RefreshView:
+    name: Name
+    with_data: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CreateSchema:
+    """`elements` are the statements that make its first objects."""
+
+    name: Name
+    if_not_exists: bool = False
+    elements: tuple[Definition, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AlterSchema:
+    name: Name
+    new_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Comment:
+    """COMMENT ON `kind`: `part` is the column, or the constraint of the table `name`; `text` None takes it away."""
+
+    kind: str
+    name: Name
+    part: str | None
+    text: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AlterType:
+    """`kind`: rename, set schema, rename value, add value. A new label stands `before` or after `neighbour`."""
+
+    name: Name
+    kind: str
+    new_name: str = ""
+    value: str = ""
+    neighbour: str | None = None
+    before: bool = False
+    if_not_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Maintain:
     """ANALYZE, VACUUM, REINDEX: `names` are tables (of REINDEX, `kind` says of what)."""
 
@@ -241,5 +300,11 @@ Definition = (
     | CreateSequence
     | CreateType
     | AlterSequence
+    | CreateView
+    | RefreshView
+    | CreateSchema
+    | AlterSchema
+    | Comment
+    | AlterType
     | Maintain
 )

@@ -11,7 +11,9 @@ from zerodb_compiler.sql.ddl_tokens import Cursor
 def alter(c: Cursor) -> ddl.Definition | None:
     c.expect("ALTER")
     if c.word not in ("TABLE", "INDEX", "SEQUENCE"):
-        return None
+        from zerodb_compiler.sql.ddl_objects import alter_object
+
+        return alter_object(c)
     kind = c.expect_any("TABLE", "INDEX", "SEQUENCE").lower()
     if_exists = c.accept("IF", "EXISTS")
     if kind == "table":

@@ -29,12 +29,19 @@ DEFAULT_STOPS = COLUMN_STOPS - {"COLLATE"}
 _LIKE_OPTIONS = ("COMMENTS", "COMPRESSION", "CONSTRAINTS", "DEFAULTS", "GENERATED", "IDENTITY", "INDEXES",
                  "STATISTICS", "STORAGE", "ALL")  # fmt: skip
 
+# May begin, behind CREATE, what ddl_objects.py reads.
+OBJECT_WORDS = frozenset(["VIEW", "MATERIALIZED", "OR", "TEMP", "TEMPORARY", "LOCAL", "GLOBAL", "RECURSIVE", "SCHEMA"])
+
 
 def parse_definition(tokens: list[Token], text: str) -> ddl.Definition | None:
     """The statement, if it begins like one of those here. ProgrammingError 42601 with its place."""
     c = Cursor(tokens, text)
     found: ddl.Definition | None = None
     match c.word:
+        case "COMMENT" | "REFRESH" | "GRANT" | "REVOKE" | "SECURITY" | "REASSIGN":
+            from zerodb_compiler.sql.ddl_objects import parse_other
+
+            found = parse_other(c)
         case "CREATE":
             found = _create(c)
         case "DROP":
@@ -56,6 +63,12 @@ def parse_definition(tokens: list[Token], text: str) -> ddl.Definition | None:
 
 def _create(c: Cursor) -> ddl.Definition | None:
     c.expect("CREATE")
+    if c.word in OBJECT_WORDS:
+        from zerodb_compiler.sql.ddl_objects import create_object
+
+        found = create_object(c)
+        if found is not None:
+            return found
     if c.looking_at("OR", "REPLACE") and c.peek(2) in ("TABLE", "INDEX", "SEQUENCE", "TEMP", "UNIQUE"):
         c.expect("OR", "REPLACE")
         raise c.error()
@@ -82,6 +95,14 @@ def _create(c: Cursor) -> ddl.Definition | None:
     if unlogged:
         raise c.error()
     return None
+
+
+def create_element(c: Cursor) -> ddl.Definition:
+    """A statement within CREATE SCHEMA."""
+    element = _create(c)
+    if element is None:
+        raise c.error()
+    return element
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------
@@ -605,7 +626,9 @@ def _create_type(c: Cursor) -> ddl.CreateType:
 def _drop(c: Cursor) -> ddl.Drop | None:
     c.expect("DROP")
     if c.word not in ("TABLE", "INDEX", "SEQUENCE", "TYPE"):
-        return None
+        from zerodb_compiler.sql.ddl_objects import drop_object
+
+        return drop_object(c)
     kind = c.expect_any("TABLE", "INDEX", "SEQUENCE", "TYPE").lower()
     if kind == "index":
         c.accept("CONCURRENTLY")

@@ -26,7 +26,9 @@ _KNOWN_WORDS = """
     EXECUTE FETCH GRANT IMPORT LISTEN LOAD LOCK MOVE NOTIFY PRAGMA PREPARE REASSIGN REFRESH REVOKE
     SECURITY TRUNCATE UNLISTEN USE
 """
-_DEFINING = frozenset({"CREATE", "DROP", "ALTER", "ANALYZE", "ANALYSE", "VACUUM", "REINDEX"})
+_DEFINING = frozenset(
+    {"CREATE", "DROP", "ALTER", "ANALYZE", "ANALYSE", "VACUUM", "REINDEX", "COMMENT", "REFRESH", "GRANT", "REVOKE"}
+)
 _KNOWN = frozenset(_KNOWN_WORDS.split())
 _ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
 

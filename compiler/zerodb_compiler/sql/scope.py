@@ -13,9 +13,12 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from sqlglot import exp
+
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql.expressions import Column, ColumnRef
+from zerodb_compiler.sql.nodes import fold, position_of
 
 NamedColumn = tuple[str, Column]
 
@@ -30,6 +33,19 @@ class Relation:
     position: int | None = None
     working: bool = False  # the name of a recursive query within its recursive term
     is_scalar: bool = False  # a function that gives plain values: its name means the value, not a record
+
+
+def check_schema(scope: Scope, node: exp.Column) -> None:
+    """42P01 if the column is qualified with another schema than its table's."""
+    schema = node.args.get("db")
+    if schema is None:
+        return
+    name, at = fold(node.args["table"]), scope
+    while (relation := at.relation(name)) is None and at.parent is not None:
+        at = at.parent
+    if relation is not None and relation.table is not None and relation.table.schema != fold(schema):
+        message = f'invalid reference to FROM-clause entry for table "{name}"'
+        raise ProgrammingError(message, sqlstate="42P01", position=position_of(node))
 
 
 @dataclass(slots=True)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from zerodb_compiler.errors import Error
 
 if TYPE_CHECKING:
-    from zerodb_compiler.catalog import TableInfo
+    from zerodb_compiler.catalog import TableInfo, ViewInfo
     from zerodb_compiler.sql.parameters import LiftedParameter, UserParameter
     from zerodb_compiler.sql.statements import Statement
     from zerodb_compiler.sql.values import Value
@@ -164,6 +164,8 @@ class BoundShape:
     tables: tuple[TableInfo, ...]
     shape: Shape | None = None
     table_names: Mapping[str, tuple[tuple[str, str | None], ...]] = field(default_factory=dict)
+    views: tuple[tuple[str, str | None, ViewInfo], ...] = ()  # those named: name, schema, what it was
+    inlined: tuple[ViewInfo, ...] = ()  # those and the views within views
 
     def matches(self, shape: Shape) -> bool:
         literals = shape.literals

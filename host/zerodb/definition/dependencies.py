@@ -67,10 +67,31 @@ def drop_owned_sequences(write: WriteTransaction, table_id: int, slot: int | Non
 
 
 def drop_dependent_views(write: WriteTransaction, table_id: int, slot: int | None, what: str, *, cascade: bool) -> None:
-    for kind, schema, name in dependent_views(write, table_id, slot):
+    for key in list(dependent_views(write, table_id, slot)):
         if not cascade:
-            raise in_use(what, f"{kind} {name} depends on {what}")
+            raise in_use(what, f"{key[0]} {key[2]} depends on {what}")
+        if key in write.catalog:  # not gone with one of those before
+            drop_views(write, [key], cascade=True)
+
+
+def drop_views(write: WriteTransaction, going: Sequence[tuple[str, str, str]], *, cascade: bool) -> None:
+    """Drops views and materialized ones together, and (CASCADE) the views of them."""
+    together = set(going)
+    for kind, schema, name in going:
+        data = write.catalog.get((kind, schema, name))
+        if data is None:
+            continue
+        what = f"{kind} {name}"
+        for key in list(dependent_views(write, data["id"], None)):
+            if key in together or key not in write.catalog:
+                continue
+            if not cascade:
+                raise in_use(what, f"{key[0]} {key[2]} depends on {what}")
+            drop_views(write, [key], cascade=True)
         write.drop_object(kind, schema, name)
+        table = write.snapshot().table_with_id(data["id"]) if kind == "materialized view" else None
+        if table is not None:
+            write.drop_table(table.key)
 
 
 def dependent_views(write: WriteTransaction, table_id: int, slot: int | None) -> Iterable[tuple[str, str, str]]:

@@ -14,12 +14,13 @@ from zerodb_storage.catalog import is_temporary
 if TYPE_CHECKING:
     from zerodb.connection import Connection
 
+SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
 RELATION_KINDS = ("view", "materialized view", "sequence")
 
 
 def view_of(connection: Connection, write: WriteTransaction) -> View:
     """What the transaction sees now, its own changes included."""
-    return View(write.snapshot(), connection._registered, connection._path)
+    return View(write.snapshot(), connection._registered, connection._search_path)
 
 
 def new_schema(connection: Connection, write: WriteTransaction, name: ddl.Name, *, temporary: bool = False) -> str:
@@ -30,12 +31,20 @@ def new_schema(connection: Connection, write: WriteTransaction, name: ddl.Name, 
             raise error_for("42P16", "cannot create temporary relation in non-temporary schema", position=name.position)
         return connection._temporary_schema
     if name.schema is None:
-        return next((schema for schema in view.path if not is_temporary(schema)), "public")
+        found = next((schema for schema in view.path if not is_temporary(schema) and has_schema(write, schema)), None)
+        if found is None:
+            raise error_for("3F000", "no schema has been selected to create in", position=name.position)
+        return found
     schema = view.schema_named(name.schema)
-    known = schema == "public" or is_temporary(schema) or write.snapshot().object("schema", "", schema) is not None
-    if not known:
+    if schema in SYSTEM_SCHEMAS:
+        raise error_for("42501", f"permission denied for schema {schema}", position=name.position)
+    if not is_temporary(schema) and not has_schema(write, schema):
         raise error_for("3F000", f'schema "{name.schema}" does not exist', position=name.position)
     return schema
+
+
+def has_schema(write: WriteTransaction, name: str) -> bool:
+    return name == "public" or name in SYSTEM_SCHEMAS or ("schema", "", name) in write.catalog
 
 
 def taken_names(snapshot: Snapshot, schema: str) -> set[str]:

@@ -14,7 +14,7 @@ from zerodb.outcome import Outcome
 from zerodb.view import table_info
 from zerodb_compiler.catalog import ColumnInfo
 from zerodb_compiler.constraints import NO_CONSTRAINTS
-from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_ddl import TableDefinition, define_table
@@ -106,6 +106,9 @@ def drop(connection: Connection, write: WriteTransaction, node: ddl.Drop) -> Out
     found: list[TableVersion] = []
     for name in node.names:
         version = find_table(connection, write, name)
+        if version is not None and ("materialized view", version.schema.schema, version.name) in write.catalog:
+            hint = "Use DROP MATERIALIZED VIEW to remove a materialized view."
+            raise error_for("42809", f'"{name.name}" is not a table', position=name.position, hint=hint)
         if version is not None:
             found.append(version)
         elif not node.if_exists:

@@ -1,4 +1,4 @@
-"""CREATE TYPE ... AS ENUM (...) and AS (...), DROP TYPE.
+"""CREATE TYPE ... AS ENUM (...) and AS (...), ALTER TYPE, DROP TYPE.
 
 A type is a catalog object whose data holds the type itself (storage's `type_record`): columns keep a copy of it, so a
 table is read without the catalog. A type that a column has is not dropped (2BP01; CASCADE is 0A000).
@@ -6,6 +6,7 @@ table is read without the catalog. A type that a column has is not dropped (2BP0
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zerodb.definition.dependencies import in_use
@@ -14,7 +15,8 @@ from zerodb.outcome import Outcome
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.binder_ddl import column_type
-from zerodb_compiler.types import SqlType, enum_type, struct
+from zerodb_compiler.sql.ddl import Name
+from zerodb_compiler.types import SqlType, TypeId, enum_type, struct
 from zerodb_storage import WriteTransaction
 from zerodb_storage.catalog import type_from, type_record
 
@@ -92,3 +94,96 @@ def _mentions(type_: SqlType, name: str) -> bool:
         return True
     parts = [field for _, field in type_.fields] + ([type_.element] if type_.element is not None else [])
     return any(_mentions(part, name) for part in parts)
+
+
+# --- alter ------------------------------------------------------------------------------------------------------------
+
+
+def alter(connection: Connection, write: WriteTransaction, node: ddl.AlterType) -> Outcome:
+    """ALTER TYPE. Columns hold copies of the type, which change with it; a label added last changes no stored value."""
+    outcome = Outcome("ALTER TYPE")
+    found = find_object(connection, write, KIND, node.name)
+    if found is None:
+        raise error_for("42704", f'type "{node.name}" does not exist', position=node.name.position)
+    schema, name = found
+    data = write.catalog[KIND, schema, name]
+    old = type_from(data["type"])
+    match node.kind:
+        case "nothing":
+            return outcome
+        case "set schema":
+            new_place = new_schema(connection, write, Name("", node.new_name, node.name.position))
+            if new_place != schema:
+                _check_free(write, new_place, name, node.name.position)
+                write.drop_object(KIND, schema, name)
+                write.put_object(KIND, new_place, name, data)
+            return outcome
+        case "rename":
+            _check_free(write, schema, node.new_name, node.name.position)
+            new = replace(old, name=node.new_name)
+        case _:
+            changed = _labels(node, old)
+            if changed is None:
+                return outcome
+            new = replace(old, labels=changed)
+    write.drop_object(KIND, schema, name)
+    write.put_object(KIND, schema, new.name or name, {**data, "type": type_record(new)})
+    _exchange(write, old, new)
+    return outcome
+
+
+def _check_free(write: WriteTransaction, schema: str, name: str, position: int | None) -> None:
+    snapshot = write.snapshot()
+    if snapshot.object(KIND, schema, name) is not None or name in taken_names(snapshot, schema):
+        raise error_for("42710", f'type "{name}" already exists', position=position)
+
+
+def _labels(node: ddl.AlterType, old: SqlType) -> tuple[str, ...] | None:
+    """The labels after ADD VALUE or RENAME VALUE; None if there is nothing to do."""
+    if old.id is not TypeId.ENUM:
+        raise error_for("42809", f'"{node.name.name}" is not an enum', position=node.name.position)
+    labels = list(old.labels)
+    if node.kind == "rename value":
+        if node.neighbour not in labels:
+            raise error_for("22023", f'"{node.neighbour}" is not an existing enum label')
+        if node.value in labels:
+            raise error_for("42710", f'enum label "{node.value}" already exists')
+        labels[labels.index(node.neighbour)] = node.value
+        return tuple(labels)
+    if node.value in labels:
+        if node.if_not_exists:
+            return None
+        raise error_for("42710", f'enum label "{node.value}" already exists')
+    if not node.value or len(node.value.encode()) > MAX_LABEL_BYTES:
+        raise error_for("42602", f'invalid enum label "{node.value}"', hint="labels have 1 to 63 bytes")
+    if node.neighbour is not None:
+        if node.neighbour not in labels:
+            raise error_for("22023", f'"{node.neighbour}" is not an existing enum label')
+        place = labels.index(node.neighbour) + (not node.before)
+        if place < len(labels):
+            raise error_for("0A000", "ALTER TYPE ... ADD VALUE before another label is not supported")
+    return (*labels, node.value)
+
+
+def _exchange(write: WriteTransaction, old: SqlType, new: SqlType) -> None:
+    """Puts the changed type into the columns, types and views that have it."""
+
+    def changed(type_: SqlType) -> SqlType:
+        if type_ == old:
+            return new
+        element = None if type_.element is None else changed(type_.element)
+        return replace(type_, element=element, fields=tuple((name, changed(part)) for name, part in type_.fields))
+
+    for version in list(write.tables.values()):
+        columns = tuple(replace(column, type=changed(column.type)) for column in version.columns)
+        if columns != version.columns:
+            write.change_schema(version.key, replace(version.schema, columns=columns))
+    for (kind, schema, name), data in list(write.catalog.items()):
+        if kind == KIND:
+            type_ = type_from(data["type"])
+            if changed(type_) != type_:
+                write.put_object(kind, schema, name, {**data, "type": type_record(changed(type_))})
+        elif kind in ("view", "materialized view"):
+            found = [[column, type_record(changed(type_from(record)))] for column, record in data["columns"]]
+            if found != data["columns"]:
+                write.put_object(kind, schema, name, {**data, "columns": found})

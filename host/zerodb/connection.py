@@ -28,7 +28,7 @@ from zerodb.values import Parameters, bind_parameters
 from zerodb.view import View
 from zerodb.virtual import virtual_table
 from zerodb_compiler import zones
-from zerodb_compiler.errors import Error, InterfaceError, ProgrammingError, error_for
+from zerodb_compiler.errors import Error, InterfaceError, InternalError, ProgrammingError, error_for
 from zerodb_compiler.sql.parse import parse
 from zerodb_compiler.sql.utility_statements import Copy
 from zerodb_storage import TableVersion
@@ -40,6 +40,16 @@ if TYPE_CHECKING:
 
 
 _SESSIONS = itertools.count(3)
+
+
+@contextlib.contextmanager
+def _own_mistakes() -> Iterator[None]:
+    """Users catch zerodb's errors: what should not have happened is one too, with what did happen as its cause."""
+    try:
+        yield
+    except (AssertionError, AttributeError, LookupError, TypeError, NameError, StopIteration) as error:
+        message = f"internal error: {type(error).__name__}: {error}".splitlines()[0]
+        raise InternalError(message, sqlstate="XX000", hint="this is a mistake in zerodb; please report it") from error
 
 
 class Connection:
@@ -106,12 +116,12 @@ class Connection:
     def prepare(self, sql: str) -> PreparedStatement:
         """Compiles a statement now, for executing it many times."""
         self._check_open()
-        with self._lock:
+        with self._lock, _own_mistakes():
             return PreparedStatement(self, self._database.prepare(sql, self._view()))
 
     def _run(self, sql: str, parameters: Parameters | None) -> Outcome:
         self._check_open()
-        with self._lock:
+        with self._lock, _own_mistakes():
             view = self._view()
             ready = self._database.prepare(sql, view)
             return self._run_ready(ready, view, parameters)

@@ -22,7 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 from zerodb_compiler.wasm import opcodes, wide
 from zerodb_compiler.wasm.opcodes import unsigned
@@ -53,14 +53,25 @@ class FunctionRef:
 
 
 class Label:
-    """A block or loop that is open; branches to it are relative to the nesting depth where they stand."""
+    """A block or loop, open within `with`; branches to it are relative to the nesting depth where they stand."""
 
-    __slots__ = ("_function", "depth", "is_loop")
+    __slots__ = ("_function", "_opening", "depth", "is_loop")
 
-    def __init__(self, function: Function, depth: int, is_loop: bool) -> None:
+    def __init__(self, function: Function, opening: bytes, is_loop: bool) -> None:
         self._function = function
-        self.depth = depth
+        self._opening = opening
         self.is_loop = is_loop
+
+    def __enter__(self) -> Self:
+        function = self._function
+        function.body += self._opening
+        function.depth = self.depth = function.depth + 1
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        function = self._function
+        function.body += b"\x0b"
+        function.depth -= 1
 
     def _branch(self, opcode: bytes) -> bytes:
         return opcode + unsigned(self._function.depth - self.depth)
@@ -88,17 +99,19 @@ class _Local:
     """Mixed into a value class: a local variable is the value of reading it, and can be set."""
 
     __slots__ = ()
+    kind: ClassVar[str]
     index: int
     function: Function
 
     def set(self, value: Any) -> None:
-        value = type(self).of(value) if isinstance(value, int | float) else value  # type: ignore[attr-defined]
-        assert value.kind == type(self).kind, f"{value.kind} into {type(self).kind}"  # type: ignore[attr-defined]
-        self.function.emit(value.code + b"\x21" + unsigned(self.index))
+        if not isinstance(value, Value):
+            value = type(self).of(value)  # type: ignore[attr-defined]
+        assert value.kind == self.kind, f"{value.kind} into {self.kind}"
+        self.function.body += value.code + b"\x21" + unsigned(self.index)
 
     def tee(self, value: Any) -> Any:
         """Sets the local and is the value."""
-        assert value.kind == type(self).kind  # type: ignore[attr-defined]
+        assert value.kind == self.kind
         return type(self).plain(value.code + b"\x22" + unsigned(self.index))  # type: ignore[attr-defined]
 
 
@@ -134,7 +147,7 @@ LOCALS: dict[str, Any] = {"i32": LocalI32, "i64": LocalI64, "f32": LocalF32, "f6
 # local classes fall back to their plain class when called with code alone.
 def _plain_new(plain: type[Value]) -> Callable[..., Value]:
     def new(cls: type[Value], code: bytes, constant: int | None = None, *_: object) -> Value:
-        value = object.__new__(plain)
+        value = _new(plain)
         value.code = code
         value.constant = constant
         return value
@@ -144,6 +157,9 @@ def _plain_new(plain: type[Value]) -> Callable[..., Value]:
 
 for _class in LOCALS.values():
     _class.__new__ = _plain_new(_class.plain)
+
+
+_new = object.__new__
 
 
 class Function:
@@ -161,7 +177,7 @@ class Function:
 
     # --- locals -------------------------------------------------------------------------------------------------------
     def _local(self, kind: type[Value], index: int) -> Any:
-        local = object.__new__(LOCALS[kind.kind])
+        local = _new(LOCALS[kind.kind])
         local.code = b"\x20" + unsigned(index)
         local.constant = None
         local.index = index
@@ -170,15 +186,16 @@ class Function:
 
     def local(self, kind: type[V], name: str = "") -> Any:
         """A new local, zero at function entry."""
-        index = len(self.ref.signature.parameters) + len(self._declared)
+        names = self.local_names
+        index = len(names)
+        names.append(name)
         self._declared.append(BY_KIND[kind.kind])
-        self.local_names.append(name)
         return self._local(kind, index)
 
     def let(self, value: Value, name: str = "") -> Any:
         """A new local set to the value."""
-        local = self.local(BY_KIND[value.kind], name)
-        local.set(value)
+        local = self.local(type(value), name)
+        self.body += value.code + b"\x21" + unsigned(local.index)
         return local
 
     # --- statements ---------------------------------------------------------------------------------------------------
@@ -193,7 +210,7 @@ class Function:
         """A store by its specification name (i32.store8, v128.store, i64.atomic.store, ...)."""
         table = opcodes.STORE.get(name) or opcodes.SIMD_STORE.get(name)
         if table is not None:
-            self.emit(address.code + value.code + table[0] + b"\x00" + unsigned(offset))
+            self.body += address.code + value.code + table[0] + b"\x00" + unsigned(offset)
         else:
             opcode, align = opcodes.ATOMIC_STORE[name]
             self.emit(address.code + value.code + opcode + bytes((align,)) + unsigned(offset))
@@ -251,35 +268,22 @@ class Function:
         return low, high
 
     # --- control flow -------------------------------------------------------------------------------------------------
-    @contextmanager
-    def _nested(self, opening: bytes, is_loop: bool) -> Iterator[Label]:
-        self.emit(opening)
-        self.depth += 1
-        yield Label(self, self.depth, is_loop)
-        self.depth -= 1
-        self.emit(b"\x0b")
-
-    def block(self) -> Any:
+    def block(self) -> Label:
         """`with f.block() as done:` - `done.break_if(...)` leaves it."""
-        return self._nested(b"\x02\x40", False)
+        return Label(self, b"\x02\x40", False)
 
-    def loop(self) -> Any:
+    def loop(self) -> Label:
         """`with f.loop() as again:` - `again.continue_if(...)` repeats; falling through ends it."""
-        return self._nested(b"\x03\x40", True)
+        return Label(self, b"\x03\x40", True)
 
-    def if_(self, condition: I32) -> Any:
-        return self._nested(condition.code + b"\x04\x40", False)
+    def if_(self, condition: I32) -> Label:
+        return Label(self, condition.code + b"\x04\x40", False)
 
-    @contextmanager
-    def else_(self) -> Iterator[None]:
+    def else_(self) -> Label:
         """Directly after an `if_` block: reopens it for the other case."""
         assert self.body[-1] == 0x0B
         del self.body[-1]
-        self.emit(b"\x05")
-        self.depth += 1
-        yield
-        self.depth -= 1
-        self.emit(b"\x0b")
+        return Label(self, b"\x05", False)
 
     @contextmanager
     def count_up(self, counter: Any, end: Value | int, step: int = 1) -> Iterator[Label]:

@@ -16,6 +16,8 @@ from typing import Any, ClassVar, Self, TypeVar
 from zerodb_compiler.wasm import opcodes
 from zerodb_compiler.wasm.opcodes import signed, unsigned
 
+_KEPT_CONSTANTS = 1 << 12  # those below are made once
+
 
 class Value:
     """An expression of one WASM value type."""
@@ -23,6 +25,14 @@ class Value:
     __slots__ = ("code", "constant")
     kind: ClassVar[str]
     type_code: ClassVar[bytes]
+    _binary_codes: ClassVar[dict[str, bytes]] = {}
+    _compare_codes: ClassVar[dict[str, bytes]] = {}
+
+    def __init_subclass__(cls) -> None:
+        if "kind" in cls.__dict__:  # a class of one type: its opcodes by their names without the type
+            start = f"{cls.kind}."
+            cls._binary_codes = {n.removeprefix(start): c for n, c in opcodes.BINARY.items() if n.startswith(start)}
+            cls._compare_codes = {n.removeprefix(start): c for n, c in opcodes.COMPARE.items() if n.startswith(start)}
 
     def __init__(self, code: bytes, constant: int | None = None) -> None:
         self.code = code
@@ -38,25 +48,36 @@ class Integer(Value):
     __slots__ = ()
     __hash__ = None  # type: ignore[assignment]
     bits: ClassVar[int]
+    _constants: ClassVar[dict[int, Integer]]  # values are immutable, and most constants are offsets used before
 
     @classmethod
     def const(cls, value: int) -> Self:
         """The constant; values of the unsigned range are wrapped to the signed one."""
+        known = cls._constants.get(value)
+        if known is not None:
+            return known  # type: ignore[return-value]
         half = 1 << (cls.bits - 1)
         assert -half <= value < 2 * half, value
         if value >= half:
             value -= 2 * half
-        return cls((b"\x41" if cls.bits == 32 else b"\x42") + signed(value), value)
+        made = cls((b"\x41" if cls.bits == 32 else b"\x42") + signed(value), value)
+        if -_KEPT_CONSTANTS < value < _KEPT_CONSTANTS:
+            cls._constants[value] = made
+        return made
 
     @classmethod
     def of(cls, value: Self | int) -> Self:
         return cls.const(value) if isinstance(value, int) else value
 
     def _binary(self, op: str, other: Self | int) -> Self:
-        return type(self)(self.code + self.of(other).code + opcodes.BINARY[f"{self.kind}.{op}"])
+        if not isinstance(other, Value):
+            other = self.const(other)
+        return type(self)(self.code + other.code + self._binary_codes[op])
 
     def _compare(self, op: str, other: Self | int) -> I32:
-        return I32(self.code + self.of(other).code + opcodes.COMPARE[f"{self.kind}.{op}"])
+        if not isinstance(other, Value):
+            other = self.const(other)
+        return I32(self.code + other.code + self._compare_codes[op])
 
     def __add__(self, other: Self | int) -> Self:
         other = self.of(other)
@@ -160,6 +181,7 @@ class I32(Integer):
     kind = "i32"
     type_code = b"\x7f"
     bits = 32
+    _constants: ClassVar[dict[int, Integer]] = {}
 
     def to_i64_s(self) -> I64:
         if self.constant is not None:
@@ -178,6 +200,7 @@ class I64(Integer):
     kind = "i64"
     type_code = b"\x7e"
     bits = 64
+    _constants: ClassVar[dict[int, Integer]] = {}
 
     def to_i32(self) -> I32:
         if self.constant is not None:
@@ -207,10 +230,10 @@ class Float(Value):
         return cls.const(value) if isinstance(value, int | float) else value
 
     def _binary(self, op: str, other: Self | float) -> Self:
-        return type(self)(self.code + self.of(other).code + opcodes.BINARY[f"{self.kind}.{op}"])
+        return type(self)(self.code + self.of(other).code + self._binary_codes[op])
 
     def _compare(self, op: str, other: Self | float) -> I32:
-        return I32(self.code + self.of(other).code + opcodes.COMPARE[f"{self.kind}.{op}"])
+        return I32(self.code + self.of(other).code + self._compare_codes[op])
 
     def unary(self, op: str) -> Self:
         """abs neg ceil floor trunc nearest sqrt"""
@@ -301,6 +324,7 @@ class V128(Value):
 
 
 BY_KIND: dict[str, type[Value]] = {"i32": I32, "i64": I64, "f32": F32, "f64": F64, "v128": V128}
+_LOADED = {name: BY_KIND[name.split(".")[0]] for name in (*opcodes.LOAD, *opcodes.SIMD_LOAD)}
 
 
 def simd(name: str, *operands: V128) -> V128:
@@ -367,7 +391,7 @@ def load(name: str, address: Value, offset: int = 0) -> Any:
     """A load by its specification name (i32.load8_u, v128.load, i64.atomic.load, ...). Only atomics must be aligned."""
     table = opcodes.LOAD.get(name) or opcodes.SIMD_LOAD.get(name)
     if table is not None:
-        return BY_KIND[name.split(".")[0]](address.code + table[0] + b"\x00" + unsigned(offset))
+        return _LOADED[name](address.code + table[0] + b"\x00" + unsigned(offset))
     opcode, align = opcodes.ATOMIC_LOAD[name]
     return BY_KIND[name[:3]](address.code + opcode + bytes((align,)) + unsigned(offset))
 

@@ -11,7 +11,7 @@ from zerodb_compiler.sql.nodes import only, position_of
 from zerodb_compiler.types import INTEGER, TEXT, SqlType, TypeId
 
 # Collations whose order is the only one there is, that of code points. `default` is it too.
-_COLLATIONS = frozenset({"C", "POSIX", "ucs_basic", "default", "C.UTF-8", "unicode", "und-x-icu"})
+_COLLATIONS = frozenset({"C", "POSIX", "ucs_basic", "default", "C.UTF-8"})
 
 
 def output_text(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
@@ -90,7 +90,7 @@ def _collate(b: ExpressionBinder, node: exp.Collate) -> Bound:
         name = name.removeprefix("pg_catalog.")
     if name in _COLLATIONS:
         return b.text(value, node)
-    if name.endswith("-x-icu") or name.lower().endswith(("utf8", "utf-8")):
+    if name == "unicode" or name.endswith("-x-icu") or name.lower().endswith(("utf8", "utf-8")):
         raise NotSupportedError(f'collation "{name}" is not supported', position=position_of(node))
     raise ProgrammingError(
         f'collation "{name}" for encoding "UTF8" does not exist', sqlstate="42704", position=position_of(node)

@@ -45,6 +45,8 @@ class Cursor:
     @property
     def position(self) -> int:
         """The place of the next token."""
+        if not self._tokens:
+            return len(self.text)
         return self._tokens[-1].end + 1 if self.done else int(self._tokens[self._at].start)
 
     def peek(self, ahead: int = 0) -> str:

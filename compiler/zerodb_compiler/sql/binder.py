@@ -38,6 +38,7 @@ from zerodb_compiler.sql import binder_subqueries as _subqueries  # noqa: F401  
 from zerodb_compiler.sql import binder_arrays as _arrays  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_ranges as _ranges  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_records as _records  # noqa: F401  isort: skip
+from zerodb_compiler.sql import set_json as _json  # noqa: F401  isort: skip
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder_with import CommonTables

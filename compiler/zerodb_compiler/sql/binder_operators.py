@@ -80,7 +80,7 @@ def compare(b: ExpressionBinder, function: str, symbol: str, left: Bound, right:
 def meet(b: ExpressionBinder, symbol: str, left: Bound, right: Bound, node: exp.Expr) -> tuple[Expression, Expression]:
     """Both values in the type they are compared in."""
     left_type, right_type = b.type_of(left), b.type_of(right)
-    if isinstance(left, Constant) != isinstance(right, Constant):
+    if isinstance(left, Constant) != isinstance(right, Constant) and TypeId.JSON not in (left_type.id, right_type.id):
         if isinstance(right, Constant):
             constant = comparable_constant(b, right, left_type)
             if constant is not None:
@@ -90,7 +90,7 @@ def meet(b: ExpressionBinder, symbol: str, left: Bound, right: Bound, node: exp.
             if constant is not None:
                 return b.finish(constant, lift=_can_lift(b, right)), _operand(b, right, constant.type)
     common = coercion.common_type(left_type, right_type)
-    if common is None:
+    if common is None or common.id is TypeId.JSON:
         raise no_operator(symbol, left_type, right_type, node)
     lift = b.lifting and isinstance(left, Constant) != isinstance(right, Constant)
     if common.is_text or common.id is TypeId.NULL:

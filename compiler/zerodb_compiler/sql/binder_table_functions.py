@@ -33,11 +33,12 @@ from zerodb_compiler.sql.binder_aggregates import signature
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 from zerodb_compiler.sql.binder_functions import function_name
 from zerodb_compiler.sql.binder_names import output_name
+from zerodb_compiler.sql.binder_types import sql_type
 from zerodb_compiler.sql.expressions import Call, Case, Column, ColumnRef, Expression, children
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.scope import NamedColumn, Relation, Scope
-from zerodb_compiler.sql.set_functions import SET_CALLS, SET_FUNCTIONS, RowColumn, Rows
-from zerodb_compiler.types import BIGINT
+from zerodb_compiler.sql.set_functions import DEFINED_FUNCTIONS, SET_CALLS, SET_FUNCTIONS, RowColumn, Rows
+from zerodb_compiler.types import BIGINT, SqlType
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -66,15 +67,14 @@ def function_source(
         common,
     )
     calls = [part for call in calls for part in _separate(call)]
-    found = [_rows(ExpressionBinder(binder, scope, "a function in FROM"), call) for call in calls]
+    definitions = _definitions(binder, node.args.get("alias"))
+    found = [_rows(ExpressionBinder(binder, scope, "a function in FROM"), call, definitions) for call in calls]
     alias = node.args.get("alias")
     given: tuple[exp.Expr, ...] = ()
     label = output_name(calls[0])
     if alias is not None:
         only(alias, "this", "columns")
-        given = tuple(alias.args.get("columns") or ())
-        if any(isinstance(column, exp.ColumnDef) for column in given):
-            raise unsupported("a column definition list", alias)
+        given = () if definitions else tuple(alias.args.get("columns") or ())
         label = fold(alias.this) if alias.this is not None else label
     alone = len(found) == 1 and alias is not None and alias.this is not None
     pairs: list[NamedColumn] = []
@@ -104,8 +104,26 @@ def _separate(call: exp.Expr) -> list[exp.Expr]:
     return [call]
 
 
-def _rows(b: ExpressionBinder, node: exp.Expr) -> Rows:
+def _definitions(binder: Binder, alias: exp.Expr | None) -> tuple[tuple[str, SqlType], ...]:
+    """The names and types of a column definition list."""
+    columns = [] if alias is None else [c for c in alias.args.get("columns") or () if isinstance(c, exp.ColumnDef)]
+    for column in columns:
+        only(column, "this", "kind")
+    return tuple((fold(c.this), sql_type(c.args["kind"], c, binder.named_type)) for c in columns)
+
+
+def _rows(b: ExpressionBinder, node: exp.Expr, definitions: tuple[tuple[str, SqlType], ...]) -> Rows:
     name = function_name(node) if isinstance(node, exp.Anonymous) else ""
+    if definitions:
+        if name not in DEFINED_FUNCTIONS:
+            raise error_for(
+                "42601",
+                'a column definition list is only allowed for functions returning "record"',
+                position=position_of(node),
+            )
+        only(node, "this", "expressions")
+        values = [b.bound(argument) for argument in node.expressions]
+        return DEFINED_FUNCTIONS[name](b, name, values, definitions, node)
     if name in SET_FUNCTIONS:
         assert isinstance(node, exp.Anonymous)
         only(node, "this", "expressions")

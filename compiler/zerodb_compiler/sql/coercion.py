@@ -149,6 +149,9 @@ _ASSIGNED = frozenset(
 )
 
 
+_FROM_JSONB = frozenset({TypeId.SMALLINT, TypeId.INTEGER, TypeId.BIGINT, TypeId.NUMERIC, TypeId.REAL, TypeId.DOUBLE})
+
+
 def bare(type_: SqlType) -> SqlType:
     """The type without the precision of its declaration, as values compare and compute."""
     return SqlType(type_.id) if type_.id in _FRACTIONAL else type_
@@ -272,6 +275,8 @@ def is_castable(source: SqlType, target: SqlType) -> bool:
         return True
     if is_assignable(source, target) or source.is_text:
         return True
+    if source.id is TypeId.JSONB:
+        return target.id is TypeId.BOOLEAN or target.id in _FROM_JSONB
     if source.id is TypeId.BOOLEAN:
         return target.id is TypeId.INTEGER
     return source.id is TypeId.INTEGER and target.id is TypeId.BOOLEAN

@@ -9,6 +9,7 @@ adds is done on the tokens, before the parser sees them:
     EXPLAIN, SHOW, ...    are ordinary words here: sqlglot would swallow the rest of the statement as one string
     f(...)                a called function's name is marked, so that sqlglot does not know it and leaves the call as
                           exp.Anonymous under its own name: sqlglot's classes are those of many dialects
+    a -> b                operators of json are taken apart (json_tokens.py)
     OVER (w)              the name is marked: it stands for a copy of the window w, OVER w for w itself
 
 Anything sqlglot accepts and PostgreSQL does not must be caught here (on tokens) or by the binder (on nodes).
@@ -28,6 +29,7 @@ from sqlglot.tokenizer_core import Token, TokenType
 
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql.join_tokens import nest_joins
+from zerodb_compiler.sql.json_tokens import is_marked, is_operator, operator_tokens, with_operators
 from zerodb_compiler.sql.nodes import CALL_MARK
 
 MAX_NESTING = 100
@@ -147,7 +149,7 @@ def parse_tokens(tokens: list[Token], text: str) -> exp.Expr:
     tree = trees[0] if trees else None
     if tree is None:
         raise ProgrammingError("syntax error", position=tokens[0].start)
-    return tree
+    return with_operators(tree) if is_marked(tokens) else tree
 
 
 def _mark_calls(tokens: list[Token]) -> list[Token]:
@@ -207,6 +209,13 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
         following = tokens[index + 1] if index + 1 < len(tokens) else None
         name: str | int | None = None
         used = 1
+        if kind is TokenType.DQMARK:
+            raise ProgrammingError('syntax error at or near "??"', position=token.start)
+        if is_operator(tokens, index):
+            out.extend(operator_tokens(token))
+            index += 1
+            limits.run = 0
+            continue
         if kind is TokenType.PLACEHOLDER:
             name, this_style = len(names) + 1, "?"
         elif kind in (TokenType.PARAMETER, TokenType.COLON) and following is not None and _adjacent(token, following):

@@ -65,7 +65,19 @@ QUANTIFIED = frozenset(
     for quantifier in ("any", "all")
 )
 # Functions of arrays and records to which NULL is a value; those that are NULL only if it is their first argument.
-_NESTED = frozenset({"range", "array", "array_nest", "array_append", "array_prepend", "array_fill", "row"})
+_NESTED = frozenset(
+    {
+        "range",
+        "array",
+        "json_build_array",
+        "json_build_object",
+        "array_nest",
+        "array_append",
+        "array_prepend",
+        "array_fill",
+        "row",
+    }
+)
 _NESTED_AS_FIRST = frozenset({"array_remove", "array_replace", "array_positions", "string_to_array"})
 
 # Calls that give a value even where an argument is NULL; all others are strict.
@@ -100,6 +112,7 @@ _NEVER_NULL = NULL_AWARE - {"and", "or", "greatest", "least", "concat_ws", "form
 _AS_FIRST = frozenset({"concat_ws", "format"}) | _NESTED_AS_FIRST
 # Strict calls that can be NULL though no argument is: filled by the registry of signatures.
 MAYBE_NULL: set[str] = {*QUANTIFIED, "array_position", "array_to_string", "array_cat", "subscript", "field"}
+MAYBE_NULL |= {"json_get", "json_get_text", "json_array_literal"}
 MAYBE_NULL |= {"range_lower", "range_upper", "array_length", "array_upper", "array_lower", "array_ndims", "array_dims"}
 
 

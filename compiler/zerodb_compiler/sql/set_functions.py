@@ -43,6 +43,9 @@ class Rows:
 
 SetBinder = Callable[[ExpressionBinder, str, list[Bound], exp.Expr], Rows]
 SET_FUNCTIONS: dict[str, SetBinder] = {}
+# Those whose columns the call describes, `f(...) as t (a int, b text)`: they get the names and types too.
+DefinedBinder = Callable[[ExpressionBinder, str, list[Bound], tuple[tuple[str, SqlType], ...], exp.Expr], Rows]
+DEFINED_FUNCTIONS: dict[str, DefinedBinder] = {}
 # The names of the code of set-returning functions, as a Call of the select list may have them.
 SET_CALLS: set[str] = set()
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import datetime
 import enum
-import json
 import math
 import re
 import uuid
@@ -17,6 +16,7 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from zerodb_compiler import jsonb
 from zerodb_compiler.errors import DataError, NotSupportedError, ProgrammingError
 from zerodb_compiler.intervals import Interval, format_interval, pack, unpack
 from zerodb_compiler.nested import encode_record
@@ -62,6 +62,10 @@ def parse_value(type_: SqlType, text: str, position: int | None = None) -> Value
             return range_values.parse_range(type_, text, position, parse_value)
         case TypeId.STRUCT:
             return record_values.parse_record(type_, text, position, parse_value)
+        case TypeId.JSON:
+            return jsonb.check_json(type_, text, position)
+        case TypeId.JSONB:
+            return jsonb.parse_jsonb(type_, text, position)
         case kind if kind in BLOB_PARSERS:
             return BLOB_PARSERS[kind](type_, text, position)
         case _ if type_.is_blob:
@@ -84,7 +88,7 @@ def parse_value(type_: SqlType, text: str, position: int | None = None) -> Value
 
 # Input and output functions of types of bytes with a structure; their modules enter them here.
 BLOB_PARSERS: dict[TypeId, Callable[[SqlType, str, int | None], bytes]] = {}
-BLOB_FORMATTERS: dict[TypeId, Callable[[SqlType, bytes], str]] = {}
+BLOB_FORMATTERS: dict[TypeId, Callable[[SqlType, bytes], str]] = {TypeId.JSONB: jsonb.format_jsonb}
 # The fields of interval year to month and the like; a type's `scale` is the place in this list.
 INTERVAL_FIELDS: tuple[tuple[str, ...], ...] = (
     (),
@@ -403,7 +407,9 @@ def _from_bytes(type_: SqlType, value: object, position: int | None) -> Value:
 
 
 def _from_json(type_: SqlType, value: object, position: int | None) -> Value:
-    return json.dumps(value).encode() if isinstance(value, (dict, list, int, float, bool)) else None
+    """Objects, lists and scalars; a str is JSON text (to_canonical)."""
+    text = jsonb.text_of_python(value)
+    return None if text is None else parse_value(type_, text, position)
 
 
 def _from_enum(type_: SqlType, value: object, position: int | None) -> Value:
@@ -449,6 +455,7 @@ FROM_PYTHON: dict[TypeId, Callable[[SqlType, Any, int | None], Value]] = {
     TypeId.ENUM: _from_enum,
     TypeId.BYTEA: _from_bytes,
     TypeId.JSON: _from_json,
+    TypeId.JSONB: _from_json,
     TypeId.TEXT: _from_text,
     TypeId.NULL: _from_text,
 }

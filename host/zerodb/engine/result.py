@@ -24,6 +24,7 @@ import numpy as np
 import pyarrow as pa
 
 from zerodb.engine.nested_values import python_array, python_range, python_record
+from zerodb_compiler import jsonb
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import OutputColumn
 from zerodb_compiler.errors import DataError
@@ -237,6 +238,7 @@ def _labels(labels: tuple[str, ...]) -> Callable[[ColumnValues, int], list[Any]]
 # such objects make. What is in neither is given as bytes.
 BLOB_DECODERS: dict[TypeId, Callable[[SqlType, bytes], Any]] = {
     TypeId.JSON: lambda _type, value: json.loads(value),
+    TypeId.JSONB: lambda _type, value: jsonb.to_python(value),
     TypeId.ARRAY: python_array,
     TypeId.RANGE: python_range,
     TypeId.STRUCT: python_record,
@@ -364,6 +366,7 @@ _ARROW = {
     TypeId.UUID: pa.uuid(),
     TypeId.ENUM: pa.dictionary(pa.int32(), pa.string()),
     TypeId.JSON: pa.string(),
+    TypeId.JSONB: pa.string(),
 }
 
 
@@ -423,6 +426,9 @@ def _users_array(
         case TypeId.JSON:
             buffers = [validity, pa.py_buffer(column.data), pa.py_buffer(column.heap)]
             return pa.Array.from_buffers(target, rows, buffers)
+        case TypeId.JSONB:
+            texts = _blobs(partial(jsonb.format_jsonb, type_))(column, rows)
+            return pa.array(texts, target)
         case TypeId.INTERVAL:
             pairs = np.frombuffer(column.data, np.int64).reshape(rows, 2)
             found = np.empty((rows, 2), np.int64)

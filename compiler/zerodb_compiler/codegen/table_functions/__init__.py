@@ -53,6 +53,6 @@ def table_function(*names: str) -> Callable[[Callable[[TableCall], RowSource]], 
 
 def row_source(item: TableCall) -> RowSource:
     """The row source of a call; the modules of the families register themselves at first use."""
-    from zerodb_compiler.codegen.table_functions import scalar, series, unnest  # noqa: F401
+    from zerodb_compiler.codegen.table_functions import columns, scalar, series, unnest  # noqa: F401
 
     return TABLE_FUNCTIONS[item.function](item)

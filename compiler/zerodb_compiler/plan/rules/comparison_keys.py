@@ -63,6 +63,10 @@ def keyed(expression: Expression) -> Expression:
 def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     plan = map_expressions(plan, lambda expression: _expression(expression, fresh))
     match plan:
+        case Sort(keys=keys) if any(key.expression.type.id is TypeId.JSON for key in keys):
+            raise _no_operator("an ordering")
+        case Aggregate(keys=items) if any(item.column.type.id is TypeId.JSON for item in items):
+            raise _no_operator("an equality")
         case Sort(input=input_, keys=keys) if any(key.expression.type.has_sort_key for key in keys):
             return Sort(
                 input_, tuple([SortKey(keyed(key.expression), key.descending, key.nulls_first) for key in keys])
@@ -73,6 +77,11 @@ def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
         case Aggregate(keys=items) if any(item.column.type.has_sort_key for item in items):
             return _grouped(plan, fresh)
     return plan
+
+
+def _no_operator(which: str) -> Exception:
+    """json is a text that is never compared."""
+    return error_for("42883", f"could not identify {which} operator for type json")
 
 
 def _window(spec: WindowSpec) -> WindowSpec:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 
-FAMILIES = ("numbers", "text", "patterns", "strings", "mathematics")
+FAMILIES = ("numbers", "text", "patterns", "strings", "mathematics", "json")
 
 
 def load() -> None:

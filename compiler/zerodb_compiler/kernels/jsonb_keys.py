@@ -31,10 +31,6 @@ def put_number_key(out: ptr, p: ptr, end: ptr) -> ptr:
         return out + 1
     last = end
     while load8_u(last - 1) == 48 or load8_u(last - 1) == 46:
-        if last <= point:
-            # Zeros before the point; they count in the power, not as digits.
-            if load8_u(last - 1) == 46:
-                break
         last -= 1
     power = point - first if first < point else point - first + 1
     mask = 0 - negative

@@ -427,7 +427,7 @@ def scalar_text(worker: ptr, node: ptr, size: i32) -> tuple[ptr, i32, i32]:
     tag = load8_u(node)
     if tag == NULL:
         return 1, 0, 1
-    if tag == STRING or tag == NUMBER:
+    if (tag == STRING) | (tag == NUMBER):
         return node + 1, size - 1, 0
     p, length = format_jsonb(worker, node, size, -1)
     return p, length, 0

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from sqlglot import exp
 
-from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_casts import cast_expression
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator
@@ -286,7 +286,7 @@ def sources(b: ExpressionBinder, name: str, values: Sequence[Bound], node: exp.E
     return b.cast(values[0], wanted, node)
 
 
-def no_definition(node: exp.Expr) -> ProgrammingError:
+def no_definition(node: exp.Expr) -> DatabaseError:
     return error_for(
         "42601",
         'a column definition list is required for functions returning "record"',

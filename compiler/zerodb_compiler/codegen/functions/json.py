@@ -288,9 +288,9 @@ def kind_of(e: Emitter, call: Call, value: Text, null: I32 | None) -> I32:
         (tag,) = zeros(e, null, I32)
         with unless_null(e, null):
             tag.set(load("i32.load8_u", value.address))
-        return tag  # type: ignore[no-any-return]
+        return tag
     (found,) = run(e, null, json_parts.tag_of, value.address, value.length)
-    return found  # type: ignore[no-any-return]
+    return found
 
 
 @function("json_typeof")

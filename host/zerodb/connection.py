@@ -21,6 +21,7 @@ from zerodb.compilation import Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
+from zerodb.psql import script_text
 from zerodb.session import Session, now
 from zerodb.statement import PreparedStatement
 from zerodb.utility import NamedStatement
@@ -100,7 +101,8 @@ class Connection:
         return Cursor(self).executemany(sql, parameters)
 
     def executescript(self, text: str) -> Cursor:
-        """Runs all statements of the text, each committing by itself; the cursor has the last one's result."""
+        """Runs all statements of the text, each committing by itself; the cursor has the last one's result. Scripts
+        made for psql may create their database and connect to it: they mean this one (psql.py)."""
         cursor = Cursor(self)
         for statement in self.statements(text):
             cursor.execute(statement)
@@ -108,6 +110,7 @@ class Connection:
 
     def statements(self, text: str) -> Iterator[str]:
         """The statements of a text one by one. Each is padded so that the places in errors are places in `text`."""
+        text = script_text(text)
         starts = [parsed.start for parsed in parse(text)]
         ends = [*starts[1:], len(text)] if starts else []
         for start, end in zip(starts, ends, strict=True):

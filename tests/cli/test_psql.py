@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from zerodb.cli.psql import script_text
+import zerodb
 from zerodb.errors import NotSupportedError
+from zerodb.psql import script_text
 
 SCRIPT = """/* \\c in a comment */
 DROP DATABASE IF EXISTS shop;
@@ -34,3 +35,9 @@ def test_other_commands_of_psql_are_refused_with_their_place(script: str, positi
 
 def test_sql_without_a_backslash_is_left_alone() -> None:
     assert script_text("create database a;") == "create database a;"
+
+
+def test_executescript_takes_them_too() -> None:
+    with zerodb.connect() as db:
+        db.executescript("drop database if exists shop;\ncreate database shop;\n\\c shop;\ncreate table t (a int);")
+        assert db.execute("select count(*) from t").fetchall() == [(0,)]

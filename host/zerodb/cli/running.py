@@ -18,9 +18,9 @@ from rich.console import Console
 from zerodb.cli.copy_data import copy_rows, copy_to_stdout, portions
 from zerodb.cli.main import Failure
 from zerodb.cli.output import write_csv, write_json, write_result
-from zerodb.cli.psql import script_text
 from zerodb.cli.report import error_text
 from zerodb.errors import Error, NotSupportedError
+from zerodb.psql import script_text
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection

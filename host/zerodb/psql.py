@@ -3,8 +3,8 @@
     DROP DATABASE IF EXISTS shop;  CREATE DATABASE shop;  \\c shop;
 
 A script that makes its own database and connects to it means the database that is open: these three are taken out,
-blank for blank, so that places in errors stay true. Any other line that begins with a backslash is psql's and refused by
-name; DROP and CREATE DATABASE without the `\\c` are left to SQL.
+blank for blank, so that places in errors stay true. Any other line that begins with a backslash is psql's and refused
+by name; DROP and CREATE DATABASE without the `\\c` are left to SQL.
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import wasmtime
 
 from zerodb_compiler.codegen import abi
@@ -56,8 +58,23 @@ PRELUDE = f"""
 """
 
 
+_ENTRY = re.compile(r'\(func (?:\$\w+ )?\(export "(\w+)"\)(?= \(param)')
+_entries: dict[bytes, tuple[str, ...]] = {}  # by module
+
+
 def module(body: str) -> bytes:
-    return bytes(wasmtime.wat2wasm(f"(module {PRELUDE} {body})"))
+    """A module of functions that are written as exports, which are called through `run`."""
+    names = tuple(_ENTRY.findall(body))
+    body = _ENTRY.sub(lambda found: f"(func ${found[1]}", body)
+    calls = "".join(f") (return (call ${name} (local.get 0) (local.get 1)))" for name in names)
+    targets = " ".join(str(number) for number in range(len(names)))
+    run = f"""
+  (func (export "run") (param i32 i32 i32) (result i32)
+    {"(block " * len(names)} (br_table {targets} (local.get 2)) {calls}
+    unreachable)"""
+    wasm = bytes(wasmtime.wat2wasm(f"(module {PRELUDE} {body} {run if names else ''})"))
+    _entries[wasm] = names
+    return wasm
 
 
 def program(
@@ -74,7 +91,7 @@ def program(
 ) -> Program:
     return Program(
         wasm, QUERY_BYTES, WORKER_BYTES, pipelines, scans, dictionaries, codes, parameters, constants, errors,
-        output, output_block_bytes, True,
+        output, output_block_bytes, True, entries=_entries[wasm],
     )  # fmt: skip
 
 

@@ -1,8 +1,9 @@
 """The binary interface between generated code and its host: what lies where in linear memory.
 
 A module imports ("zerodb", "memory"), the shared memory, and ("zerodb", "allocate"), the one call back into the host.
-It exports functions of one signature, (worker: i32, morsel: i32) -> status: i32. `worker` is the address of a worker
-block; the query block of the execution lies before all worker blocks, in one allocation that the host zeroes:
+It exports run(worker: i32, morsel: i32, entry: i32) -> status: i32, which calls the function that Program.entries names
+at the place `entry` (entries.py). `worker` is the address of a worker block; the query block of the execution lies
+before all worker blocks, in one allocation that the host zeroes:
 
     query block (Program.query_bytes) | worker block 0 | worker block 1 | ...      (Program.worker_bytes each)
 
@@ -11,7 +12,9 @@ All fields are little endian, at the byte offsets below.
 
 from __future__ import annotations
 
-# --- status: what an exported function returns ----------------------------------------
+RUN = "run"  # the exported function
+
+# --- status: what it returns ----------------------------------------
 STATUS_OK = 0
 STATUS_DONE = -1  # this pipeline needs no further morsel (LIMIT reached)
 STATUS_OUT_OF_MEMORY = -2  # allocate() returned 0: SQLSTATE 53200

@@ -1,7 +1,7 @@
 """What one query's code generation shares: the module, the query and worker blocks, errors, constants, pipelines.
 
 Operators never compute offsets by hand: they reserve fields (`query_field`, `worker_field`) and read them through the
-`Pipeline` they generate code in. A `Pipeline` is one exported function under construction.
+`Pipeline` they generate code in. A `Pipeline` is one function under construction that the host calls.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from zerodb_compiler.codegen import abi, program
+from zerodb_compiler.codegen.entries import define_run
 from zerodb_compiler.codegen.sqlvalues import PARTS, Dictionary, S
 from zerodb_compiler.kernels.compiler import kernel
 from zerodb_compiler.types import SqlType
@@ -58,6 +59,7 @@ class Context:
         self.query = BlockLayout(abi.QUERY_FREE)
         self.worker = BlockLayout(abi.WORKER_FREE)
         self.errors: list[program.ErrorSite] = []
+        self.entries: list[FunctionRef] = []
         self.pipelines: list[program.Pipeline] = []
         self.scans: list[program.Scan] = []
         self.ordered = False
@@ -75,6 +77,12 @@ class Context:
     def kernel(self, function: Any) -> FunctionRef:
         """The kernel (zerodb_compiler.kernels) as a function of this module."""
         return kernel(self.module, function)
+
+    def entry(self, name: str) -> Function:
+        """Opens a function that the host can call (entries.py)."""
+        function = self.module.function(name, [("worker", I32), ("morsel", I32)], [I32])
+        self.entries.append(function.ref)
+        return function
 
     def fresh(self, stem: str) -> str:
         self.names += 1
@@ -123,6 +131,7 @@ class Context:
 
     # --- the result ----------------------------------------
     def finish(self, output: tuple[program.OutputColumn, ...], output_block_bytes: int) -> program.Program:
+        define_run(self.module, self.entries)
         query_bytes = self.query.reserve(0, 16)
         worker_bytes = self.worker.reserve(0, 16)
         return program.Program(
@@ -142,6 +151,7 @@ class Context:
             output_block_bytes=output_block_bytes,
             ordered=self.ordered,
             loops=tuple(self.loops),
+            entries=tuple(entry.name for entry in self.entries),
         )
 
 
@@ -226,8 +236,8 @@ Body = Callable[[Emitter], None]
 
 
 def define(context: Context, name: str, body: Body) -> str:
-    """An exported function (worker, morsel) -> status around `body`; its name."""
-    function = context.module.function(name, [("worker", I32), ("morsel", I32)], [I32], export=True)
+    """A function (worker, morsel) -> status around `body` that the host can call; its name."""
+    function = context.entry(name)
     body(Emitter(context, function))
     function.return_(I32.const(abi.STATUS_OK))
     return name

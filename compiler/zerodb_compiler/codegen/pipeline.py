@@ -1,6 +1,6 @@
 """Pipelines: produce and consume (Neumann, "Efficiently Compiling Efficient Query Plans for Modern Hardware").
 
-A source opens an exported function and generates the loop over its rows; what happens to each row is generated into
+A source opens a function and generates the loop over its rows; what happens to each row is generated into
 that loop by a chain of consumers, ending in a sink that materialises. A consumer has three hooks:
 
     begin   before the loop: load state into locals
@@ -88,7 +88,7 @@ def open_pipeline(
     if len(context.pipelines) >= MOST_PIPELINES:
         raise error_for("54001", f"statement is too complex: it needs more than {MOST_PIPELINES} pipelines")
     name = context.fresh("pipeline")
-    function = context.module.function(name, [("worker", I32), ("morsel", I32)], [I32], export=True)
+    function = context.entry(name)
     p = PipelineEmitter(context, function)
     p.f.comment(source.description)
     p.check_interrupt()

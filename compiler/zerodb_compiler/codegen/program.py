@@ -76,7 +76,8 @@ class ParameterSlot:
 
 @dataclass(frozen=True, slots=True)
 class Pipeline:
-    """One pipeline; functions are export names. `description` has one line per operator, source first, for EXPLAIN."""
+    """One pipeline; functions are names of `Program.entries`. `description` has one line per operator, source first,
+    for EXPLAIN."""
 
     function: str
     source: MorselSource
@@ -135,3 +136,4 @@ class Program:
     output_block_bytes: int  # size of a normal output block, for the spare ones
     ordered: bool  # rows leave in a meaningful order: blocks must be taken in (morsel, list) order
     loops: tuple[Loop, ...] = ()
+    entries: tuple[str, ...] = ()  # functions by the numbers under which the module's `run` calls them

@@ -107,7 +107,7 @@ class CompiledProgram:
 
     def _new_instance(self, tier: Tier, module: wasmtime.Module) -> Instance:
         memory = self._memory.shared[list(self._engines).index(tier)]
-        return Instance(tier, self._engines[tier], module, memory, self._allocate)
+        return Instance(tier, self._engines[tier], module, memory, self._allocate, self.program.entries)
 
     def __del__(self) -> None:
         # Not freed here: a collection may run while this thread holds the allocator's lock.

@@ -231,7 +231,7 @@ class Run:
                 self._instances[worker] = None
                 compiled.check_in(instance)
             instance = self._instances[worker] = compiled.check_out()
-        return instance.functions[name]
+        return instance.function(name)
 
     def _single(self, name: str, worker: WorkerState) -> None:
         status = self._function(worker.index, name)(worker.address, 0)

@@ -4,7 +4,7 @@ Problem: wasmtime-py's own calls cost 40-60 us, it refuses Winch, and its callba
 
 Idea: two wasmtime Engines over one memory (memory.py). A `CompiledModule` holds a Module per tier: Winch's at once,
 Cranelift's when a background thread has finished it (ctypes releases the GIL while wasmtime compiles). An `Instance` is
-a Store + instance with all its functions as `FastCall`s: the raw C entry `wasmtime_func_call_unchecked` with a value
+a Store + instance with its entries as `FastCall`s: the raw C entry `wasmtime_func_call_unchecked` with a value
 buffer made once. Instances are checked out of and back into their module, so that no two threads share one.
 
 Private names of wasmtime-py used here, each of which `check_wasmtime` looks for: `wasmtime._ffi` as a whole,
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import ctypes
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache
 from importlib.metadata import version
 from typing import Any
@@ -25,11 +25,12 @@ from typing import Any
 import wasmtime
 from wasmtime import _ffi as ffi
 
+from zerodb_compiler.codegen import abi
 from zerodb_compiler.errors import DatabaseError, error_for
 
 MAX_WASM_STACK_BYTES = 1 << 20
 _STRATEGY_WINCH = 2
-_CALL_SLOTS = 2
+_CALL_SLOTS = 3
 # The names that a trap's backtrace gives functions come from the name section; deep traces say nothing more.
 _MAX_TRACE_FRAMES = 12
 
@@ -92,13 +93,15 @@ _call_unchecked.restype = ctypes.c_void_p
 
 
 class FastCall:
-    """One exported (worker: i32, morsel: i32) -> i32, called through the unchecked C entry."""
+    """One entry of a module, (worker: i32, morsel: i32) -> i32, called by its number through the unchecked C entry of
+    the exported `run`."""
 
-    __slots__ = ("_args", "_keep", "_result", "_trap", "_values")
+    __slots__ = ("_args", "_keep", "_number", "_result", "_trap", "_values")
 
-    def __init__(self, store: wasmtime.Store, function: wasmtime.Func) -> None:
+    def __init__(self, store: wasmtime.Store, function: wasmtime.Func, number: int) -> None:
         buffer = (ffi.wasmtime_val_raw_t * _CALL_SLOTS)()
         assert ctypes.sizeof(buffer) == 16 * _CALL_SLOTS
+        self._number = number
         self._trap = ctypes.POINTER(ffi.wasm_trap_t)()
         view = memoryview(buffer).cast("B")
         self._values = view.cast("q")
@@ -117,6 +120,7 @@ class FastCall:
         values = self._values
         values[0] = worker
         values[2] = morsel
+        values[4] = self._number
         error = _call_unchecked(*self._args)
         if error or self._trap:
             raise self._failure(error)
@@ -146,7 +150,7 @@ def trap_error(trap: wasmtime.Trap) -> DatabaseError:
 class Instance:
     """One instance of a module in a Store of its own. Used by one thread at a time."""
 
-    __slots__ = ("_keep", "functions", "tier")
+    __slots__ = ("_calls", "_entries", "_keep", "_run", "tier")
 
     def __init__(
         self,
@@ -155,6 +159,7 @@ class Instance:
         module: wasmtime.Module,
         memory: wasmtime.SharedMemory,
         allocate: Callback,
+        entries: Sequence[str],
     ) -> None:
         self.tier = tier
         store = wasmtime.Store(engine)
@@ -165,11 +170,18 @@ class Instance:
             if item.name == "allocate":
                 given["allocate"] = allocate.function(store)
             imports.append(given[item.name or ""])
-        exports = wasmtime.Instance(store, module, imports).exports(store)
-        self.functions = {
-            name: FastCall(store, item) for name, item in exports.items() if isinstance(item, wasmtime.Func)
-        }
+        run = wasmtime.Instance(store, module, imports).exports(store)[abi.RUN]
+        assert isinstance(run, wasmtime.Func)
+        self._run, self._entries = run, entries
+        self._calls: dict[str, FastCall] = {}
         self._keep = (store, allocate)
+
+    def function(self, name: str) -> FastCall:
+        """The entry of that name."""
+        call = self._calls.get(name)
+        if call is None:
+            call = self._calls[name] = FastCall(self._keep[0], self._run, self._entries.index(name))
+        return call
 
 
 class Callback:

@@ -225,8 +225,11 @@ def _column(b: ExpressionBinder, node: exp.Column) -> Bound:
             raise ProgrammingError('"*" is not allowed here', position=position_of(node))
         return row
     position = position_of(node)
-    if table is None and (row := _whole_row(b, node)) is not None:
-        return row
+    if table is None:
+        if (row := _whole_row(b, node)) is not None:
+            return row
+        if fold(node.this) in ("user", "current_role") and not node.this.args.get("quoted"):
+            return b.bound(exp.CurrentUser())  # reserved words, which sqlglot does not know
     reference = b.scope.resolve(fold(node.this), fold(table) if table is not None else None, position)
     b.binder.places[reference.column.id] = position
     return reference

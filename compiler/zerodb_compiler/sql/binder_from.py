@@ -20,6 +20,7 @@ from zerodb_compiler.plan.transform import free_ids
 from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder, united
 from zerodb_compiler.sql.binder_operators import compare
+from zerodb_compiler.sql.binder_search import HIDDEN
 from zerodb_compiler.sql.binder_views import view_query, visible_columns
 from zerodb_compiler.sql.binder_with import CommonTables, WorkingTable, table_query
 from zerodb_compiler.sql.expressions import Case, Column, ColumnRef, Expression
@@ -63,6 +64,7 @@ class _Merged:
 
 
 _JOIN_WORDS = ("side", "kind", "method", "on", "using")
+_OF_QUERY = ("with_", "order", "limit", "offset")
 _KINDS = {"": JoinKind.INNER, "LEFT": JoinKind.LEFT, "RIGHT": JoinKind.LEFT, "FULL": JoinKind.FULL}
 
 
@@ -154,7 +156,12 @@ class _From:
         if common is not None:
             only(node, "this", "alias", "joins")
             source = self.named(table_query(self.binder, common, node), node, alias, name)
-            source.relations[0].working = isinstance(common, WorkingTable)
+            if isinstance(common, WorkingTable):
+                source.relations[0].working = True
+                if common.hidden:
+                    hidden = source.visible[-common.hidden :]
+                    source.visible = source.relations[0].columns = source.visible[: -common.hidden]
+                    source.relations.append(Relation(HIDDEN, hidden))
             return source
         view = self.binder.view(node)
         if view is not None:
@@ -181,7 +188,9 @@ class _From:
             pairs = [(name, column) for name, (_, column) in zip(names, source.visible, strict=True)]
             return Source(source.plan, [Relation(label, pairs, None, position_of(node))], pairs)
         only(node, "this", "alias", "with_", "order", "limit", "offset", "joins")
-        return self.named(self.binder.query(node, self.outer, self.common), node, alias)
+        # Before the first join in parentheses the joins are this node's (item), and not of the query.
+        query = node.this if node.args.get("joins") and not any(map(node.args.get, _OF_QUERY)) else node
+        return self.named(self.binder.query(query, self.outer, self.common), node, alias)
 
     def named(self, query: Query, node: exp.Expr, alias: exp.Expr | None, name: str | None = None) -> Source:
         if alias is not None:

@@ -144,6 +144,10 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
     for argument in nodes:
         if isinstance(argument, (exp.Star, exp.Distinct, exp.Kwarg, exp.Order)):
             raise ProgrammingError(f"wrong argument of function {name}", position=position_of(node))
+    if name == "row":
+        from zerodb_compiler.sql.binder_records import row_items
+
+        return SPECIAL[name](b, name, row_items(b, nodes), node)
     values = [b.bound(argument) for argument in nodes]
     of_type = TYPE_FUNCTIONS.get((name, b.type_of(values[0]).id)) if values else None
     if of_type is not None:

@@ -17,7 +17,20 @@ from zerodb_compiler.types import BOOLEAN, INTEGER, TEXT, SqlType, TypeId, struc
 @handles(exp.Tuple)
 def _tuple(b: ExpressionBinder, node: exp.Tuple) -> Bound:
     only(node, "expressions")
-    return _row(b, "row", [b.bound(item) for item in node.expressions], node)
+    return _row(b, "row", row_items(b, node.expressions), node)
+
+
+def row_items(b: ExpressionBinder, nodes: list[exp.Expr]) -> list[Bound]:
+    """The fields of ROW(...): t.* stands for all columns of t."""
+    items: list[Bound] = []
+    for node in nodes:
+        value = b.bound(node)
+        is_star = isinstance(node, exp.Column) and isinstance(node.this, exp.Star)
+        if is_star and isinstance(value, (Call, Case)) and value.type.id is TypeId.STRUCT:
+            items += [field_of(value, place, node) for place in range(len(value.type.fields))]
+        else:
+            items.append(value)
+    return items
 
 
 @special("row")

@@ -1,7 +1,7 @@
 """Functions that say something of the session: current_user, version(), current_setting(...) and their like.
 
 Their values are computed by the host when the statement runs (computed.py), so that a compiled statement serves every
-session. `user` and `current_role`, which sqlglot takes for columns, are not there.
+session. `user` and `current_role`, which sqlglot takes for columns, come from there (binder_expressions).
 """
 
 from __future__ import annotations

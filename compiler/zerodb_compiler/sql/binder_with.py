@@ -26,7 +26,7 @@ from zerodb_compiler.plan.logical import (
     Values,
 )
 from zerodb_compiler.plan.transform import expressions_of, free_ids, has_subquery, inputs_of
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql import binder_search, coercion
 from zerodb_compiler.sql.binder_functions import function_name
 from zerodb_compiler.sql.expressions import Cast, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
@@ -54,6 +54,7 @@ class CommonTable:
     recursive: bool = False
     shared: tuple[int, Query] | None = None
     is_bound: bool = False
+    clauses: binder_search.Clauses | None = None  # SEARCH and CYCLE
 
 
 @dataclass(slots=True)
@@ -63,6 +64,7 @@ class WorkingTable:
     number: int
     names: tuple[str, ...]
     types: tuple[SqlType, ...]
+    hidden: int = 0  # how many of the last columns are those of SEARCH and CYCLE
 
 
 CommonTables = Mapping[str, CommonTable | WorkingTable]
@@ -102,8 +104,9 @@ def with_tables(with_: exp.With, outer: Scope | None, common: CommonTables) -> C
         materialized = cte.args.get("materialized")
         if materialized is None and _is_volatile(cte.this):
             materialized = True
-        columns = tuple(cte.args["alias"].args.get("columns") or ())
-        found[name] = CommonTable(name, cte.this, columns, outer, visible, counts.get(name, 0), materialized)
+        clauses, columns = binder_search.clauses_of(tuple(cte.args["alias"].args.get("columns") or ()))
+        table = CommonTable(name, cte.this, columns, outer, visible, counts.get(name, 0), materialized, clauses=clauses)
+        found[name] = table
     if recursive:
         _order(found, names, with_)
     return found
@@ -165,6 +168,8 @@ def table_query(binder: Binder, table: CommonTable | WorkingTable, node: exp.Exp
     if table.shared is not None:
         return _scan(binder, *table.shared)
     table.is_bound = True
+    if table.clauses is not None and not table.recursive:
+        raise ProgrammingError("WITH query is not recursive", position=position_of(node))
     query = _recursive(binder, table) if table.recursive else _plain(binder, table)
     once = table.materialized or (table.materialized is None and table.uses > 1 and not _is_cheap(query.plan))
     if node is None or not once or free_ids(query.plan) or _reads_working(query.plan):
@@ -238,11 +243,18 @@ def _recursive(binder: Binder, table: CommonTable) -> Query:
     del common[table.name]
     base = binder.query(node.this, table.outer, common)
     names = renamed(base.names, table.columns, table.name)
+    step_node = node.expression
+    if table.clauses is not None:
+        binder_search.check(table.clauses, names, table.name, node)
+        base = binder.query(binder_search.base_of(table.clauses, node.this, names), table.outer, common)
+        step_node = binder_search.step_of(table.clauses, node.expression, names)
+        names = base.names
+    hidden = 0 if table.clauses is None else len(table.clauses.columns)
     types = [TEXT if column.type.id is TypeId.NULL else column.type for column in base.columns]
     number = binder.shared.number()
     for attempt in (0, 1):
-        working = WorkingTable(number, names, tuple(types))
-        step = binder.query(node.expression, table.outer, {**common, table.name: working})
+        working = WorkingTable(number, names, tuple(types), hidden)
+        step = binder.query(step_node, table.outer, {**common, table.name: working})
         wider = _step_types(types, base, step, names, table, node)
         if wider == types:
             break

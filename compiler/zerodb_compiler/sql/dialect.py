@@ -10,6 +10,7 @@ adds is done on the tokens, before the parser sees them:
     f(...)                a called function's name is marked, so that sqlglot does not know it and leaves the call as
                           exp.Anonymous under its own name: sqlglot's classes are those of many dialects
     a -> b                operators of json are taken apart (json_tokens.py)
+    U&'..', @ x, ...      what else sqlglot does not know (syntax_tokens.py)
     OVER (w)              the name is marked: it stands for a copy of the window w, OVER w for w itself
 
 Anything sqlglot accepts and PostgreSQL does not must be caught here (on tokens) or by the binder (on nodes).
@@ -31,6 +32,7 @@ from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql.join_tokens import nest_joins
 from zerodb_compiler.sql.json_tokens import is_marked, is_operator, operator_tokens, with_operators
 from zerodb_compiler.sql.nodes import CALL_MARK
+from zerodb_compiler.sql.syntax_tokens import rewritten
 
 MAX_NESTING = 100
 MAX_UNARY_RUN = 100
@@ -198,6 +200,7 @@ class _Limits:
 
 def _rewrite(tokens: list[Token]) -> TokenizedStatement:
     """Number the parameters, and refuse what would overflow the parser's stack."""
+    tokens = rewritten(tokens)
     out: list[Token] = []
     names: dict[str | int, int] = {}
     limits = _Limits()

@@ -22,7 +22,7 @@ from tests.differential.searching.changes import Change, make_change
 from tests.differential.searching.judges import MISSING, Answer, ask, create, drop, make_oracle, make_subject, same
 from tests.differential.searching.metamorphic import Pair, make_pair
 from tests.differential.searching.queries import Queries, Query
-from tests.differential.searching.schema import ALL_TYPES, TYPES, Table, make_tables
+from tests.differential.searching.schema import ALL_TYPES, PREPARATION, TYPES, Table, make_tables
 from tests.differential.searching.shrinking import shrink
 from tests.differential.searching.tree import Node
 
@@ -65,6 +65,13 @@ class Search:
         self.tally = Tally()
         self.oracle: Engine | None = None if options.oracle == "none" else make_oracle(options.oracle)
         self.subject = make_subject()
+        if "mood" in options.types:
+            for engine in self._engines():
+                for statement in PREPARATION:
+                    engine.execute(statement, "")
+
+    def _engines(self) -> list[Engine]:
+        return [self.subject] if self.oracle is None else [self.subject, self.oracle]
 
     def run(self) -> Tally:
         round_ = 0
@@ -85,7 +92,7 @@ class Search:
         r = random.Random(seed)
         tables = make_tables(r, self.options.types)
         queries = Queries(r, tables, self.options.types)
-        engines = [self.subject] if self.oracle is None else [self.subject, self.oracle]
+        engines = self._engines()
         for engine in engines:
             create(engine, tables)
         try:
@@ -192,7 +199,7 @@ class Search:
                 current[0] = candidate_tables
             return self._verdict(candidate, case) == verdict
 
-        engines = [self.subject] if self.oracle is None else [self.subject, self.oracle]
+        engines = self._engines()
         current = [tables]
         refusals = self.tally.refusals.copy()
         small, fewer = shrink(tree, tables, fails, self.options.shrink_seconds)
@@ -214,6 +221,8 @@ class Search:
         """The case as a sqllogictest file."""
         first = " ".join(verdict.split())
         lines = [f"# {name}: {first}", ""]
+        if "mood" in str(tree) or any(column.type == "mood" for table in tables for column in table.columns):
+            lines += ["statement ok", *PREPARATION, ""]
         for table in tables:
             for statement in table.create():
                 lines += ["statement ok", statement, ""]

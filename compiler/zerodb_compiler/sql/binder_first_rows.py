@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from zerodb_compiler.errors import NotSupportedError, ProgrammingError
+from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Filter, Item, LogicalPlan, Number, Project, Sort, SortKey
+from zerodb_compiler.plan.rules.comparison_keys import keyed
 from zerodb_compiler.plan.transform import call, filtered, passed
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression, Literal
 from zerodb_compiler.types import BIGINT
@@ -23,7 +24,10 @@ def distinct_on(
     binder: Binder, plan: LogicalPlan, on: Sequence[Column], keys: Sequence[SortKey], position: int | None
 ) -> LogicalPlan:
     """The first row of each combination of `on` in the order of `keys`, which must begin with those columns."""
-    _comparable(on, "DISTINCT ON", position)
+    output = plan.output
+    keyed_items = {c.id: _key_item(binder, c) for c in dict.fromkeys(on) if c.type.has_sort_key}
+    if keyed_items:
+        plan = Project(plan, (*map(passed, output), *keyed_items.values()))
     wanted = {column.id for column in on}
     missing = dict.fromkeys(column.id for column in on)
     for key in keys:
@@ -39,9 +43,10 @@ def distinct_on(
         missing.pop(key.expression.column.id, None)
     rest = [SortKey(ColumnRef(column), False, False) for column in on if column.id in missing]
     number = binder.column("number", BIGINT, False)
-    numbered = Number(Sort(plan, (*keys, *dict.fromkeys(rest))), tuple(dict.fromkeys(on)), number)
+    groups = [keyed_items[column.id].column if column.id in keyed_items else column for column in dict.fromkeys(on)]
+    numbered = Number(Sort(plan, (*keys, *dict.fromkeys(rest))), tuple(groups), number)
     first = Filter(numbered, call("eq", ColumnRef(number), Literal(1, BIGINT)))
-    return Project(first, tuple(map(passed, plan.output)))
+    return Project(first, tuple(map(passed, output)))
 
 
 def with_ties(
@@ -53,12 +58,12 @@ def with_ties(
     peers: list[Column] = []
     computed: list[Item] = []
     for key in plan.keys:
-        if isinstance(key.expression, ColumnRef):
-            peers.append(key.expression.column)
+        expression = keyed(key.expression)
+        if isinstance(expression, ColumnRef):
+            peers.append(expression.column)
         else:
-            peers.append(binder.column("order", key.expression.type, key.expression.nullable))
-            computed.append(Item(peers[-1], key.expression))
-    _comparable(peers, "WITH TIES", position)
+            peers.append(binder.column("order", expression.type, expression.nullable))
+            computed.append(Item(peers[-1], expression))
     output = plan.output
     ordered: LogicalPlan = plan
     if computed:
@@ -80,8 +85,6 @@ def with_ties(
     return Project(filtered(numbered, conditions), tuple(map(passed, output)))
 
 
-def _comparable(columns: Sequence[Column], clause: str, position: int | None) -> None:
-    """Number compares canonical bytes: types whose equal values may differ in them are not for it."""
-    for column in columns:
-        if column.type.has_sort_key:
-            raise NotSupportedError(f"{clause} of type {column.type} is not supported", position=position)
+def _key_item(binder: Binder, column: Column) -> Item:
+    """Number compares canonical bytes: values of types whose equality is another one are numbered by their keys."""
+    return Item(binder.column("key", column.type.sort_key_type, column.nullable), keyed(ColumnRef(column)))

@@ -15,7 +15,7 @@ from zerodb_compiler.sql.binder_dates import move
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, typed
 from zerodb_compiler.sql.binder_functions import no_function, special
 from zerodb_compiler.sql.binder_operators import arithmetic, compare, make_case
-from zerodb_compiler.sql.expressions import Call, Cast, Expression, Literal
+from zerodb_compiler.sql.expressions import Call, Case, Cast, Expression, Literal
 from zerodb_compiler.sql.interval_text import UNIT_NAMES
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue
@@ -482,11 +482,16 @@ def _overlaps(b: ExpressionBinder, node: exp.Overlaps) -> Bound:
     def later(x: Bound, y: Bound) -> Expression:
         return compare(b, "gt", ">", x, y, node)
 
-    same = compare(b, "eq", "=", s1, s2, node)
+    def known(s: Expression, e: Expression) -> Expression:
+        return compare(b, "le", "<=", s, e, node)
+
     # With s <= e: periods that begin together overlap; else the one that begins later begins before the other's end.
-    first = b.call("and", (later(s1, s2), later(e2, s1)), BOOLEAN)
-    second = b.call("and", (later(s2, s1), later(e1, s2)), BOOLEAN)
-    return b.call("or", (same, first, second), BOOLEAN)
+    # An end that is NULL is asked for last, as PostgreSQL does.
+    first = b.call("or", (later(e2, s1), b.call("not", (known(s1, e1),), BOOLEAN)), BOOLEAN)
+    second = b.call("or", (later(e1, s2), b.call("not", (known(s2, e2),), BOOLEAN)), BOOLEAN)
+    same = b.call("and", (known(s1, e1), known(s2, e2)), BOOLEAN)
+    branches = ((later(s1, s2), first), (later(s2, s1), second), (compare(b, "eq", "=", s1, s2, node), same))
+    return Case(branches, Literal(None, BOOLEAN), BOOLEAN, True)
 
 
 def _period(b: ExpressionBinder, part: exp.Tuple, node: exp.Expr) -> tuple[Expression, Expression]:
@@ -509,4 +514,7 @@ def _period(b: ExpressionBinder, part: exp.Tuple, node: exp.Expr) -> tuple[Expre
         begin, finish = b.cast(start, common, node), b.cast(end, common, node)
     low: Call = b.call("least", (begin, finish), common, node)
     high: Call = b.call("greatest", (begin, finish), common, node)
-    return low, high
+    if not (begin.nullable or finish.nullable):
+        return low, high
+    absent = b.call("or", (b.call("is_null", (begin,), BOOLEAN), b.call("is_null", (finish,), BOOLEAN)), BOOLEAN)
+    return low, Case(((absent, Literal(None, common)),), high, common, True)

@@ -414,11 +414,15 @@ class _Select:
         visible = len(items)
         keys: list[SortKey] = []
         distinct = self.node.args.get("distinct")
+        known: dict[object, Column] = {}  # an expression of DISTINCT ON is mostly one of ORDER BY
         for item, key in order:
             if isinstance(key, int):
                 keys.append(_sort_key(item, ColumnRef(columns[key])))
                 continue
-            keys.append(_sort_key(item, ColumnRef(self.item(items, key, "order"))))
+            mark = signature(key)
+            if mark not in known:
+                known[mark] = self.item(items, key, "order")
+            keys.append(_sort_key(item, ColumnRef(known[mark])))
             if distinct is not None and not self.distinct_on and len(items) > visible:
                 raise ProgrammingError(
                     "for SELECT DISTINCT, ORDER BY expressions must appear in select list",

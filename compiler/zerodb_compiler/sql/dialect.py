@@ -11,6 +11,7 @@ adds is done on the tokens, before the parser sees them:
                           exp.Anonymous under its own name: sqlglot's classes are those of many dialects
     a -> b                operators of json are taken apart (json_tokens.py)
     U&'..', @ x, ...      what else sqlglot does not know (syntax_tokens.py)
+    WITH ... VALUES ...   becomes WITH ... SELECT * FROM (VALUES ...) (values_tokens.py)
     OVER (w)              the name is marked: it stands for a copy of the window w, OVER w for w itself
 
 Anything sqlglot accepts and PostgreSQL does not must be caught here (on tokens) or by the binder (on nodes).
@@ -33,6 +34,7 @@ from zerodb_compiler.sql.join_tokens import nest_joins
 from zerodb_compiler.sql.json_tokens import is_marked, is_operator, operator_tokens, with_operators
 from zerodb_compiler.sql.nodes import CALL_MARK
 from zerodb_compiler.sql.syntax_tokens import rewritten
+from zerodb_compiler.sql.values_tokens import enclose_values
 
 MAX_NESTING = 100
 MAX_UNARY_RUN = 100
@@ -257,6 +259,9 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
         out = nest_joins(out)
         if len(out) > len(tokens) and _depth(out) > MAX_NESTING:
             raise error_for("54001", "statement is nested too deeply", position=tokens[0].start)
+    kinds = {token.token_type for token in out}
+    if TokenType.WITH in kinds and TokenType.VALUES in kinds:
+        out = enclose_values(out)
     return TokenizedStatement(out, _numbered(names, style, tokens[0].start))
 
 

@@ -10,6 +10,7 @@ import random
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.differential.searching import newer
 from tests.differential.searching.schema import ALL_TYPES, literal, pool
 from tests.differential.searching.tree import Node, listed, node
 
@@ -108,13 +109,16 @@ _CONSTANTS = {
     "small": ("0", "1", "2", "3", "5"),
     "field": ("year", "month", "day", "hour", "minute", "quarter", "dow", "doy", "week", "isodow"),
     "datefield": ("year", "month", "day", "quarter", "dow", "doy", "week", "century", "decade"),
+    "timefield": ("hour", "minute", "second", "epoch", "milliseconds"),
     "unit": ("year", "month", "day", "hour", "minute", "week", "quarter", "decade"),
     "interval": ("1 day", "1 month", "2 hours", "-1 year", "1 mon -1 day", "90 minutes"),
     "regex": ("a", "^a", "b$", "[ab]+", "a.c", "^$", "(a|b)c?"),
     "like": ("a%", "%b", "%A%", "_", "a_c", "%", ""),
     "similar": ("a%", "(a|b)+", "_b_", "%"),
 }
-ORDERED_TYPES = ("int", "small", "big", "num", "dbl", "txt", "bool", "date", "ts", "tstz", "time", "ivl", "uuid")
+ORDERED_TYPES = ("int", "small", "big", "num", "dbl", "txt", "bool", "date", "ts", "tstz", "time", "ivl", "uuid",
+                 "bytea", "ints", "txts", "irange", "mood")  # fmt: skip
+WITHOUT_LEAST = ("bool", "uuid", "bytea", "irange", "jsonb")  # min() and max() do not have them
 Subquery = Callable[[tuple[str, ...], "Scope", int], Node]
 
 
@@ -142,7 +146,9 @@ class Expressions:
         self.r = r
         self.types = types
         self.by_result: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
-        for result, template, arguments in FUNCTIONS:
+        for result, template, arguments in FUNCTIONS + newer.FUNCTIONS:
+            if any(argument.lstrip("+") not in types for argument in arguments):
+                continue
             self.by_result.setdefault(result, []).append((template, arguments))
         self.subquery: Subquery | None = None
         self.subqueries_left = 0
@@ -219,6 +225,8 @@ class Expressions:
         children = [
             self.expression(argument.lstrip("+"), scope, depth, argument.startswith("+")) for argument in arguments
         ]
+        if "{0}" in template:  # the same argument several times
+            return Node(type_, [template.format(*map(str, children))])
         return node(type_, template, *children)
 
     # --- predicates --------------------------------------------------------------------------------------------------
@@ -263,7 +271,11 @@ class Expressions:
             return self._subquery_predicate(scope, depth - 1, left, type_)
         if choice < 0.97:
             other = self.comparable_type(scope)
-            op = r.choice(("=", "<>", "<", ">="))
+            op = r.choice(("=", "<>", "<", ">=", "is distinct from", "in"))
+            if op == "in":
+                pairs = [node("row", "({}, {})", self.leaf(type_, scope), self.leaf(other, scope)) for _ in "12"]
+                first = node("row", "({}, {})", left, self.leaf(other, scope))
+                return node("bool", f"({{}} {r.choice(('in', 'not in'))} ({{}}))", first, listed(pairs))
             rows = [self.leaf(type_, scope), self.leaf(other, scope), self.leaf(type_, scope), self.leaf(other, scope)]
             return node("bool", f"(({{}}, {{}}) {op} ({{}}, {{}}))", *rows)
         return self._function("bool", scope, depth - 1) if depth > 0 else self.leaf("bool", scope)
@@ -300,6 +312,11 @@ class Expressions:
                     lambda: node("big", f"count({distinct}{{}})", argument(some, plain, 1)),
                     lambda: node("big", f"sum({distinct}{{}})", argument("int", plain, 1)),
                     lambda: node("big", f"sum({distinct}{{}})", argument("small", plain, 1)),
+                    lambda: node(
+                        "big", "rank({}) within group (order by {})", self.constant("int"), argument("int", plain, 0)
+                    ),
+                    lambda: node("big", "cast(cardinality(array_agg({})) as bigint)", argument(some, plain, 0)),
+                    lambda: node("big", "regr_count({}, {})", argument("dbl", plain, 0), argument("dbl", plain, 0)),
                 ]
             case "num":
                 options = [
@@ -308,6 +325,9 @@ class Expressions:
                     lambda: node("num", "cast(var_pop({}) as numeric(12,2))", argument("int", plain, 0, True)),
                     lambda: node("num", "cast(stddev({}) as numeric(12,2))", argument("int", plain, 0, True)),
                 ]
+                options.append(
+                    lambda: node("num", f"cast(avg({distinct}{{}}) as numeric(12,2))", argument("big", plain, 0, True))
+                )
             case "bool":
                 word = r.choice(("bool_and", "bool_or", "every"))
                 options = [lambda: node("bool", word + "({})", argument("bool", plain, 1))]
@@ -323,6 +343,10 @@ class Expressions:
             case "dbl":
                 options = [
                     lambda: node("dbl", f"{r.choice(('min', 'max'))}({{}})", argument("dbl", plain, 0)),
+                    lambda: node(
+                        "dbl", "regr_count({}, {}) + 0.5::float8", argument("dbl", plain, 0), argument("dbl", plain, 0)
+                    ),
+                    lambda: node("dbl", "cume_dist(1) within group (order by {})", argument("int", plain, 0)),
                     lambda: node("dbl", "percentile_cont(0.5) within group (order by {})", argument("int", plain, 0)),
                 ]
             case _:
@@ -331,8 +355,39 @@ class Expressions:
                     lambda: node(type_, "percentile_disc(0.5) within group (order by {})", argument(type_, plain, 0)),
                     lambda: node(type_, "mode() within group (order by {})", argument(type_, plain, 0)),
                 ]
-                if type_ not in ORDERED_TYPES or type_ == "uuid":
+                if type_ in WITHOUT_LEAST and type_ in ORDERED_TYPES:
+                    options = options[1:]
+                elif type_ not in ORDERED_TYPES:
                     options = [lambda: node(type_, f"cast(max(cast(null as text)) as {ALL_TYPES[type_]})")]
+                match type_:
+                    case "ints":
+                        options.append(
+                            lambda: node(
+                                "ints",
+                                f"array_agg({distinct}{{0}} order by {{0}})".replace(
+                                    "{0}", str(argument("int", plain, 0))
+                                ),
+                            )
+                        )
+                    case "txts":
+                        options.append(
+                            lambda: node(
+                                "txts",
+                                f"array_agg({distinct}{{0}} order by {{0}})".replace(
+                                    "{0}", str(argument("txt", plain, 0))
+                                ),
+                            )
+                        )
+                    case "jsonb":
+                        options.append(
+                            lambda: node(
+                                "jsonb", "jsonb_agg({0} order by {0})".replace("{0}", str(argument("int", plain, 0)))
+                            )
+                        )
+                    case "ivl":
+                        options.append(
+                            lambda: node("ivl", f"{r.choice(('sum', 'avg'))}({{}})", argument("ivl", plain, 0))
+                        )
         weights = [4, *([1] * (len(options) - 1))] if type_ not in ("big", "num") else [1] * len(options)
         found = r.choices(options, weights)[0]()
         text = str(found)
@@ -359,6 +414,12 @@ class Expressions:
         options: list[Callable[[], Node]] = []
         over_total = "over ({}{}{})"
         frame = Node("clause", [self._frame()], True)
+        if r.random() < 0.2 and (distance := self._distance(scope)) is not None:
+            call = r.choice(("count(*)", "first_value({})", "max({})", "min({})"))
+            if call == "count(*)" and type_ == "big":
+                return node("big", "count(*) over ({}{})", partition, distance)
+            if call != "count(*)" and type_ in ORDERED_TYPES and type_ not in WITHOUT_LEAST and call[0] == "m":
+                return node(type_, f"{call} over ({{}}{{}})", value, partition, distance)
         if order is not None:
             for name in ("lag", "lead"):
                 options.append(
@@ -382,10 +443,28 @@ class Expressions:
                 options.append(lambda name=name: node("dbl", f"{name} over ({{}}{{}})", partition, peers))
         if type_ == "int" and order is not None:
             options.append(lambda: node("int", f"ntile({r.randint(1, 4)}) over ({{}}{{}})", partition, order))
-        if type_ in ORDERED_TYPES and type_ not in ("bool", "uuid"):
+        if type_ in ORDERED_TYPES and type_ not in WITHOUT_LEAST:
             call = r.choice(("min", "max"))
             options.append(lambda: node(type_, f"{call}({{}}) over ({{}}{{}})", value, partition, peers))
         return r.choice(options)() if options else self.leaf(type_, scope)
+
+    def _distance(self, scope: Scope) -> Node | None:
+        """An order and a frame of values at a distance."""
+        r = self.r
+        distances = {
+            "int": ("1", "0", "5"), "small": ("1", "3"), "big": ("2", "10"), "num": ("0.5", "2"), "dbl": ("1.5", "0"),
+            "date": ("interval '1 day'", "interval '1 month'"), "ts": ("interval '1 year'", "interval '2 hours'"),
+            "tstz": ("interval '1 day'",), "time": ("interval '1 hour'",), "ivl": ("interval '1 day'",),
+        }  # fmt: skip
+        fitting = [ref for ref in scope.refs if ref.type in distances and not ref.extremes]
+        if not fitting:
+            return None
+        ref = r.choice(fitting)
+        near, far = r.choice(distances[ref.type]), r.choice(distances[ref.type])
+        bounds = r.choice((f"{near} preceding and {far} following", f"{near} preceding and current row",
+                           f"unbounded preceding and {far} following", f"current row and {far} following"))  # fmt: skip
+        exclude = r.choice(("", "", " exclude current row", " exclude ties", " exclude group"))
+        return Node("clause", [f"order by {ref.text}{r.choice(('', ' desc'))} range between {bounds}{exclude}"])
 
     def _frame(self) -> str:
         r = self.r

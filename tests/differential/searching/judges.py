@@ -60,7 +60,7 @@ def drop(engine: Engine, tables: Sequence[Table]) -> None:
 def _key(value: str | None, type_: str) -> object:
     if value is None:
         return None
-    if type_ in ("num", "int", "small", "big"):
+    if type_ in ("int", "small", "big"):
         try:
             return Decimal(value)
         except InvalidOperation:

@@ -25,6 +25,10 @@ class Query:
         return str(self.tree)
 
 
+def _recurs(common: Node) -> bool:
+    return not isinstance(common.parts[0], str) or "materialized" not in common.parts[0]
+
+
 @dataclass(slots=True)
 class From:
     tree: Node
@@ -52,7 +56,8 @@ class Queries:
         ordered = r.random() < 0.35 and all(type_ in ORDERED_TYPES for type_ in types)
         tree = body
         if common:
-            tree = node("whole", "with {} {}", listed(common), tree)
+            recursive = "recursive " if any(map(_recurs, common)) else ""
+            tree = node("whole", f"with {recursive}{{}} {{}}", listed(common), tree)
         if ordered:
             places = listed(
                 [Node("place", [f"{i + 1}{self._direction()}"]) for i in range(len(types))], least=len(types)
@@ -78,12 +83,37 @@ class Queries:
         return Node("clause", [f" fetch first {r.choice((1, 2, 3))} rows with ties"], True)
 
     def _cte(self) -> Node:
-        types = tuple(self._type() for _ in range(self.r.randint(1, 3)))
         name = f"w{len(self._common)}"
+        if self.r.random() < 0.25:
+            return self._recursive(name)
+        types = tuple(self._type() for _ in range(self.r.randint(1, 3)))
         columns = ", ".join(f"k{i}" for i in range(len(types)))
         word = self.r.choice(("", "", "materialized ", "not materialized "))
         tree = node("cte", f"{name} ({columns}) as {word}({{}})", self._body(types, Scope(), 1))
         self._common.append((name, types))
+        return tree
+
+    def _recursive(self, name: str) -> Node:
+        """A walk along numbers, with a value that is carried or looked up at each step."""
+        r = self.r
+        type_ = self._type()
+        start = self._select(("int", type_), Scope(), 0)
+        table = r.choice(self.tables)
+        alias, step = self._new_alias(), self._new_alias()
+        scope = Scope(
+            (Ref(f"{alias}.k1", type_), *(Ref(f"{step}.{c.name}", c.type, c.extremes) for c in table.columns))
+        )
+        value = self.expressions.expression(type_, scope, 1)
+        union = "union" if type_ in ORDERED_TYPES and type_ not in ("dbl", "ivl") and r.random() < 0.6 else "union all"
+        joined = r.choice((f"{step}.id = {alias}.k0 + 1", f"{step}.id = {alias}.k0 / 2 and {alias}.k0 > 0"))
+        tree = node(
+            "cte",
+            f"{name} (k0, k1) as ({{}} {union} select {step}.id, {{}} from {name} as {alias} "
+            f"join {table.name} as {step} on {joined})",
+            start,
+            value,
+        )
+        self._common.append((name, ("int", type_)))
         return tree
 
     # --- query expressions -------------------------------------------------------------------------------------------
@@ -147,11 +177,15 @@ class Queries:
                     keys.append((type_, key))
                     items.append(Node("fixed", [parts]))
                     continue
+            if type_ == "int" and keys and r.random() < 0.3:
+                items.append(Node("fixed", [f"grouping({', '.join(str(key) for _, key in keys)})"]))
+                continue
             items.append(self.expressions.aggregate(type_, scope))
         group = Node("clause", [], True)
         if keys:
             names = listed([Node("fixed", [str(key)]) for _, key in keys], least=len(keys))
-            form = r.choice(("{}", "{}", "{}", "{}", "rollup ({})", "cube ({})", "grouping sets (({}), ())"))
+            form = r.choice(("{}", "{}", "{}", "{}", "rollup ({})", "cube ({})", "grouping sets (({}), ())",
+                             "grouping sets (rollup ({}), ())", "distinct cube ({})"))  # fmt: skip
             group = node("clause", f" group by {form}", names)
         having = Node("clause", [], True)
         if r.random() < 0.3:
@@ -213,12 +247,39 @@ class Queries:
                 within, word = Scope((), lateral.refs), "lateral "
             tree = node("item", f"{word}({{}}) as {alias} ({names})", self._body(types, within, depth - 1))
             return From(tree, Scope(tuple(Ref(f"{alias}.x{i}", type_) for i, type_ in enumerate(types))))
+        if choice < 0.27 and lateral is not None and r.random() < 0.5:
+            found = self._function_item(alias, lateral)
+            if found is not None:
+                return found
         if choice < 0.22:
             tree = Node("item", [f"generate_series(1, {r.choice((0, 1, 4))}) as {alias} (g)"])
             return From(tree, Scope((Ref(f"{alias}.g", "int", False),), (), (f"{alias}.g",)))
         table = r.choice(self.tables)
         refs = tuple(Ref(f"{alias}.{c.name}", c.type, c.extremes) for c in table.columns)
         return From(Node("item", [f"{table.name} as {alias}"]), Scope(refs, (), (f"{alias}.id",)))
+
+    def _function_item(self, alias: str, lateral: Scope) -> From | None:
+        """A set-returning function of the items to the left, or rows of constants."""
+        r = self.r
+        arrays = [ref for ref in lateral.refs if ref.type in ("ints", "txts")]
+        if arrays and r.random() < 0.6:
+            array = r.choice(arrays)
+            refs = (Ref(f"{alias}.v", "int" if array.type == "ints" else "txt"), Ref(f"{alias}.o", "big", False))
+            tree = Node("item", [f"unnest({array.text}) with ordinality as {alias} (v, o)"])
+            return From(tree, Scope(refs))
+        small = [ref for ref in lateral.refs if ref.type in ("int", "small") and not ref.extremes]
+        if small and r.random() < 0.6:
+            stop = f"{r.choice(small).text} % 5"
+            tree = Node("item", [f"generate_series(0, {stop}) as {alias} (g)"])
+            return From(tree, Scope((Ref(f"{alias}.g", "int", False),)))
+        types = tuple(self._type() for _ in range(r.randint(1, 2)))
+        rows = [
+            node("row", "({})", listed([self.expressions.constant(t) for t in types], least=len(types)))
+            for _ in range(r.randint(1, 3))
+        ]
+        names = ", ".join(f"x{i}" for i in range(len(types)))
+        tree = node("item", f"(values {{}}) as {alias} ({names})", listed(rows))
+        return From(tree, Scope(tuple(Ref(f"{alias}.x{i}", type_) for i, type_ in enumerate(types))))
 
     def _join(self, left: From, outer: Scope, depth: int) -> From:
         r = self.r
@@ -234,6 +295,9 @@ class Queries:
             (a, b) for a in left.scope.refs for b in right.scope.refs if a.type == b.type and a.type in ORDERED_TYPES
         ]
         on: Node | None = None
+        both = (left.scope.keys, right.scope.keys)
+        if r.random() < 0.06 and all(len(keys) == 1 and keys[0].endswith(".id") for keys in both):
+            return From(node("from", f"{{}} {kind} {{}} using (id)", left.tree, right.tree), scope)
         if pairs and r.random() < 0.85:
             a, b = r.choice(pairs)
             op = "=" if kind == "full join" or r.random() < 0.8 else r.choice(("<", ">=", "is not distinct from"))

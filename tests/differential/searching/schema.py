@@ -25,7 +25,12 @@ NEWER_TYPES = {
     "bytea": "bytea",
     "jsonb": "jsonb",
     "ints": "integer[]",
+    "txts": "text[]",
+    "irange": "int4range",
+    "mood": "mood",
 }
+# Made once, before any table.
+PREPARATION = ("create type mood as enum ('sad', 'ok', 'happy')",)
 ALL_TYPES = TYPES | NEWER_TYPES
 
 _POOLS: dict[str, list[str]] = {
@@ -47,6 +52,9 @@ _POOLS: dict[str, list[str]] = {
     "bytea": ["", "\\x00", "\\x0102ff", "\\xff", "abc"],
     "jsonb": ["null", "1", "\"a\"", "[]", "{}", "[1, 2, null]", "{\"a\": 1}", "{\"a\": {\"b\": [true]}}", "1.50"],
     "ints": ["{}", "{1}", "{1,2,3}", "{NULL}", "{2,NULL,1}", "{3,2,1}"],
+    "txts": ["{}", "{a}", "{a,b}", "{NULL,a}", "{\"\"}", "{b,a,\"it's\"}"],
+    "irange": ["empty", "[1,5)", "[1,1]", "(,3)", "[2,)", "(,)", "[-5,0]", "(1,10)"],
+    "mood": ["sad", "ok", "happy"],
 }  # fmt: skip
 # What arithmetic uses: nothing overflows.
 _MODEST = {

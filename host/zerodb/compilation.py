@@ -132,6 +132,8 @@ class Prepared:
             return False
         for needed in self.dependencies:
             version = view.tables.get(needed.key)
+            if version is None and needed.table_id < 0 and view.load(needed.key):
+                version = view.tables[needed.key]
             if version is None or version.id != needed.table_id or version.schema_version != needed.schema_version:
                 return False
             for name, schema in needed.names:

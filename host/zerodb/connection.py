@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from zerodb.engine.engine import Execution
+    from zerodb.system import Tables
 
 
 _SESSIONS = itertools.count(3)
@@ -83,6 +84,7 @@ class Connection:
         self._temporary_schema = f"pg_temp_{next(_SESSIONS)}"
         self._session.temporary_schema = self._temporary_schema
         self._path = (self._temporary_schema, "public")  # where names without a schema are looked for
+        self._system: Tables | None = None  # the system's tables, as last asked for
         self._creating: str | None = None  # the schema whose first objects are being made
         self._lock = threading.RLock()
         self._closed = False
@@ -147,7 +149,7 @@ class Connection:
     def _view(self) -> View:
         """What the statement that begins now sees; the thread is told of its session."""
         zones.begin_statement(self._options.zone, now(), self._session.started)
-        return View(self._session.snapshot(), self._registered, self._search_path)
+        return View(self._session.snapshot(), self._registered, self._search_path, session=self)
 
     @property
     def _search_path(self) -> tuple[str, ...]:

@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from zerodb.utility import set_setting, setting
 from zerodb.values import Canonical
+from zerodb.view import SYSTEM_SCHEMAS
 from zerodb_compiler.errors import Error
 from zerodb_compiler.sql.computed import Computed
+from zerodb_storage.catalog import is_temporary
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
 
 USER = "zerodb"
 _POSTGRES = "15.0"  # the PostgreSQL whose behaviour is meant
+
+
+def _is_schema(connection: Connection, name: str) -> bool:
+    if is_temporary(name):
+        return False
+    snapshot = connection._session.seen()
+    return name == "public" or name in SYSTEM_SCHEMAS or snapshot.object("schema", "", name) is not None
 
 
 def session_value(connection: Connection, what: Computed) -> Canonical:
@@ -36,10 +44,9 @@ def session_value(connection: Connection, what: Computed) -> Canonical:
         case "current_user" | "session_user":
             return USER
         case "current_database":
-            path = connection._database.path
-            return "memory" if path is None else Path(path).stem
+            return connection._view().database
         case "current_schema":
-            return next(iter(connection._options.search_path), None)
+            return next((name for name in connection._search_path if _is_schema(connection, name)), None)
         case "pg_backend_pid":
             return os.getpid()
         case "version":

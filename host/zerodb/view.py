@@ -4,14 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo, ViewInfo, ViewTable
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Snapshot, TableVersion
 from zerodb_storage.catalog import type_from
 
+if TYPE_CHECKING:
+    from zerodb.connection import Connection
+    from zerodb.system import Tables
+
 DEFAULT_PATH = ("public",)
+SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
+_INFORMATION_SCHEMA = "information_schema\0"
 REFRESHED = "\x02refreshed"  # names the materialized view whose query runs
 
 
@@ -22,7 +29,7 @@ class View:
     the materialized view whose query runs, if one does.
     """
 
-    __slots__ = ("path", "refreshed", "registered", "sequence", "snapshot", "tables")
+    __slots__ = ("_system", "path", "refreshed", "registered", "sequence", "session", "snapshot", "tables")
 
     def __init__(
         self,
@@ -31,7 +38,10 @@ class View:
         path: tuple[str, ...] = DEFAULT_PATH,
         *,
         refreshed: ViewInfo | None = None,
+        session: Connection | None = None,
     ) -> None:
+        self.session = session
+        self._system: Tables | None = None
         self.registered = registered
         self.refreshed = refreshed
         self.sequence = snapshot.sequence
@@ -41,10 +51,18 @@ class View:
 
     def having(self, key: str, table: TableVersion) -> View:
         """With one table more."""
-        return View(self.snapshot, {**self.tables, key: table}, self.path)
+        return View(self.snapshot, {**self.tables, key: table}, self.path, session=self.session)
 
     def table(self, name: str, schema: str | None = None) -> TableInfo | None:
+        if schema in SYSTEM_SCHEMAS or (schema is None and name.startswith("pg_")):
+            from zerodb.system import info_of
+
+            found = info_of(schema or "pg_catalog", name)
+            if found is not None or schema is not None:
+                return None if found is None else self._loaded(found)
         key = self.resolve(name, schema)
+        if key is not None and key.startswith(_INFORMATION_SCHEMA):
+            return self.table(name, "information_schema")
         return None if key is None else self._info(self.tables[key])
 
     def _info(self, version: TableVersion) -> TableInfo:
@@ -63,14 +81,55 @@ class View:
         if schema is not None:
             schema = self.schema_named(schema)
             key = name if schema == "public" else f"{schema}\0{name}"
-            return key if key in self.tables else None
+            return key if key in self.tables or self.load(key) else None
+        if name.startswith("pg_") and self.load(key := f"pg_catalog\0{name}"):
+            return key
         for candidate in self.path:
             key = name if candidate == "public" else f"{candidate}\0{name}"
             if key in self.tables:
                 return key
             if ("view", candidate, name) in self.snapshot.catalog:
                 return None
+            if candidate in SYSTEM_SCHEMAS and self.load(key):
+                return key
         return None
+
+    # --- the system's tables ---
+    def load(self, key: str) -> bool:
+        """Has the system's table of that key among the tables; False if there is none."""
+        schema, zero, name = key.partition("\0")
+        if not zero or schema not in SYSTEM_SCHEMAS:
+            return False
+        if key not in self.tables:
+            version = self.system.table(schema, name)
+            if version is None:
+                return False
+            self.tables = {**self.tables, key: version}
+        return True
+
+    def _loaded(self, info: TableInfo) -> TableInfo:
+        self.load(info.key)
+        return info
+
+    @property
+    def system(self) -> Tables:
+        """The system's tables of this snapshot, kept with the session while nothing changes."""
+        if self._system is None:
+            from zerodb.system import Tables
+
+            self._system = Tables(self)
+            if self.session is not None:
+                kept = self.session._system
+                if kept is not None and kept.shows(self):
+                    self._system = kept
+                self.session._system = self._system
+        return self._system
+
+    @property
+    def database(self) -> str:
+        """The name of the database."""
+        path = self.session._database.path if self.session is not None else None
+        return "memory" if path is None else Path(path).stem
 
     def view(self, name: str, schema: str | None = None) -> ViewInfo | None:
         catalog = self.snapshot.catalog

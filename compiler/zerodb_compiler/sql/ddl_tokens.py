@@ -275,3 +275,9 @@ def _parts(token: Token, text: str) -> list[_Part]:
 def _joined(parts: list[_Part]) -> list[Token]:
     """The tokens of the parts, as the tokenizer gave them."""
     return list({id(part.token): part.token for part in parts}.values())
+
+
+def is_plain_name(name: str) -> bool:
+    """Whether the name means itself without quotes."""
+    plain = name.isascii() and name.isidentifier() and name == name.lower()
+    return plain and name.upper() not in _RESERVED

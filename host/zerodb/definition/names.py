@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from zerodb.view import View
+from zerodb.view import SYSTEM_SCHEMAS, View
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.scope import near
@@ -14,13 +14,12 @@ from zerodb_storage.catalog import is_temporary
 if TYPE_CHECKING:
     from zerodb.connection import Connection
 
-SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
 RELATION_KINDS = ("view", "materialized view", "sequence")
 
 
 def view_of(connection: Connection, write: WriteTransaction) -> View:
     """What the transaction sees now, its own changes included."""
-    return View(write.snapshot(), connection._registered, connection._search_path)
+    return View(write.snapshot(), connection._registered, connection._search_path, session=connection)
 
 
 def new_schema(connection: Connection, write: WriteTransaction, name: ddl.Name, *, temporary: bool = False) -> str:

@@ -10,8 +10,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zerodb.definition import dependencies
-from zerodb.definition.names import SYSTEM_SCHEMAS, has_schema
+from zerodb.definition.names import has_schema
 from zerodb.outcome import Outcome
+from zerodb.view import SYSTEM_SCHEMAS
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import ddl
 from zerodb_storage import WriteTransaction

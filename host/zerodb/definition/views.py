@@ -161,7 +161,7 @@ def _create_materialized(
 def _fill(connection: Connection, write: WriteTransaction, key: str, info: ViewInfo) -> int:
     """Runs the query into the table; the number of rows."""
     base = view_of(connection, write)
-    view = View(base.snapshot, base.registered, base.path, refreshed=info)
+    view = View(base.snapshot, base.registered, base.path, refreshed=info, session=connection)
     ready = connection._database.prepare(f'select * from "{REFRESHED}"', view)
     values = resolved(connection, canonical_parameters(ready, ()))
     rows = query_rows(connection, ready.prepared, view, values)

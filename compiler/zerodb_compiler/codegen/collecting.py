@@ -376,6 +376,11 @@ def collecting(context: Context, call: AggregateCall, samples: tuple[SqlValue, .
             assert call.argument is not None
             form = array_agg_class(call.argument.type.id)
             return form(context, call, samples, Text(I32.const(0), I32.const(0)))
+        case "json_agg" | "jsonb_agg" | "json_object_agg" | "jsonb_object_agg":
+            from zerodb_compiler.codegen.json_agg import JsonAgg, JsonObjectAgg
+
+            kind = JsonObjectAgg if call.extra else JsonAgg
+            return kind(context, call, samples, Text(I32.const(0), I32.const(0)))
         case "mode":
             return Mode(context, call, samples, last)
         case "percentile_cont" | "percentile_disc":

@@ -192,7 +192,8 @@ def put_colon(worker: ptr, base: ptr, used: i32) -> tuple[ptr, i32]:
     return base, used + 3
 
 
-def build_array(worker: ptr, parts: ptr) -> tuple[ptr, i32]:
+def build_array(worker: ptr, parts: ptr, lines: i32) -> tuple[ptr, i32]:
+    """`lines`: each element but the first and NULLs on a line of its own."""
     base = begin(worker)
     if base == 0:
         return 0, 0
@@ -202,6 +203,10 @@ def build_array(worker: ptr, parts: ptr) -> tuple[ptr, i32]:
         if i > 0:
             base, used = put_comma(worker, base, used)
         p, length, is_null = element(parts, i)
+        if i > 0 and lines and not is_null and base != 0:
+            base, used = put_byte(worker, base, used, 10)
+            if base != 0:
+                base, used = put_byte(worker, base, used, 32)
         if base != 0:
             base, used = put_part(worker, base, used, p, length, is_null)
         i += 1

@@ -4,7 +4,8 @@
     covar_pop covar_samp corr regr_avgx regr_avgy regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy
                                                        (y, x), of double precision
     var_pop var_samp stddev_pop stddev_samp            of double precision (of exact numbers: sums, by the planner)
-    string_agg array_agg mode percentile_cont percentile_disc rank dense_rank percent_rank cume_dist
+    string_agg array_agg json_agg jsonb_agg json_object_agg jsonb_object_agg
+    mode percentile_cont percentile_disc rank dense_rank percent_rank cume_dist
                          collect the group's rows, sort them and go over them: see COLLECTING
 
 PostgreSQL's names where it has one (chapter 9.21); stddev and variance are var_samp and stddev_samp.
@@ -22,7 +23,8 @@ ALIASES = {"every": "bool_and", "stddev": "stddev_samp", "variance": "var_samp",
 # They keep all rows of a group until its end, in the order of the call; `distinct` and `order` are theirs to handle.
 ORDERED_SET = frozenset({"mode", "percentile_cont", "percentile_disc"})
 HYPOTHETICAL = frozenset({"rank", "dense_rank", "percent_rank", "cume_dist"})
-COLLECTING = frozenset({"string_agg", "array_agg"}) | ORDERED_SET | HYPOTHETICAL
+JSON_AGGREGATES = frozenset({"json_agg", "jsonb_agg", "json_object_agg", "jsonb_object_agg"})
+COLLECTING = frozenset({"string_agg", "array_agg"}) | JSON_AGGREGATES | ORDERED_SET | HYPOTHETICAL
 
 MOMENTS = frozenset({"var_pop", "var_samp", "stddev_pop", "stddev_samp"})
 _PAIRS = "covar_pop covar_samp corr regr_avgx regr_avgy regr_intercept regr_r2 regr_slope regr_sxx regr_sxy regr_syy"

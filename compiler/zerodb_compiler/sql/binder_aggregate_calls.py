@@ -18,6 +18,7 @@ from zerodb_compiler.sql.aggregates import (
     ALIASES,
     COLLECTING,
     HYPOTHETICAL,
+    JSON_AGGREGATES,
     NAMES,
     ORDERED_SET,
     REGRESSION,
@@ -129,6 +130,10 @@ def _arguments(b: ExpressionBinder, function: str, syntax: AggregateSyntax, node
     types = [b.type_of(value) for value in values]
     if any(isinstance(argument, exp.Star) for argument in syntax.arguments):
         raise no_function(syntax.name, types, node)
+    if function in JSON_AGGREGATES:
+        from zerodb_compiler.sql.binder_json_aggregates import json_aggregate
+
+        return json_aggregate(b, function, values, syntax.distinct, node)
     if function in REGRESSION or syntax.name == "regr_count":
         if len(values) != 2 or not all(coercion.is_implicit(type_, DOUBLE) for type_ in types):
             raise no_function(syntax.name, types, node)

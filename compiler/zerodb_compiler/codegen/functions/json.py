@@ -171,7 +171,7 @@ def part_builder(e: Emitter, call: Call, arguments: Values) -> Any:
 @function("json_build_array")
 def _build_array(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     parts, _ = finished(e, arrays.finish_list, part_builder(e, call, arguments))
-    return build_text(e, None, json_building.build_array, parts)
+    return build_text(e, None, json_building.build_array, parts, I32.const(0))
 
 
 @function("json_build_object")

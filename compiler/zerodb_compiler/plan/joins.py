@@ -18,6 +18,8 @@ their smallest relations.
 
 from __future__ import annotations
 
+import heapq
+import itertools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -285,6 +287,8 @@ def _bits(mask: int) -> Iterator[int]:
 
 def _limited(neighbours: list[int], count: int) -> list[tuple[int, int]] | None:
     """All pairs, or None if they are too many."""
+    if (count**3 - count) // 6 > PAIR_LIMIT:  # what a chain has; no connected graph has fewer
+        return None
     pairs: list[tuple[int, int]] = []
     for pair in connected_pairs(neighbours, count):
         pairs.append(pair)
@@ -299,72 +303,80 @@ def connected_pairs(neighbours: list[int], count: int) -> Iterator[tuple[int, in
     """Every pair of disjoint connected sets with an edge between them, once (DPccp)."""
     for i in range(count - 1, -1, -1):
         start = 1 << i
-        below = (start << 1) - 1
-        yield from _complements(neighbours, start)
-        for grown in _grown(neighbours, start, below):
-            yield from _complements(neighbours, grown)
+        yield from _complements(neighbours, start, neighbours[i])
+        for grown, reached in _grown(neighbours, start, neighbours[i], (start << 1) - 1):
+            yield from _complements(neighbours, grown, reached)
 
 
-def _neighbourhood(neighbours: list[int], mask: int) -> int:
-    found = 0
-    for i in _bits(mask):
-        found |= neighbours[i]
-    return found & ~mask
+def _grown(neighbours: list[int], mask: int, reached: int, excluded: int) -> Iterator[tuple[int, int]]:
+    """Connected supersets of `mask` that avoid `excluded`, each with all that its relations have edges with; `reached`
+    is that of `mask`."""
+    stack = [(mask, reached, excluded)]
+    while stack:
+        mask, reached, excluded = stack.pop()
+        around = reached & ~mask & ~excluded
+        if not around:
+            continue
+        excluded |= around
+        found: list[tuple[int, int, int]] = []
+        subset = around & -around
+        while subset:
+            reached_too, rest = reached, subset
+            while rest:
+                reached_too |= neighbours[(rest & -rest).bit_length() - 1]
+                rest &= rest - 1
+            yield mask | subset, reached_too
+            found.append((mask | subset, reached_too, excluded))
+            subset = (subset - around) & around
+        found.reverse()
+        stack += found
 
 
-def _grown(neighbours: list[int], mask: int, excluded: int) -> Iterator[int]:
-    """Connected supersets of `mask` that avoid `excluded`."""
-    around = _neighbourhood(neighbours, mask) & ~excluded
-    if not around:
-        return
-    subset = around & -around
-    while subset:
-        yield mask | subset
-        subset = (subset - around) & around
-    excluded |= around
-    subset = around & -around
-    while subset:
-        yield from _grown(neighbours, mask | subset, excluded)
-        subset = (subset - around) & around
-
-
-def _complements(neighbours: list[int], mask: int) -> Iterator[tuple[int, int]]:
+def _complements(neighbours: list[int], mask: int, reached: int) -> Iterator[tuple[int, int]]:
     lowest = mask & -mask
     excluded = ((lowest << 1) - 1) | mask
-    around = _neighbourhood(neighbours, mask) & ~excluded
-    for i in sorted(_bits(around), reverse=True):
-        start = 1 << i
+    around = rest = reached & ~excluded
+    while rest:
+        number = rest.bit_length() - 1  # the highest first
+        start = 1 << number
+        rest ^= start
         yield mask, start
-        for grown in _grown(neighbours, start, excluded | (around & ((start << 1) - 1))):
+        for grown, _ in _grown(neighbours, start, neighbours[number], excluded | (around & ((start << 1) - 1))):
             yield mask, grown
 
 
 def _greedy(search: _Search, leaves: list[Tree], neighbours: list[int]) -> Tree:
-    """Join the two connected trees with the smallest result until one is left."""
-    trees = list(leaves)
-    reach = {tree.mask: neighbours[tree.relation] for tree in trees}
-    candidates: dict[tuple[int, int], Tree] = {}
+    """Join the two connected trees with the smallest result until one is left. Trees are numbered as they are made;
+    of equal results the one of the first trees is taken."""
+    trees = dict(enumerate(leaves))
+    reach = [neighbours[tree.relation] for tree in leaves]
+    candidates: list[tuple[float, int, int, Tree]] = []  # a heap; trees that are in another already stay in it
+
+    def offer(first: int, second: int) -> None:
+        joined = search.join(trees[first], trees[second], None)
+        if joined is not None:
+            heapq.heappush(candidates, (joined.rows, first, second, joined))
+
+    for first, second in itertools.combinations(trees, 2):
+        if reach[first] & trees[second].mask:
+            offer(first, second)
     while len(trees) > 1:
-        best: Tree | None = None
-        for connected in (True, False):
-            for i, one in enumerate(trees):
-                for two in trees[i + 1 :]:
-                    if connected and not reach[one.mask] & two.mask:
-                        continue
-                    key = (one.mask, two.mask)
-                    joined = candidates.get(key) or search.join(one, two, None)
-                    if joined is None:
-                        continue
-                    candidates[key] = joined
-                    if best is None or joined.rows < best.rows:
-                        best = joined
-            if best is not None:
-                break
-        assert best is not None
-        assert best.left is not None
-        assert best.right is not None
-        halves = (best.left.mask, best.right.mask)
-        reach[best.mask] = (reach[halves[0]] | reach[halves[1]]) & ~best.mask
-        trees = [tree for tree in trees if tree.mask not in halves]
-        trees.append(best)
-    return trees[0]
+        while candidates and not (candidates[0][1] in trees and candidates[0][2] in trees):
+            heapq.heappop(candidates)
+        if candidates:
+            _, first, second, best = heapq.heappop(candidates)
+        else:  # what is connected may not be joined yet
+            found = [
+                (joined.rows, first, second, joined)
+                for first, second in itertools.combinations(trees, 2)
+                if (joined := search.join(trees[first], trees[second], None)) is not None
+            ]
+            _, first, second, best = min(found, key=lambda candidate: candidate[:3])
+        new = len(reach)
+        reach.append((reach[first] | reach[second]) & ~best.mask)
+        del trees[first], trees[second]
+        trees[new] = best
+        for other, tree in trees.items():
+            if reach[other] & best.mask or reach[new] & tree.mask:
+                offer(other, new)
+    return next(iter(trees.values()))

@@ -12,22 +12,38 @@ from zerodb_compiler.errors import NotSupportedError, ProgrammingError
 # Where a word begins in JSONExtract, TableSample, XMLTable.
 _WORD = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _SAME_CASE = str.maketrans({chr(c): chr(c + 32) for c in range(ord("A"), ord("Z") + 1)})
+_BEGIN = "zerodb.begin"  # in a node's meta: what position_of found
 
 
 def position_of(node: Any) -> int | None:
-    """The text offset where a node begins, as far as sqlglot kept it: the least offset of it and all in it."""
-    best: int | None = None
-    stack = [node]
+    """The text offset where a node begins, as far as sqlglot kept it: the least offset of it and all in it. Kept with
+    the node: each expression of a tree is asked, from the root or from the leaves."""
+    if not isinstance(node, exp.Expr):
+        return (
+            min((found for item in node if (found := position_of(item)) is not None), default=None)
+            if isinstance(node, list)
+            else None
+        )
+    meta = node.meta
+    if _BEGIN in meta:
+        known: int | None = meta[_BEGIN]
+        return known
+    best: int | None = meta.get("start")
+    stack = list(node.args.values())
     while stack:
         item = stack.pop()
         if isinstance(item, list):
             stack.extend(item)
         elif isinstance(item, exp.Expr):
-            meta = item._meta
-            start = meta.get("start") if meta else None
+            meta_of_item = item._meta
+            if meta_of_item and _BEGIN in meta_of_item:
+                start = meta_of_item[_BEGIN]
+            else:
+                start = meta_of_item.get("start") if meta_of_item else None
+                stack.extend(item.args.values())
             if start is not None and (best is None or start < best):
                 best = start
-            stack.extend(item.args.values())
+    meta[_BEGIN] = best
     return best
 
 

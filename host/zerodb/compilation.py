@@ -24,6 +24,7 @@ from zerodb_compiler.codegen import generate
 from zerodb_compiler.codegen.program import OutputColumn, Program
 from zerodb_compiler.layout import TableLayout
 from zerodb_compiler.plan import physical
+from zerodb_compiler.plan.index_choice import LEAST_ROWS
 from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.plan.optimize import optimize
 from zerodb_compiler.plan.physical_plan import plan_physical
@@ -67,6 +68,7 @@ class Dependency:
     table_id: int
     schema_version: int
     layout: TableLayout
+    is_large: bool  # has rows enough for indexes to be used
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -139,6 +141,8 @@ class Prepared:
             for name, schema in needed.names:
                 if view.resolve(name, schema) != needed.key:
                     return False
+            if (version.row_count > LEAST_ROWS) is not needed.is_large:
+                return False
             layout = version.layout
             if layout is not needed.layout and layout != needed.layout:
                 return False
@@ -193,7 +197,8 @@ def _compiled(statement: st.Statement, engine: Engine, stages: Stages) -> Compil
 
 
 def _dependency(bound: BoundShape, table: TableInfo) -> Dependency:
-    return Dependency(table.key, bound.table_names[table.key], table.id, table.schema_version, table.layout)
+    large = table.statistics.row_count > LEAST_ROWS
+    return Dependency(table.key, bound.table_names[table.key], table.id, table.schema_version, table.layout, large)
 
 
 def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Sequence[str]] | None:

@@ -11,6 +11,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -33,6 +34,9 @@ from zerodb_storage.dictionary import Dictionary
 from zerodb_storage.kv import Reader
 from zerodb_storage.segment import ColumnFacts, SegmentSet, zones
 from zerodb_storage.values import Array, Form, Values, nulls, widen
+
+if TYPE_CHECKING:
+    from zerodb_storage.index_runs import Cover
 
 _mask_serials = itertools.count(1)
 
@@ -318,6 +322,11 @@ class TableVersion:
         row_ids = stable.copy()
         row_ids[fresh] = base + chunks * CHUNK_ROWS + ordinals - self._delta_starts[chunks]
         return row_ids
+
+    @cached_property
+    def index_covers(self) -> dict[tuple[int, ...], Cover]:
+        """What index_runs found out of this version."""
+        return {}
 
     @cached_property
     def _delta_starts(self) -> Array:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.constraints import Constraints, IndexKey, Partitioning
+from zerodb_compiler.constraints import Constraints, Index, IndexKey, Partitioning, Unique
 from zerodb_compiler.layout import (
     ColumnLayout,
     ColumnStatistics,
@@ -95,7 +95,19 @@ def tpch_catalog() -> MemoryCatalog:
             catalog.tables[table.name] = replace(table, layout=layout, statistics=TableStatistics(rows, tuple(columns)))
         table, rows, columns = catalog.table(parts[0]), int(parts[1]), []
     _add_partitions(catalog)
+    _add_indexed(catalog)
     return catalog
+
+
+def _add_indexed(catalog: MemoryCatalog) -> None:
+    """`events`, a million rows, with an index of two columns and a unique key."""
+    catalog.create("create table events (kind text, at integer, n bigint, x integer)")
+    keys = (IndexKey(0), IndexKey(1, descending=True))
+    held = Constraints(uniques=(Unique("events_n_key", (2,)),), indexes=(Index("events_kind_at_idx", keys),))
+    columns = [ColumnStatistics(200), *(ColumnStatistics(n, 0, 1, n) for n in (10_000, 1_000_000, 10))]
+    layout = TableLayout(tuple(map(_layout, columns)))
+    statistics = TableStatistics(1_000_000, tuple(columns))
+    catalog.tables["events"] = replace(catalog.tables["events"], constraints=held, layout=layout, statistics=statistics)
 
 
 def _add_partitions(catalog: MemoryCatalog) -> None:

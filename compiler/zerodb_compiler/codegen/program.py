@@ -33,6 +33,31 @@ class ZonePredicate:
 
 
 @dataclass(frozen=True, slots=True)
+class Operand:
+    """A canonical value: a constant, or the parameter of that index."""
+
+    constant: int | float | str | bytes | None = None
+    parameter: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IndexLookup:
+    """An index over the columns `key` that gives the rows a scan has to look at: those whose first key columns each
+    have one of the values of `equal` and whose next one is at least all of `low`, at most all of `high`.
+
+    The host may write at `slot` the address of an array with, for each morsel, start and end (two i32) of a list of row
+    numbers (u16, ascending); 0 means all rows. `declared` as in plan/physical.py."""
+
+    name: str
+    key: tuple[int, ...]
+    equal: tuple[tuple[Operand, ...], ...]
+    low: tuple[Operand, ...]
+    high: tuple[Operand, ...]
+    slot: int
+    declared: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """A table that a pipeline reads. `slot` holds the address of the chunk descriptors (abi.py); a descriptor has the
     columns of `ordinals` in that order."""
@@ -42,6 +67,7 @@ class Scan:
     ordinals: tuple[int, ...]
     slot: int
     zone_predicates: tuple[ZonePredicate, ...]
+    index: IndexLookup | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -239,6 +239,11 @@ class BlockFilter:
             never = None if null is None else splat("i32x4.splat", I32.const(0) - null)
             test.lanes.append((f.let(lanes, "item"), f.let(mask, "possible"), None if never is None else f.let(never)))
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether there is nothing to filter by."""
+        return not self._tests and self._visibility is None
+
     # --- per group ----------------------------------------
     def group(self, e: Emitter, row: I32) -> I32:
         """The 16 bits, in a local, of the rows row .. row + 15 that pass; bits past the chunk's end are undefined."""

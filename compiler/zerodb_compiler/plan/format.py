@@ -330,7 +330,8 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
         case physical.TableScan(table=table, columns=columns, predicates=predicates, row_id=row_id):
             shown = [item.column for item in columns] + ([] if row_id is None else [row_id])
             where = f" where {_predicates(predicates)}" if predicates else ""
-            return f"TableScan {table.name} [{_columns(shown, types)}]{where}"
+            head = f"TableScan {table.name}" if plan.index is None else f"IndexScan {table.name} using {_index(plan)}"
+            return f"{head} [{_columns(shown, types)}]{where}"
         case physical.ValuesScan(columns=names, values=values):
             return f"ValuesScan [{_columns(names, types)}] {_values(values)}"
         case physical.Filter(predicates=predicates):
@@ -373,6 +374,14 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
             return _mark_join(plan)
         case physical.Output(columns=names):
             return f"Output {_columns(names, types)}"
+
+
+def _index(scan: physical.TableScan) -> str:
+    """`t_a_b_idx (a, b)`: the columns that the lookup binds."""
+    index = scan.index
+    assert index is not None
+    bound = len(index.equal) + (1 if index.low or index.high else 0)
+    return f"{index.name} ({', '.join(scan.table.columns[ordinal].name for ordinal in index.key[:bound])})"
 
 
 def _table_function(plan: logical.TableFunction | physical.TableFunction, types: bool) -> str:

@@ -12,7 +12,23 @@ from dataclasses import dataclass
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.plan.logical import AggregateItem, Item, JoinKind, ScanColumn, SortKey, TableCall
 from zerodb_compiler.plan.windows import WindowSpec
-from zerodb_compiler.sql.expressions import Column, Expression
+from zerodb_compiler.sql.expressions import Column, Expression, Literal, Parameter
+
+Constant = Literal | Parameter
+
+
+@dataclass(frozen=True, slots=True)
+class IndexAccess:
+    """An index that gives the rows a scan has to look at (all `predicates` are evaluated on them all the same): those
+    whose first columns of `key` each have one of the values of `equal`, and whose next one is at least all of `low` and
+    at most all of `high`. `declared`: made by CREATE INDEX, not implied by a constraint."""
+
+    name: str
+    key: tuple[int, ...]
+    equal: tuple[tuple[Constant, ...], ...]
+    low: tuple[Constant, ...]
+    high: tuple[Constant, ...]
+    declared: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +41,7 @@ class TableScan:
     predicates: tuple[Expression, ...]
     row_id: Column | None
     rows: float
+    index: IndexAccess | None = None
 
 
 @dataclass(frozen=True, slots=True)

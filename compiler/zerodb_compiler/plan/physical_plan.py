@@ -19,6 +19,7 @@ from zerodb_compiler.layout import Encoding
 from zerodb_compiler.plan import logical, physical
 from zerodb_compiler.plan.cardinality import Estimator, equality_sides
 from zerodb_compiler.plan.costs import rank
+from zerodb_compiler.plan.index_choice import choose_index
 from zerodb_compiler.plan.keys import is_unique
 from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.plan.physical import PhysicalPlan
@@ -130,7 +131,8 @@ class _Planner:
             predicates += self._prefilters(predicates)
         ordered = self._ordered(predicates, below)
         if isinstance(below, logical.Scan):
-            return physical.TableScan(below.table, below.columns, ordered, below.row_id, rows)
+            index = choose_index(below.table, below.columns, predicates, self._estimator.selectivity)
+            return physical.TableScan(below.table, below.columns, ordered, below.row_id, rows, index)
         return physical.Filter(self.plan(below, needed | ids_of_all(ordered)), ordered, rows)
 
     def _prefilters(self, predicates: list[Expression]) -> list[Expression]:

@@ -28,7 +28,7 @@ from zerodb.engine.pruning import surviving_chunks
 from zerodb.engine.result import ResultBatch, read_block
 from zerodb.engine.tiers import FastCall, Instance, Tier
 from zerodb_compiler.codegen import abi
-from zerodb_compiler.codegen.program import ErrorSite, MorselSource, Pipeline
+from zerodb_compiler.codegen.program import ErrorSite, IndexLookup, MorselSource, Pipeline
 from zerodb_compiler.errors import DatabaseError, error_for
 
 # Below this a hand-off to other threads (about 50 us) costs more than it gives: rows for a scan, else morsels.
@@ -99,6 +99,7 @@ class Run:
         self._ended = False  # the current pipeline needs no further morsel
         self._instances: list[Instance | None] = [None] * len(frame.workers)
         self._locked: list[TableBinding] = []
+        self._lists: list[int] = []  # addresses of the lists of rows that indexes found
         self._chunks: list[tuple[Array | range, bool]] = []
         self._output: list[tuple[int, int, ResultBatch]] = []
         self.statistics: list[PipelineStatistics] = []
@@ -130,6 +131,8 @@ class Run:
                     self.compiled.check_in(instance)
             for binding in self._locked:
                 binding.unlock()
+            for address in self._lists:
+                self._memory.free(address)
         if len(self._output) > 1:
             self._output.sort(key=lambda item: item[:2])
         return [batch for _, _, batch in self._output]
@@ -161,12 +164,28 @@ class Run:
                 chunks = surviving_chunks(binding, scan.zone_predicates, self.parameters)
             if chunks is None:
                 chunks = binding.all_chunks
+            if scan.index is not None:
+                chunks = self._looked_up(scan.index, binding, chunks)
             locked = not self._guarded and (
                 binding.lock(chunks) or (binding.load_few(chunks, LOADED_BEFORE) and binding.lock(chunks))
             )
             if locked:
                 self._locked.append(binding)
             self._chunks.append((chunks, not locked))
+
+    def _looked_up(self, lookup: IndexLookup, binding: TableBinding, chunks: Array | range) -> Array | range:
+        """The chunks with rows that the index finds, if that is quicker than a scan of `chunks`."""
+        from zerodb.engine.index_lists import found_rows, write_lists
+
+        row_ids = found_rows(binding, lookup, chunks, self.parameters)
+        if row_ids is None:
+            return chunks
+        address, found = write_lists(self._memory, binding, row_ids)
+        if not address:
+            return chunks
+        self._lists.append(address)
+        self._words[(self.frame.address + lookup.slot) >> 2] = address
+        return found
 
     def _pipeline(self, pipeline: Pipeline, number: int | None = None) -> None:
         began = perf_counter()
@@ -220,6 +239,9 @@ class Run:
     def _is_large(self, pipeline: Pipeline, morsels: int) -> bool:
         if pipeline.scan is None:
             return morsels >= MIN_PARALLEL_MORSELS
+        lookup = self.compiled.program.scans[pipeline.scan].index
+        if lookup is not None and self._words[(self.frame.address + lookup.slot) >> 2]:
+            return False
         binding = self.frame.scans[pipeline.scan]
         return morsels > 1 and binding.rows * morsels >= MIN_PARALLEL_ROWS * binding.chunk_count
 

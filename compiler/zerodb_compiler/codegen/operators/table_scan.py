@@ -9,6 +9,8 @@ Zone predicates tell the host which chunks need no look at all.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
+
 from zerodb_compiler.codegen import abi, program
 from zerodb_compiler.codegen.context import Context
 from zerodb_compiler.codegen.expressions import condition
@@ -16,10 +18,11 @@ from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, Source, 
 from zerodb_compiler.codegen.simd_filter import GROUP_ROWS, POSITIONS, BlockFilter, ScanField, classify
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, fits_i64
 from zerodb_compiler.layout import CHUNK_ROWS, ColumnLayout, Encoding
-from zerodb_compiler.plan.physical import TableScan
+from zerodb_compiler.plan.physical import Constant, IndexAccess, TableScan
 from zerodb_compiler.sql.expressions import Call, ColumnRef, Expression, Literal, Parameter, columns_of
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.types import TypeId
+from zerodb_compiler.wasm.module import LocalI32
 from zerodb_compiler.wasm.values import I32, load, simd, splat
 
 BLOCK_ROWS = 2048
@@ -45,9 +48,11 @@ class _TableScan:
         ordinals = tuple(item.ordinal for item in self.columns)
         zone = _zone_predicates(scan, {item.column.id: item.ordinal for item in self.columns})
         index = len(self.context.scans)
-        self.context.scans.append(program.Scan(table.id, table.key, ordinals, slot, zone))
-        self.slot = slot
-        source = Source(program.MorselSource.SCAN, f"scan {table.name}", scan=index)
+        lookup = None if scan.index is None else _lookup(scan.index, self.context.query.reserve(4, 4, kept=True))
+        self.context.scans.append(program.Scan(table.id, table.key, ordinals, slot, zone, lookup))
+        self.slot, self.lookup = slot, lookup
+        description = f"scan {table.name}" if lookup is None else f"scan {table.name} using index {lookup.name}"
+        source = Source(program.MorselSource.SCAN, description, scan=index)
         open_pipeline(self.context, source, self.consumer, self._body)
 
     # --- the function ----------------------------------------
@@ -59,6 +64,7 @@ class _TableScan:
         visibility = None
         if self.scan.table.layout.has_deletes:
             visibility = f.let(load("i32.load", entry, abi.CHUNK_VISIBILITY_FIELD), "visibility")
+        self.visibility = visibility
         self.fields = {
             item.column.id: self._field(p, entry, i, self.layouts[item.column.id], item.ordinal, item.column.name)
             for i, item in enumerate(self.columns)
@@ -68,7 +74,9 @@ class _TableScan:
         p.rows_bound = CHUNK_ROWS
         self.consumer.begin(p)
         with p.row_loop():
-            if tests or visibility is not None:
+            if self.lookup is not None:
+                self._found_rows(p, BlockFilter(tests, self.fields, visibility), rows, rest)
+            elif tests or visibility is not None:
                 self._selected_rows(p, BlockFilter(tests, self.fields, visibility), rows, rest)
             else:
                 row = f.local(I32, "row")
@@ -105,33 +113,102 @@ class _TableScan:
     ) -> None:
         f = p.f
         block_filter.prepare(p)
-        table = f.let(p.constant_address(POSITIONS), "positions")
-        # A store of 8 positions may run past the selected ones.
-        selection = f.let(p.worker + p.context.worker.reserve((BLOCK_ROWS + GROUP_ROWS) * 2, 16), "selection")
+        selection, table = self._selection(p)
         block = f.local(I32, "block")
         with f.count_up(block, rows, BLOCK_ROWS):
-            f.comment("block filter: 16 rows a turn")
             p.check_interrupt()
-            last = f.let(block + BLOCK_ROWS, "block_end")
-            with f.if_(last > rows):
-                last.set(rows)
             end = f.let(selection, "selection_end")
-            group = f.let(block, "group")
-            with f.count_up(group, last, GROUP_ROWS):
-                bits = block_filter.group(p, group)
-                with f.if_(group + GROUP_ROWS > rows):
-                    bits.set(bits & ((I32.const(1) << (rows - group)) - 1))  # type: ignore[attr-defined]
-                with f.if_(bits):
-                    low = f.let(bits & 255, "low")
-                    for byte, base in ((low, group), (f.let(bits.shift_right_u(8), "high"), group + 8)):
-                        positions = load("v128.load", table + (byte << 4))
-                        f.store("v128.store", end, simd("i16x8.add", positions, splat("i16x8.splat", base)))
-                        end.set(end + byte.population_count() * 2)
+            self._select_block(p, block_filter, rows, block, end, table)
             f.comment("rows selected in this block")
             place = f.let(selection, "place")
             with f.count_up(place, end, 2):
                 row = f.let(load("i32.load16_u", place), "row")
                 self._row(p, row, scalar)
+
+    @staticmethod
+    def _selection(p: PipelineEmitter) -> tuple[I32, I32]:
+        """Where the numbers of a block's selected rows go, and the table of positions."""
+        table = p.f.let(p.constant_address(POSITIONS), "positions")
+        # A store of 8 positions may run past the selected ones.
+        return p.f.let(p.worker + p.context.worker.reserve((BLOCK_ROWS + GROUP_ROWS) * 2, 16), "selection"), table
+
+    @staticmethod
+    def _select_block(
+        p: PipelineEmitter, block_filter: BlockFilter, rows: I32, block: I32, end: LocalI32, table: I32
+    ) -> None:
+        """Writes the numbers of the rows that pass the tests from `end` on."""
+        f = p.f
+        f.comment("block filter: 16 rows a turn")
+        last = f.let(block + BLOCK_ROWS, "block_end")
+        with f.if_(last > rows):
+            last.set(rows)
+        group = f.let(block, "group")
+        with f.count_up(group, last, GROUP_ROWS):
+            bits = block_filter.group(p, group)
+            with f.if_(group + GROUP_ROWS > rows):
+                bits.set(bits & ((I32.const(1) << (rows - group)) - 1))  # type: ignore[attr-defined]
+            with f.if_(bits):
+                low = f.let(bits & 255, "low")
+                for byte, base in ((low, group), (f.let(bits.shift_right_u(8), "high"), group + 8)):
+                    positions = load("v128.load", table + (byte << 4))
+                    f.store("v128.store", end, simd("i16x8.add", positions, splat("i16x8.splat", base)))
+                    end.set(end + byte.population_count() * 2)
+
+    def _found_rows(self, p: PipelineEmitter, block_filter: BlockFilter, rows: I32, scalar: list[Expression]) -> None:
+        """As `_selected_rows`; but where the host gave a list of the rows that an index found, these are the selected
+        ones, as one block, and the tests are evaluated row by row."""
+        f = p.f
+        assert self.lookup is not None
+        found = f.let(p.query_i32(self.lookup.slot), "found")
+        with f.if_(found):
+            found.set(found + (p.morsel << 3))
+        block_filter.prepare(p)
+        selection, table = self._selection(p)
+        blocks_end = f.let(rows, "blocks_end")
+        with f.if_(found):
+            blocks_end.set(I32.const(1))
+        block, place, end = f.local(I32, "block"), f.local(I32, "place"), f.local(I32, "selection_end")
+        with f.count_up(block, blocks_end, BLOCK_ROWS):
+            p.check_interrupt()
+            with f.if_(found):
+                place.set(load("i32.load", found))
+                end.set(load("i32.load", found, 4))
+            with f.else_():
+                place.set(selection)
+                end.set(selection)
+                if block_filter.is_empty:
+                    self._select_all(p, rows, block, end)
+                else:
+                    self._select_block(p, block_filter, rows, block, end, table)
+            f.comment("rows selected in this block, or found by the index")
+            with f.count_up(place, end, 2):
+                row = f.let(load("i32.load16_u", place), "row")
+                passed = f.let(found.is_zero(), "passed")
+                with f.if_(found):
+                    self._retest(p, row, passed, [test for test in self.scan.predicates if test not in scalar])
+                with f.if_(passed):
+                    self._row(p, row, scalar)
+
+    @staticmethod
+    def _select_all(p: PipelineEmitter, rows: I32, block: I32, end: LocalI32) -> None:
+        f = p.f
+        row = f.let(block, "selected")
+        last = f.let(block + BLOCK_ROWS, "block_end")
+        with f.if_(last > rows):
+            last.set(rows)
+        with f.count_up(row, last):
+            f.store("i32.store16", end, row)
+            end.set(end + 2)
+
+    def _retest(self, p: PipelineEmitter, row: I32, passed: LocalI32, tests: list[Expression]) -> None:
+        """Sets `passed` for a row that is visible and satisfies what the block filter would have tested."""
+        env = {id_: self._value(p, item, row) for id_, item in self.fields.items()}
+        with ExitStack() as branches:
+            if self.visibility is not None:
+                branches.enter_context(p.f.if_(load("i32.load8_u", self.visibility + row)))
+            for test in tests:
+                branches.enter_context(p.f.if_(condition(p, test, env)))
+            passed.set(I32.const(1))
 
     def _row(self, p: PipelineEmitter, row: I32, scalar: list[Expression]) -> None:
         env = {id_: self._value(p, item, row) for id_, item in self.fields.items()}
@@ -168,6 +245,18 @@ class _TableScan:
             case Text():
                 start = load("i32.load", address)
                 return Text(start, load("i32.load", address, 4) - start, null)
+
+
+def _lookup(index: IndexAccess, slot: int) -> program.IndexLookup:
+    equal = tuple([_operands(values) for values in index.equal])
+    low, high = _operands(index.low), _operands(index.high)
+    return program.IndexLookup(index.name, index.key, equal, low, high, slot, index.declared)
+
+
+def _operands(values: tuple[Constant, ...]) -> tuple[program.Operand, ...]:
+    return tuple(
+        [program.Operand(v.value) if isinstance(v, Literal) else program.Operand(parameter=v.index) for v in values]
+    )
 
 
 def _zone_predicates(scan: TableScan, ordinals: dict[int, int]) -> tuple[program.ZonePredicate, ...]:

@@ -326,10 +326,19 @@ def float_operation(e: Emitter, op: str, a: Real, b: Real, null: I32 | None, pos
         case "mul":
             result = x * y
         case "div":
-            raise_if(e, y == F64.const(0.0), null, ("22012", "division by zero"), position)
+            # NaN / 0 is NaN.
+            raise_if(e, (y == F64.const(0.0)) & (x == x), null, ("22012", "division by zero"), position)
             result = x / y
         case _:
             raise AssertionError(op)
+    if op in ("mul", "div"):
+        result = e.keep(rounded(result, single))
+        vanished = (result == F64.const(0.0)) & (x != F64.const(0.0))
+        if op == "mul":
+            vanished = vanished & (y != F64.const(0.0))
+        else:
+            vanished = vanished & (y.unary("abs") < F64.const(float("inf")))
+        raise_if(e, vanished, null, ("22003", "value out of range: underflow"), position)
     return float_result(e, result, (x, y), single, null, position)
 
 

@@ -12,7 +12,7 @@ from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Wide
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.kernels import dates, errors, float_decimals, intervals, moments
 from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId
-from zerodb_compiler.wasm.values import I32, I64, convert
+from zerodb_compiler.wasm.values import F64, I32, I64, convert
 
 _MICROSECONDS_PER_DAY = 86_400_000_000
 # What a double holds exactly: all integers up to this, and all powers of ten up to this exponent.
@@ -190,7 +190,10 @@ def _from_real(e: Emitter, value: Real, target: SqlType, position: int | None) -
         single = target.id is TypeId.REAL
         if single and not value.single:
             kept = e.keep(value.value)
-            return arithmetic.float_result(e, kept, (kept,), True, value.null, position)
+            result = arithmetic.float_result(e, kept, (kept,), True, value.null, position)
+            vanished = (result.value == F64.const(0.0)) & (kept != F64.const(0.0))
+            arithmetic.raise_if(e, vanished, value.null, ("22003", "value out of range: underflow"), position)
+            return result
         return Real(value.value, single, value.null)
     if target.id is not TypeId.NUMERIC:
         return arithmetic.float_to_exact(e, value, target, position)

@@ -201,6 +201,7 @@ def _number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr)
 def _same_number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     value, type_ = _number(b, name, values, node)
     if name == "sign" and type_.id is TypeId.NUMERIC:
+        type_ = numeric(min(MAX_PRECISION, max(type_.precision, type_.scale + 1)), min(type_.scale, MAX_PRECISION - 1))
         return b.cast(b.call(name, (b.cast(value, type_, node),), type_, node), numeric(1, 0), node)
     if name == "sign" and type_.is_integer:
         return b.call(name, (b.cast(value, DOUBLE, node),), DOUBLE, node)
@@ -209,13 +210,13 @@ def _same_number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.
 
 @special("floor", "ceil", "trunc", "round")
 def _rounded(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
-    """floor, ceil, trunc, round: integers are already whole; trunc and round may be given a number of digits."""
+    """floor, ceil, trunc, round: of integers a double, as in PostgreSQL; trunc and round may be given digits."""
     types = [b.type_of(value) for value in values]
     if len(values) == 2 and name in ("trunc", "round") and types[0].is_exact:
         return _rounded_to(b, name, values, node)
     value, type_ = _number(b, name, values, node)
     if type_.is_integer:
-        return b.cast(value, type_, node)
+        return b.cast(value, DOUBLE, node)  # already whole
     if type_ == REAL:
         type_ = DOUBLE
     # Rounding away from zero may need one more digit before the point.
@@ -249,6 +250,9 @@ def _rounded_to(b: ExpressionBinder, name: str, values: list[Bound], node: exp.E
 def _rounded_before_point(b: ExpressionBinder, name: str, value: Expression, digits: int, node: exp.Expr) -> Bound:
     """To a multiple of 10**digits."""
     type_ = value.type
+    if type_.scale == type_.precision < MAX_PRECISION:  # room for the sign, as 1
+        type_ = numeric(type_.precision + 1, type_.scale)
+        value = b.cast(value, type_, node)
     if digits > type_.precision - type_.scale:
         digits = type_.precision - type_.scale + 1
     factor = Literal(10**digits, numeric(digits + 1, 0))

@@ -6,6 +6,8 @@ are those of the session's clock, unless a zone is named.
 
 from __future__ import annotations
 
+import math
+
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError, error_for
@@ -54,6 +56,8 @@ _DAY_FIELDS = frozenset(
         "epoch",
     ]
 )
+# What is infinite of an infinite moment; of the other fields it has none.
+_GROWING = frozenset({"year", "century", "decade", "millennium", "isoyear", "julian", "epoch"})
 _TIME_FIELDS = frozenset({"hour", "minute", "second", "millisecond", "microsecond"})
 _ZONE_FIELDS = frozenset({"timezone", "timezone_hour", "timezone_minute"})
 _FIELDS: dict[TypeId, frozenset[str]] = {
@@ -86,7 +90,16 @@ def _date_part(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Ex
     if len(values) != 2:
         raise no_function(name, [b.type_of(value) for value in values], node)
     field = _constant_text(b, values[0], "date_part of a field that is not constant", node)
-    return Cast(extract(b, field, values[1], node, "date_part"), DOUBLE, position_of(node))
+    number = Cast(extract(b, field, values[1], node, "date_part"), DOUBLE, position_of(node))
+    type_ = coercion.bare(b.type_of(values[1]))
+    if type_.id in (TypeId.TIME, TypeId.INTERVAL) or _NAMES.get(field.lower()) not in _GROWING:
+        return number
+    value = b.cast(values[1], type_, node)
+    infinite = [
+        (b.call("eq", (value, Literal(bound, type_)), BOOLEAN), Literal(math.copysign(math.inf, bound), DOUBLE))
+        for bound in type_.bounds
+    ]
+    return Case(tuple(infinite), number, DOUBLE, number.nullable)
 
 
 def _constant_text(b: ExpressionBinder, value: Bound, what: str, node: exp.Expr) -> str:

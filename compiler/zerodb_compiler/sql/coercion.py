@@ -322,7 +322,7 @@ def cast_value(source: SqlType, target: SqlType, value: Value, position: int | N
 _MOMENTS = _FRACTIONAL | _DATES
 
 
-def _cast_moment(source: SqlType, target: SqlType, value: int, position: int | None) -> int:
+def _cast_moment(source: SqlType, target: SqlType, value: int, position: int | None) -> int | None:
     """Among dates, times, timestamps and intervals; what has no zone is of the session's."""
     if source.id is TypeId.INTERVAL:
         if target.id is TypeId.INTERVAL:
@@ -333,7 +333,7 @@ def _cast_moment(source: SqlType, target: SqlType, value: int, position: int | N
             fit_interval(target, pack(0, 0, value)) if target.id is TypeId.INTERVAL else moments.rounded(target, value)
         )
     if value in source.bounds:
-        return target.bounds[value > 0]
+        return None if target.id is TypeId.TIME else target.bounds[value > 0]
     if source.id is TypeId.DATE:
         value *= MICROS_PER_DAY
         if not moments.TIMESTAMP_LOW <= value <= moments.TIMESTAMP_HIGH:

@@ -91,6 +91,8 @@ def _power(x: Decimal, y: Decimal) -> Decimal:
         if (abs(x) > 1) == (y > 0):
             raise error_for("22003", "value overflows numeric format")
         return _rounded(Decimal(0), max(_SIGNIFICANT, _scale(x)))
+    if whole and not y:
+        return _rounded(Decimal(1), max(_SIGNIFICANT, _scale(x)))
     if whole:
         return _rounded(x ** int(y), max(_SIGNIFICANT, _scale(x)))
     if not x:

@@ -112,6 +112,9 @@ _NEVER_NULL = NULL_AWARE - {"and", "or", "greatest", "least", "concat_ws", "form
 _AS_FIRST = frozenset({"concat_ws", "format"}) | _NESTED_AS_FIRST
 # Strict calls that can be NULL though no argument is: filled by the registry of signatures.
 MAYBE_NULL: set[str] = {*QUANTIFIED, "array_position", "array_to_string", "array_cat", "subscript", "field"}
+# Infinite dates have no month, day and time.
+MAYBE_NULL |= {f"extract_{field}" for field in ("month", "day", "quarter", "dow", "isodow", "doy", "week")}
+MAYBE_NULL |= {"extract_hour", "extract_minute", "extract_second"}
 MAYBE_NULL |= {"json_get", "json_get_text", "json_array_literal"}
 MAYBE_NULL |= {"range_lower", "range_upper", "array_length", "array_upper", "array_lower", "array_ndims", "array_dims"}
 

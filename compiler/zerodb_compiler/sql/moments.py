@@ -19,7 +19,8 @@ from zerodb_compiler.zones import UTC, Zone, find_zone, fixed_zone, session_zone
 MICROS_PER_DAY = 86_400_000_000
 DATE_LOW, DATE_HIGH = days_from_civil(-4713, 11, 24), days_from_civil(5_874_897, 12, 31)
 TIMESTAMP_LOW = DATE_LOW * MICROS_PER_DAY
-TIMESTAMP_HIGH = days_from_civil(294_277, 1, 1) * MICROS_PER_DAY - 1
+# The same span of 64 bits as PostgreSQL's, which counts from 2000: thirty years fewer at the end.
+TIMESTAMP_HIGH = 9_223_371_331_200_000_000 - 1
 SPECIAL_WORDS = frozenset({"now", "today", "tomorrow", "yesterday"})
 
 _ISO_DATE = re.compile(r"(\d{3,7})-(\d{1,2})-(\d{1,2})(?!\d)")

@@ -205,6 +205,8 @@ def to_real(value: float, position: int | None = None) -> float:
         narrowed: float = struct.unpack("<f", struct.pack("<f", value))[0]
     except OverflowError:
         raise DataError("value out of range: overflow", sqlstate="22003", position=position) from None
+    if value and not narrowed:
+        raise DataError("value out of range: underflow", sqlstate="22003", position=position)
     return narrowed
 
 

@@ -130,7 +130,7 @@ def test_arithmetic(check: Check, rows: list[tuple[Any, Any, Any]]) -> None:
             moment_later(t, 1) + DAY * 2 + datetime.timedelta(hours=3, milliseconds=500)
         ),
         "t - interval '90 minutes'": lambda t: t - datetime.timedelta(minutes=90),
-        "extract(year from d + interval '3 months')": lambda d: months_later(d, 3).year,
+        "extract(year from d + interval '3 months')::integer": lambda d: months_later(d, 3).year,
     }
     check("d date, t timestamp, n integer", cases, rows)
 
@@ -180,7 +180,7 @@ def test_groups_and_filters(db: zerodb.Connection) -> None:
 def test_out_of_range(db: zerodb.Connection, expression: str, message: str) -> None:
     db.execute("drop table if exists far")
     db.execute("create table far (d date, t timestamp, n integer)")
-    db.execute("insert into far values ('5000000-01-01', '294247-01-05', 2147483647), (null, null, 2147483647)")
+    db.execute("insert into far values ('5000000-01-01', '294246-12-28', 2147483647), (null, null, 2147483647)")
     query = f"select {expression} from far"
     with pytest.raises(zerodb.DataError) as caught:
         db.execute(query)

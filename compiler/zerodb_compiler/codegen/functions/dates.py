@@ -57,6 +57,31 @@ def _days(e: Emitter, call: Call, value: Int) -> Int:
     return Int(days, value.low // _MICROS_PER_DAY, value.high // _MICROS_PER_DAY, value.null)
 
 
+def is_infinite(e: Emitter, value: Int, type_: SqlType) -> I32 | None:
+    """Whether it is an infinity; None where the bounds say that it is none."""
+    if _is_finite(value, type_):
+        return None
+    low, high = type_.bounds
+    return e.keep((value.value == I64.const(low)) | (value.value == I64.const(high)))
+
+
+def _null_where_infinite(e: Emitter, call: Call, value: Int, null: I32 | None) -> I32 | None:
+    """Infinities have no month, no day and no hour."""
+    infinite = None if call.arguments[0].type.id is TypeId.TIME else is_infinite(e, value, call.arguments[0].type)
+    if infinite is None:
+        return null
+    return infinite if null is None else e.keep(null | infinite)
+
+
+def refuse_infinite(e: Emitter, call: Call, value: Int, null: I32 | None) -> None:
+    """Their year and epoch are infinite, which numeric is not here."""
+    infinite = is_infinite(e, value, call.arguments[0].type)
+    if infinite is not None:
+        what = call.arguments[0].type.id.value
+        error = ("0A000", f"EXTRACT of an infinite {what} is not supported (numeric has no infinity)")
+        raise_if(e, infinite, null, error, call.position)
+
+
 def _year(days: int) -> int:
     """As extract(year): there is no year 0."""
     year = civil_from_days(days)[0]
@@ -65,6 +90,7 @@ def _year(days: int) -> int:
 
 @function("extract_year")
 def _extract_year(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
+    refuse_infinite(e, call, _as_int(arguments[0]), null)
     days = _days(e, call, _as_int(arguments[0]))
     year = e.f.call(e.context.kernel(dates.extract_year), days.value)
     return Int(year, _year(days.low), _year(days.high), null)
@@ -73,20 +99,28 @@ def _extract_year(e: Emitter, call: Call, arguments: Values, null: I32 | None) -
 @function(*_OF_DAYS)
 def _extract_of_days(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     kernel, low, high = _OF_DAYS[call.function]
-    days = _days(e, call, _as_int(arguments[0]))
+    value = _as_int(arguments[0])
+    null = _null_where_infinite(e, call, value, null)
+    days = _days(e, call, value)
     return Int(e.f.call(e.context.kernel(kernel), days.value), low, high, null)
 
 
 @function(*_OF_TIME)
 def _extract_of_time(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     kernel, low, high = _OF_TIME[call.function]
-    return Int(e.f.call(e.context.kernel(kernel), _as_int(arguments[0]).value), low, high, null)
+    value = _as_int(arguments[0])
+    null = _null_where_infinite(e, call, value, null)
+    if call.function == "extract_hour" and call.arguments[0].type.id is TypeId.TIME:
+        return Int(value.value.divide_s(I64.const(3_600_000_000)), 0, 24, null)  # there is 24:00
+    return Int(e.f.call(e.context.kernel(kernel), value.value), low, high, null)
 
 
 @function("extract_epoch")
 def _extract_epoch(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     """Seconds: of a date a whole number; those of a timestamp have six decimals, its microseconds."""
     value = _as_int(arguments[0])
+    if call.arguments[0].type.id is not TypeId.TIME:
+        refuse_infinite(e, call, value, null)
     if call.arguments[0].type.id is not TypeId.DATE:
         return Int(value.value, value.low, value.high, null)
     return arithmetic.multiply(e, value, arithmetic.exact_constant(_SECONDS_PER_DAY), null, call.type, call.position)

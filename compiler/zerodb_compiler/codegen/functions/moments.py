@@ -12,6 +12,7 @@ from zerodb_compiler.codegen.comparison import to_text, to_wide
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import Error, build_text, run
+from zerodb_compiler.codegen.functions.dates import refuse_infinite
 from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Wide
 from zerodb_compiler.kernels import dates, errors, intervals, moments
 from zerodb_compiler.sql.expressions import Call
@@ -72,6 +73,8 @@ _KERNELS: dict[str, tuple[Callable[..., Any], Failures | None]] = {
     "timestamptz_of_seconds": (moments.timestamptz_of_seconds, _TIMESTAMP),
 }
 
+_OF_YEARS = frozenset({"extract_century", "extract_millennium", "extract_decade", "extract_isoyear"})
+
 
 def _words(e: Emitter, value: SqlValue, type_: SqlType) -> list[Value]:
     """What a kernel gets for an argument."""
@@ -94,6 +97,9 @@ def _words(e: Emitter, value: SqlValue, type_: SqlType) -> list[Value]:
 @function(*_KERNELS)
 def _call_kernel(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     kernel, failures = _KERNELS[call.function]
+    if call.function in _OF_YEARS:
+        assert isinstance(arguments[0], Int)
+        refuse_infinite(e, call, arguments[0], null)
     words: list[Value] = []
     for argument, expression in zip(arguments, call.arguments, strict=True):
         words += _words(e, argument, expression.type)

@@ -15,16 +15,17 @@ import ctypes.util
 import struct
 import zlib
 from collections.abc import Callable, Iterable
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from zerodb_compiler.collation import (
+    CONTRACTION,
     EXPANSION,
     FIRST_HAN,
     FIRST_UNASSIGNED,
     HAN,
     HANGUL,
-    CONTRACTION,
     MAGIC,
     PAGE,
     SPECIAL,
@@ -121,7 +122,9 @@ class Tables:
         self.secondaries = sorted({e[1] for e in every})
         self.tertiaries = sorted({e[2] for e in every})
         han = sorted({e[0] for e in every if _is_han(e)})
-        assert len(self.primaries) + len(han) < 1 << 18 and len(self.secondaries) <= 512 and len(self.tertiaries) <= 30
+        assert len(self.primaries) + len(han) < 1 << 18
+        assert len(self.secondaries) <= 512
+        assert len(self.tertiaries) <= 30
         assert all(weight & 255 == 0 for weight in self.tertiaries)
         _check_bytes(_bytes(p, 4) for p in self.primaries if p)
         _check_bytes(_bytes(s, 2) for s in self.secondaries if s)
@@ -149,7 +152,8 @@ class Tables:
         if at is None:
             at = self._expansion_at[elements] = len(self.expansions)
             self.expansions += map(self.packed, elements)
-        assert len(elements) < 32 and at < 1 << 19
+        assert len(elements) < 32
+        assert at < 1 << 19
         return at << 13 | len(elements) << 8 | EXPANSION << 5 | SPECIAL
 
     def _han_runs(self) -> list[tuple[int, int, int]]:
@@ -193,7 +197,7 @@ def _bytes(weight: int, size: int) -> bytes:
 def _check_bytes(weights: Iterable[bytes]) -> None:
     """No weight is the beginning of another, and none has a byte 0 or begins with 1."""
     ordered = sorted(weights)
-    for a, b in zip(ordered, ordered[1:], strict=False):
+    for a, b in pairwise(ordered):
         assert not b.startswith(a), (a, b)
     assert all(0 not in weight and weight[0] > 1 for weight in ordered)
 
@@ -204,7 +208,8 @@ def main() -> None:
     tables = Tables({c: icu.elements(chr(c)) for c in characters}, icu.contractions())
     assert tables.primaries[-1] >> 24 == 0xFF
     regular = [p for p in tables.primaries if p >> 24 != 0xFF]
-    assert regular[-1] >> 24 < FIRST_HAN >> 16 and FIRST_UNASSIGNED + 0x110000 < 0xFF0000
+    assert regular[-1] >> 24 < FIRST_HAN >> 16
+    assert FIRST_UNASSIGNED + 0x110000 < 0xFF0000
     pages: dict[tuple[int, ...], int] = {}
     index: list[int] = []
     for first in range(0, 0x110000, PAGE):

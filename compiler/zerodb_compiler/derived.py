@@ -14,6 +14,7 @@ NO_ESCAPE = 255
 NUMBER_FORMAT = 2
 DATE_OUTPUT = 3
 DATE_INPUT = 4
+COLLATION = 5  # of no text: the tables of kernels/collation.py
 
 
 @lru_cache(maxsize=512)
@@ -28,6 +29,10 @@ def derive(number: int, text: str) -> bytes:
         from zerodb_compiler.formats.dates import compile_input, compile_output
 
         return compile_output(text) if kind == DATE_OUTPUT else compile_input(text)
+    if kind == COLLATION:
+        from zerodb_compiler.collation import tables
+
+        return tables()
     from zerodb_compiler.regex.program import compile_regex
     from zerodb_compiler.regex.similar import from_similar
 

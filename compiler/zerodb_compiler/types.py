@@ -68,6 +68,9 @@ class TypeId(enum.Enum):
 _BLOBS = frozenset({TypeId.BYTEA, TypeId.JSON, TypeId.JSONB, TypeId.ARRAY, TypeId.STRUCT, TypeId.MAP, TypeId.RANGE})
 # Types whose equality and order are not those of the canonical integers or bytes: compared by `sort_key(value)`.
 _SORT_KEYED = frozenset({TypeId.INTERVAL, TypeId.JSONB, TypeId.ARRAY, TypeId.STRUCT, TypeId.MAP, TypeId.RANGE})
+# Collations whose order is not that of the bytes; and that of a value whose parts have different ones.
+UNICODE = frozenset({"unicode", "und-x-icu"})
+UNDECIDED = "?"
 _INTEGER_BITS: dict[TypeId, tuple[int, bool]] = {
     TypeId.SMALLINT: (16, True),
     TypeId.INTEGER: (32, True),
@@ -86,7 +89,7 @@ class SqlType:
     their fractional digits, 0 where none are given; `scale` of interval says which fields it has (sql/values.py).
     `length` and `padded` belong to varchar(n)/char(n), `element` to arrays and ranges (the subtype), `fields` to
     structs and maps (key and value), `name` to named types (enums, composites, domains), `labels` to enums, in their
-    order.
+    order. `collation` of text is None for the database's, which is byte order (sql/collations.py).
 
     PostgreSQL's numeric remembers with each value how many decimals to show; ours have the scale of their type. Where
     that is more than PostgreSQL would show, `shown` is the least number of decimals, and zeros beyond it are not shown:
@@ -104,6 +107,7 @@ class SqlType:
     labels: tuple[str, ...] = ()
     shown: int | None = None
     quotient: bool = False
+    collation: str | None = None
 
     @property
     def is_integer(self) -> bool:
@@ -142,9 +146,14 @@ class SqlType:
         return self.id in _SORT_KEYED
 
     @property
+    def has_order_key(self) -> bool:
+        """True where values are ordered by a key: also text, equal by its bytes, of a collation of another order."""
+        return self.id in _SORT_KEYED or self.collation in UNICODE
+
+    @property
     def sort_key_type(self) -> SqlType:
         """The type of `sort_key(value)`: its integers or bytes compare as the values do."""
-        assert self.has_sort_key
+        assert self.has_order_key
         return HUGEINT if self.id is TypeId.INTERVAL else BYTEA
 
     @property

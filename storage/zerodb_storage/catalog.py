@@ -80,6 +80,8 @@ def type_record(type_: SqlType) -> list[Any]:
         record += [element, fields, type_.name, list(type_.labels)]
     if type_.shown is not None:
         record += [type_.shown, type_.quotient]
+    if type_.collation is not None:
+        record.append(type_.collation)
     return record
 
 
@@ -88,6 +90,8 @@ def type_from(record: list[Any]) -> SqlType:
     found = SqlType(TypeId[name], precision, scale, length, padded)
     if not more:
         return found
+    if len(more) == 1:
+        return replace(found, collation=more[0])
     element, fields, type_name, labels, *display = more
     shown, quotient = display or (None, False)
     return replace(

@@ -72,6 +72,7 @@ class Context:
         self._codes: dict[tuple[Any, ...], program.DictionaryCode] = {}
         self._parameters: dict[int, program.ParameterSlot] = {}
         self._constants: dict[bytes, int] = {}
+        self._worker_fields: dict[str, int] = {}
         self.names = 0
 
     def kernel(self, function: Any) -> FunctionRef:
@@ -87,6 +88,12 @@ class Context:
     def fresh(self, stem: str) -> str:
         self.names += 1
         return f"{stem}_{self.names}"
+
+    def worker_field(self, name: str) -> int:
+        """Offset of a field of the worker, 0 at first, that all of the query's code shares; it is kept."""
+        if name not in self._worker_fields:
+            self._worker_fields[name] = self.worker.reserve(4, 4, kept=True)
+        return self._worker_fields[name]
 
     # --- errors ----------------------------------------
     def error_status(self, sqlstate: str, message: str, position: int | None) -> int:

@@ -91,7 +91,7 @@ def evaluate(e: Emitter, expression: Expression, env: Environment) -> SqlValue:
 
 def comparable(e: Emitter, value: SqlValue, type_: SqlType) -> SqlValue:
     """What a value is compared by: itself, or its sort key."""
-    if not type_.has_sort_key:
+    if not type_.has_order_key:
         return value
     maker = SORT_KEYS.get(type_.id)
     if maker is None:

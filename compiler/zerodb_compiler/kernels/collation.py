@@ -12,6 +12,7 @@ with them is not less.
 
 from __future__ import annotations
 
+from zerodb_compiler.codegen import abi
 from zerodb_compiler.collation import (
     CONTRACTION,
     EXPANSION,
@@ -35,6 +36,7 @@ from zerodb_compiler.kernels.intrinsics import (
     store8,
     store32,
 )
+from zerodb_compiler.kernels.memory import allocate
 from zerodb_compiler.kernels.text_buffer import begin, finish, reserve
 from zerodb_compiler.kernels.text_building import decode
 
@@ -45,6 +47,17 @@ assert SPECIAL == 31 and EXPANSION == 0
 
 # What one character can need of the buffer: 31 elements.
 CHARACTER_BYTES = 128
+
+
+def tables_at(worker: ptr, field: ptr, number: i32) -> ptr:
+    """The tables, which the host makes when they are first wanted; `field` keeps their address. 0: no memory."""
+    tables = load32(field)
+    if tables == 0:
+        store32(worker, 0, abi.WORKER_ERROR_TEXT)
+        store32(worker, 0, abi.WORKER_ERROR_TEXT + 4)
+        tables = allocate(worker, number, abi.ALLOCATE_DERIVED)
+        store32(field, tables)
+    return tables
 
 
 def entry_of(tables: ptr, character: i32) -> i32:

@@ -6,6 +6,7 @@ keeps compiled statements of different zones apart.
 
 from __future__ import annotations
 
+from zerodb_compiler.sql.collations import collatable, collation_of, with_collation
 from zerodb_compiler.sql.expressions import Call, Cast, Expression, Literal
 from zerodb_compiler.types import BYTEA, TEXT, TIMESTAMP, TIMESTAMPTZ, SqlType, TypeId
 from zerodb_compiler.zones import Zone, session_zone
@@ -20,6 +21,10 @@ def cast_expression(value: Expression, target: SqlType, position: int | None) ->
     source = value.type
     if source == target:
         return value
+    if collation_of(target) is None and collatable(source) and collatable(target):
+        target = with_collation(target, collation_of(source))  # a cast keeps it
+        if source == target:
+            return value
     if source.id is TypeId.TIMESTAMPTZ and target.id is not TypeId.TIMESTAMPTZ:
         if target.id in (TypeId.TIMESTAMP, TypeId.DATE, TypeId.TIME):
             return cast_expression(to_local(value, position), target, position)

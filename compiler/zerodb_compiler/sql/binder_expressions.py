@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from sqlglot import exp
 
 from zerodb_compiler.errors import DataError, ProgrammingError
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql import coercion, collations
 from zerodb_compiler.sql.binder_casts import cast_expression
 from zerodb_compiler.sql.binder_types import sql_type
 from zerodb_compiler.sql.expressions import Call, Column, Expression, Parameter
@@ -145,7 +145,7 @@ class ExpressionBinder:
             case Constant():
                 return self.finish(self.convert(value, target), lift=lift)
             case UserValue(slot=slot):
-                type_ = self.binder.context.user_type(value, target)
+                type_ = self.binder.context.user_type(value, _plain(target))
                 value = Parameter(slot, type_)
         expression = self.finish(value)
         return cast_expression(expression, target, position_of(node))
@@ -157,7 +157,8 @@ class ExpressionBinder:
         return self.cast(value, TEXT, node, lift=lift)
 
     def convert(self, value: Constant, target: SqlType) -> Constant:
-        """CAST of a constant at bind time, as a constant; errors point at it."""
+        """CAST of a constant at bind time, as a constant; errors point at it. It has no collation of its own."""
+        target = _plain(target)
         if value.value is None or value.type == target:
             return Constant(target, value.value, value.position, value.sources, value.steps)
         if value.type.id is TypeId.NULL:
@@ -171,6 +172,7 @@ class ExpressionBinder:
 
     def convert_exactly(self, value: Constant, target: SqlType) -> Constant | None:
         """The constant in `target` if that loses nothing, else None. Untyped strings are read as `target`."""
+        target = _plain(target)
         if value.value is None or value.type.id is TypeId.NULL:
             if value.value is not None and target.is_text:
                 text = fit_text(SqlType(TypeId.TEXT, padded=target.padded), str(value.value), value.position)
@@ -194,7 +196,14 @@ class ExpressionBinder:
     ) -> Call:
         """A strict call is NULL if an argument can be."""
         nullable = result_nullable(function, [argument.nullable for argument in arguments])
-        return Call(function, arguments, type_, nullable, position_of(node) if node is not None else None)
+        position = position_of(node) if node is not None else None
+        if any(collations.collation_of(argument.type) is not None for argument in arguments):
+            arguments, type_ = collations.in_call(function, arguments, type_, position)
+        return Call(function, arguments, type_, nullable, position)
+
+
+def _plain(type_: SqlType) -> SqlType:
+    return type_ if collations.collation_of(type_) is None else collations.with_collation(type_, None)
 
 
 def _is_same_value(source: SqlType, target: SqlType) -> bool:
@@ -371,7 +380,7 @@ def united(b: ExpressionBinder, values: list[Bound], what: str, node: exp.Expr) 
         type_ = found
     if type_.id is TypeId.NULL or (type_.is_text and any(b.type_of(value) != type_ for value in values)):
         type_ = TEXT  # not varchar(n): a constant beside it may be longer
-    return [b.cast(value, type_, node) for value in values], type_
+    return collations.united([b.cast(value, type_, node) for value in values], type_, position_of(node))
 
 
 def no_operator(symbol: str, left: SqlType, right: SqlType, node: exp.Expr) -> ProgrammingError:

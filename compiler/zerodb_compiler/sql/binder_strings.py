@@ -5,13 +5,11 @@ from __future__ import annotations
 from sqlglot import exp
 
 from zerodb_compiler.errors import NotSupportedError, ProgrammingError
+from zerodb_compiler.sql import collations
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
-from zerodb_compiler.sql.expressions import Expression, Literal
+from zerodb_compiler.sql.expressions import Call, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of
 from zerodb_compiler.types import INTEGER, TEXT, SqlType, TypeId
-
-# Collations whose order is the only one there is, that of code points. `default` is it too.
-_COLLATIONS = frozenset({"C", "POSIX", "ucs_basic", "default", "C.UTF-8"})
 
 
 def output_text(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
@@ -77,24 +75,14 @@ def _starts_with(b: ExpressionBinder, node: exp.StartsWith) -> Bound:
 
 @handles(exp.Collate)
 def _collate(b: ExpressionBinder, node: exp.Collate) -> Bound:
-    """Text has one order, that of code points: a collation that means it is accepted."""
     only(node, "this", "expression")
     value = b.bound(node.this)
-    type_ = b.type_of(value)
-    if not (type_.is_text or type_.id is TypeId.NULL):
-        raise ProgrammingError(
-            f"collations are not supported by type {type_}", sqlstate="42804", position=position_of(node)
-        )
-    name = node.expression.name
-    if name.startswith("pg_catalog."):
-        name = name.removeprefix("pg_catalog.")
-    if name in _COLLATIONS:
-        return b.text(value, node)
-    if name == "unicode" or name.endswith("-x-icu") or name.lower().endswith(("utf8", "utf-8")):
-        raise NotSupportedError(f'collation "{name}" is not supported', position=position_of(node))
-    raise ProgrammingError(
-        f'collation "{name}" for encoding "UTF8" does not exist', sqlstate="42704", position=position_of(node)
-    )
+    type_, position = b.type_of(value), position_of(node)
+    if not (collations.collatable(type_) or type_.id is TypeId.NULL):
+        raise ProgrammingError(f"collations are not supported by type {type_}", sqlstate="42804", position=position)
+    name = collations.known(node.expression.name, position)
+    text = b.text(value, node) if type_.id is not TypeId.ARRAY else b.finish(value)
+    return Call("collate", (text,), collations.with_collation(text.type, name), text.nullable, position)
 
 
 @handles(exp.Normalize)

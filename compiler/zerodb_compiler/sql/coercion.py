@@ -17,6 +17,7 @@ from zerodb_compiler.intervals import pack, unpack
 from zerodb_compiler.nested import decode_record, encode_record
 from zerodb_compiler.sql import moments
 from zerodb_compiler.sql.calendar import add_months
+from zerodb_compiler.sql.collations import merged, with_collation
 from zerodb_compiler.sql.nested_values import cast_elements
 from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import (
@@ -102,7 +103,9 @@ def common_type(a: SqlType, b: SqlType) -> SqlType | None:
         quotient = left.quotient or right.quotient
         return numeric(min(MAX_PRECISION, whole + scale), scale, shown, quotient=quotient)
     if a.is_text and b.is_text:
-        return TEXT
+        if a.collation is b.collation is None:
+            return TEXT
+        return with_collation(TEXT, merged(a.collation, b.collation))
     if a.id is b.id and a.id in _FRACTIONAL:
         return bare(a)
     if a.id in _DATES and b.id in _DATES:

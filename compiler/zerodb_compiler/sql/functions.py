@@ -40,7 +40,8 @@ Unless said otherwise the result is NULL if any argument is (strict). Arguments 
     date_add_months              date or timestamp, integer -> same type (last day clipped)
     timestamp_add_micros         timestamp, bigint -> timestamp
     date_sub                     date, date -> integer (days)
-    sort_key                     a value of a type with `has_sort_key` -> its sort_key_type, compared as the values are
+    collate                      text or text[] -> the same value in the collation of the type
+    sort_key                     a value of a type with `has_order_key` -> its sort_key_type, compared as the values are
     greatest least               number/date/text of equal type; NULL arguments are ignored
 
 Casts (the Cast node) go between any two number types (rounding half away from zero to fewer digits, 22003 on overflow),

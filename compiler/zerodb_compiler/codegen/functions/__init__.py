@@ -3,6 +3,7 @@
 from zerodb_compiler.codegen.functions import (
     arrays,
     binary,
+    collation,
     dates,
     formats,
     json,
@@ -23,6 +24,7 @@ from zerodb_compiler.codegen.functions import (
 __all__ = [
     "arrays",
     "binary",
+    "collation",
     "dates",
     "formats",
     "json",

@@ -337,7 +337,7 @@ def _quantified(e: Emitter, call: Call, arguments: tuple[SqlValue, ...], null: I
 
 def _compared(side: ColumnRef) -> Expression:
     type_ = side.type
-    return Call("sort_key", (side,), type_.sort_key_type, True) if type_.has_sort_key else side
+    return Call("sort_key", (side,), type_.sort_key_type, True) if type_.has_order_key else side
 
 
 for _name in QUANTIFIED:

@@ -25,7 +25,7 @@ def element_kind(type_: SqlType) -> int | None:
         return arrays.FLOAT
     if type_.id is TypeId.INTERVAL:
         return arrays.INTERVAL
-    return None if type_.has_sort_key and type_.id is not TypeId.RANGE else arrays.BYTES
+    return None if type_.has_order_key and type_.id is not TypeId.RANGE else arrays.BYTES
 
 
 def new_builder(e: Emitter) -> Any:

@@ -92,7 +92,7 @@ def _changed(e: Emitter, record: Text, source: SqlType, types: list[SqlType], ch
 
 def key_bytes(e: Emitter, value: SqlValue, type_: SqlType) -> tuple[SqlValue, SqlType]:
     """The value and type whose element bytes compare as values of the type do."""
-    if type_.has_sort_key:
+    if type_.has_order_key:
         return comparable(e, value, type_), type_.sort_key_type
     if isinstance(value, Real):  # -0 is 0
         return Real(value.value + F64.const(0.0), value.single, value.null), type_

@@ -22,6 +22,7 @@ from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, Logical
 from zerodb_compiler.plan.transform import Fresh, call, map_expressions, map_plan, passed, rebuild
 from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.aggregates import ORDERED_SET
+from zerodb_compiler.sql.collations import undecided
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     AnySubquery,
@@ -36,8 +37,9 @@ from zerodb_compiler.sql.expressions import (
     ScalarSubquery,
 )
 from zerodb_compiler.sql.functions import COMPARISONS
-from zerodb_compiler.types import TypeId
+from zerodb_compiler.types import UNDECIDED, SqlType, TypeId
 
+_ORDERING = frozenset({"lt", "le", "gt", "ge"})
 _COMPARING = COMPARISONS | {"in", "is_distinct", "is_not_distinct"}
 # Of these DISTINCT means nothing.
 _DISTINCT_IS_NOTHING = frozenset({"min", "max", "any_value", "bool_and", "bool_or"})
@@ -60,6 +62,25 @@ def keyed(expression: Expression) -> Expression:
     return call("sort_key", expression, type_=type_.sort_key_type)
 
 
+def ordered(expression: Expression) -> Expression:
+    """What an expression is ordered by: as `keyed`, but text of a collation is equal by its bytes alone."""
+    type_ = expression.type
+    if type_.collation == UNDECIDED:
+        raise undecided("string comparison", getattr(expression, "position", None))
+    if type_.has_sort_key or not type_.has_order_key:
+        return keyed(_uncollated(expression))
+    if isinstance(expression, Literal) and expression.value is None:
+        return Literal(None, type_.sort_key_type)
+    return call("sort_key", expression, type_=type_.sort_key_type)
+
+
+def _uncollated(expression: Expression) -> Expression:
+    """Without COLLATE, which has had its say: no later stage knows of it."""
+    while isinstance(expression, Call) and expression.function == "collate" and expression.type.is_text:
+        expression = expression.arguments[0]
+    return expression
+
+
 def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     plan = map_expressions(plan, lambda expression: _expression(expression, fresh))
     match plan:
@@ -67,9 +88,11 @@ def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
             raise _no_operator("an ordering")
         case Aggregate(keys=items) if any(item.column.type.id is TypeId.JSON for item in items):
             raise _no_operator("an equality")
-        case Sort(input=input_, keys=keys) if any(key.expression.type.has_sort_key for key in keys):
+        case Aggregate(keys=items) if any(item.column.type.collation == UNDECIDED for item in items):
+            raise undecided("string hashing", None)
+        case Sort(input=input_, keys=keys) if any(_is_ordered_otherwise(key.expression.type) for key in keys):
             return Sort(
-                input_, tuple([SortKey(keyed(key.expression), key.descending, key.nulls_first) for key in keys])
+                input_, tuple([SortKey(ordered(key.expression), key.descending, key.nulls_first) for key in keys])
             )
         case Window(input=input_, specs=specs):
             by_keys = tuple([_window(spec) for spec in specs])
@@ -84,8 +107,12 @@ def _no_operator(which: str) -> Exception:
     return error_for("42883", f"could not identify {which} operator for type json")
 
 
+def _is_ordered_otherwise(type_: SqlType) -> bool:
+    return type_.has_sort_key or type_.collation is not None
+
+
 def _window(spec: WindowSpec) -> WindowSpec:
-    order = tuple([SortKey(keyed(key.expression), key.descending, key.nulls_first) for key in spec.order])
+    order = tuple([SortKey(ordered(key.expression), key.descending, key.nulls_first) for key in spec.order])
     return WindowSpec(tuple(map(keyed, spec.partition)), order, spec.items)
 
 
@@ -126,21 +153,26 @@ def _expression(expression: Expression, fresh: Fresh) -> Expression:
                 return _distinct(expression, fresh)
     changed_parts = rebuild(expression, lambda part: _expression(part, fresh))
     if isinstance(changed_parts, AggregateCall) and any(
-        key.expression.type.has_sort_key for key in changed_parts.order
+        _is_ordered_otherwise(key.expression.type) for key in changed_parts.order
     ):
         return _ordered(changed_parts)
     if isinstance(changed_parts, Call) and changed_parts.function in _COMPARING:
-        return rebuild(changed_parts, keyed)
+        by_order = changed_parts.function in _ORDERING
+        return rebuild(changed_parts, ordered if by_order else lambda part: keyed(_uncollated(part)))
     return changed_parts
 
 
 def _ordered(expression: AggregateCall) -> AggregateCall:
     """ORDER BY in an aggregate; an ordered-set aggregate would give the key instead of the value."""
+    if not any(key.expression.type.has_order_key for key in expression.order):
+        return replace(
+            expression, order=tuple(replace(key, expression=ordered(key.expression)) for key in expression.order)
+        )
     if expression.function in ORDERED_SET or expression.distinct:
         order = expression.order[0].expression.type
         message = f"{expression.function} in the order of values of type {order} is not supported"
         raise error_for("0A000", message, position=expression.position)
-    keys = tuple(replace(key, expression=keyed(key.expression)) for key in expression.order)
+    keys = tuple(replace(key, expression=ordered(key.expression)) for key in expression.order)
     return replace(expression, order=keys)
 
 

@@ -144,6 +144,8 @@ class Search:
             return f"error {ours.sqlstate} {ours.message} instead of {theirs.sqlstate} {theirs.message}"
         if ours.count != theirs.count:
             return "wrong count"
+        if Counter(ours.rows) != Counter(theirs.rows):
+            return "wrong RETURNING"
         content = f"select * from {change.table.name}"
         both = [ask(engine, content).rows for engine in (self.subject, self.oracle)]
         return "executed" if same(*both, change.types, False) else "wrong table"
@@ -155,7 +157,7 @@ class Search:
         if isinstance(case, Change):
             return self._change_verdict(str(tree), case)
         text = str(tree)
-        ours = ask(self.subject, text)
+        ours = self._with_views(tree) if case.views else ask(self.subject, text)
         if ours.crash:
             return f"crash {ours.message}"
         if ours.sqlstate in MISSING:
@@ -170,6 +172,23 @@ class Search:
         if ours.sqlstate is not None:
             return f"error {ours.sqlstate} {ours.message}"
         return "executed" if same(ours.rows, theirs.rows, case.types, case.ordered) else "wrong"
+
+    def _with_views(self, tree: Node) -> Answer:
+        """Our answer when the common table expressions are views."""
+        text, names = str(tree), []
+        answer = Answer()
+        for part in [part for part in tree.walk() if part.sort == "cte"]:
+            definition = re.sub(r"\) as (not )?materialized \(", ") as (", str(part), count=1)
+            answer = ask(self.subject, f"create view {definition}")
+            if answer.sqlstate is not None:
+                break
+            names.append(definition.split()[0])
+        else:
+            common = next((part for part in tree.walk() if part.parts and all(map(_is_common, part.parts))), None)
+            answer = ask(self.subject, text if common is None else text.replace(f"with {common} ", "", 1))
+        for name in reversed(names):
+            ask(self.subject, f"drop view {name}")
+        return answer
 
     def _rejected(self, answer: Answer, text: str) -> str:
         reason = f"{answer.sqlstate} {answer.message}"
@@ -243,6 +262,10 @@ class Search:
             else:
                 lines += [f"# zerodb: {str(written(ours.rows, types, sort))[:300]}", ""]
         return "\n".join(lines)
+
+
+def _is_common(part: Node | str) -> bool:
+    return isinstance(part, Node) and part.sort == "cte"
 
 
 def main(arguments: list[str]) -> int:

@@ -156,7 +156,7 @@ FUNCTIONS: list[tuple[str, str, tuple[str, ...]]] = [
     ("txt", "regexp_replace({}, '=regex', '<\\&>', 'g')", ("txt",)),
     ("txt", "substring({} from '=regex')", ("txt",)),
     ("txt", "regexp_substr({}, '=regex')", ("txt",)),
-    ("txt", "cast({} as char(3))", ("txt",)),
+    ("txt", "cast(cast({} as char(3)) as text)", ("txt",)),
     ("txt", "split_part({}, {}, -1)", ("txt", "txt")),
     ("txt", "concat({}, {}, {})", ("date", "bool", "num")),
     ("bool", "({} ^@ 'a')", ("txt",)),

@@ -19,6 +19,7 @@ class Query:
     tree: Node
     types: tuple[str, ...]
     ordered: bool
+    views: bool = False  # ask us with views for the common table expressions
 
     @property
     def text(self) -> str:
@@ -26,7 +27,7 @@ class Query:
 
 
 def _recurs(common: Node) -> bool:
-    return not isinstance(common.parts[0], str) or "materialized" not in common.parts[0]
+    return common.sort == "recursion"
 
 
 @dataclass(slots=True)
@@ -63,7 +64,8 @@ class Queries:
                 [Node("place", [f"{i + 1}{self._direction()}"]) for i in range(len(types))], least=len(types)
             )
             tree = node("whole", "{} order by {}{}", tree, places, self._limit())
-        return Query(tree, types, ordered)
+        views = bool(common) and not any(map(_recurs, common)) and r.random() < 0.3
+        return Query(tree, types, ordered, views)
 
     def _type(self) -> str:
         return self.r.choice(list(self.types))
@@ -107,7 +109,7 @@ class Queries:
         union = "union" if type_ in ORDERED_TYPES and type_ not in ("dbl", "ivl") and r.random() < 0.6 else "union all"
         joined = r.choice((f"{step}.id = {alias}.k0 + 1", f"{step}.id = {alias}.k0 / 2 and {alias}.k0 > 0"))
         tree = node(
-            "cte",
+            "recursion",
             f"{name} (k0, k1) as ({{}} {union} select {step}.id, {{}} from {name} as {alias} "
             f"join {table.name} as {step} on {joined})",
             start,

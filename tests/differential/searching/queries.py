@@ -107,7 +107,7 @@ class Queries:
         )
         value = self.expressions.expression(type_, scope, 1)
         union = "union" if type_ in ORDERED_TYPES and type_ not in ("dbl", "ivl") and r.random() < 0.6 else "union all"
-        joined = r.choice((f"{step}.id = {alias}.k0 + 1", f"{step}.id = {alias}.k0 / 2 and {alias}.k0 > 0"))
+        joined = r.choice((f"{step}.id - 1 = {alias}.k0", f"{step}.id = {alias}.k0 / 2 and {alias}.k0 > 0"))
         tree = node(
             "recursion",
             f"{name} (k0, k1) as ({{}} {union} select {step}.id, {{}} from {name} as {alias} "

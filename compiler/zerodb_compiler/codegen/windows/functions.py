@@ -8,7 +8,7 @@ from typing import Any
 from zerodb_compiler.codegen.sqlvalues import Int, Real, SqlValue, with_null
 from zerodb_compiler.codegen.windows.frames import Range
 from zerodb_compiler.codegen.windows.partition import Partition
-from zerodb_compiler.codegen.windows.tuples import MOST_ROWS, WindowTuple, is_without_default
+from zerodb_compiler.codegen.windows.tuples import MOST_ROWS, WindowTuple, is_computed, is_without_default
 from zerodb_compiler.plan.windows import WindowCall, WindowItem
 from zerodb_compiler.wasm.values import I32, I64, select
 
@@ -83,12 +83,14 @@ def offset_row(p: Partition, content: WindowTuple, item: WindowItem) -> None:
     with p.only_if(None if distance.null is None else distance.null.is_zero()):
         with f.if_((place >= 0) & (place < p.count.to_i64_u())):
             there = f.let(p.row(place.to_i32()), "there")
-            content.set_result(p, p.tuple, item, content.argument(p, value, there, as_uniform=not plain))
+            found = content.argument(p, value, there, as_uniform=not plain)
+            content.set_result(p, p.tuple, item, found, own_text=is_computed(value))
         with f.else_():
             if plain:
                 content.set_null(p, p.tuple, item)
             else:
-                content.set_result(p, p.tuple, item, content.argument(p, default, p.tuple, as_uniform=True))
+                found = content.argument(p, default, p.tuple, as_uniform=True)
+                content.set_result(p, p.tuple, item, found, own_text=is_computed(default))
 
 
 def value_row(p: Partition, content: WindowTuple, item: WindowItem, ranges: Sequence[Range]) -> None:
@@ -111,7 +113,8 @@ def value_row(p: Partition, content: WindowTuple, item: WindowItem, ranges: Sequ
         content.set_null(p, p.tuple, item)
     with f.else_():
         there = f.let(p.row(place), "there")
-        content.set_result(p, p.tuple, item, content.argument(p, item.call.arguments[0], there))
+        value = item.call.arguments[0]
+        content.set_result(p, p.tuple, item, content.argument(p, value, there), own_text=is_computed(value))
 
 
 def _nth(p: Partition, content: WindowTuple, item: WindowItem, ranges: Sequence[Range], place: Any) -> None:

@@ -23,7 +23,7 @@ from zerodb_compiler.plan.logical import SortKey
 from zerodb_compiler.plan.physical import Window
 from zerodb_compiler.plan.transform import ids_of, same_key
 from zerodb_compiler.plan.windows import WindowItem, bounds_of
-from zerodb_compiler.sql.expressions import AggregateCall, Column, Expression, Literal
+from zerodb_compiler.sql.expressions import AggregateCall, Column, Expression, Literal, Parameter
 from zerodb_compiler.wasm.values import F64, I32, I64
 
 MOST_ROWS = 1 << 30
@@ -43,6 +43,11 @@ def is_without_default(item: WindowItem) -> bool:
     assert not isinstance(item.call, AggregateCall)
     default = item.call.arguments[2]
     return isinstance(default, Literal) and default.value is None
+
+
+def is_computed(expression: Expression) -> bool:
+    """An argument without columns that is computed where it is used, in memory that the next row uses again."""
+    return not ids_of(expression) and not isinstance(expression, (Literal, Parameter))
 
 
 class WindowTuple:
@@ -149,7 +154,8 @@ class WindowTuple:
         assert self._results is not None
         return self._results.fields[self.items.index(item)]
 
-    def set_result(self, e: Emitter, tuple_: I32, item: WindowItem, value: SqlValue) -> None:
+    def set_result(self, e: Emitter, tuple_: I32, item: WindowItem, value: SqlValue, *, own_text: bool = False) -> None:
+        """`own_text` for values that were computed just now (`is_computed`): texts of tuples live as long as these."""
         field = self.result_field(item)
         if field.null_offset is not None and value.null is not None:
             value = e.keep_value(value)
@@ -158,7 +164,7 @@ class WindowTuple:
         if isinstance(value, Int):
             assert isinstance(field.sample, Int)
             value = replace(value, low=field.sample.low, high=field.sample.high)
-        write_value(e, tuple_, field.offset, value, own_text=False)
+        write_value(e, tuple_, field.offset, value, own_text=own_text)
 
     def set_null(self, e: Emitter, tuple_: I32, item: WindowItem) -> None:
         field = self.result_field(item)
@@ -187,7 +193,7 @@ class WindowTuple:
             state = self.accumulators[item.column.id] = accumulator(call, sample, self._context)
             if isinstance(state, RealSum):
                 state = self.accumulators[item.column.id] = FrameRealSum(call)
-            if isinstance(state, (Chosen, Collecting)):
+            if isinstance(state, (Chosen, Collecting)) and not any(map(is_computed, parts_of(call))):
                 state.owns_text = False  # texts of tuples live as long as the query
             value = state.result(p, I32.const(0), 0)
             return value if value.null is None else with_null(value, _NO)

@@ -30,9 +30,9 @@ def canonical_array(type_: SqlType, values: Sequence[Canonical]) -> pa.Array:
         case TypeId.BOOLEAN:
             return pa.array([None if value is None else bool(value) for value in values], target)
         case TypeId.DATE:
-            return pa.array(values, pa.int32()).cast(target)
+            return pa.array(values, pa.int32()).view(target)
         case TypeId.TIMESTAMP | TypeId.TIMESTAMPTZ | TypeId.TIME:
-            return pa.array(values, pa.int64()).cast(target)
+            return pa.array(values, pa.int64()).view(target)
         case TypeId.UUID:
             return pa.array([None if value is None else _uuid_bytes(value) for value in values], target)
         case _:

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.types import SqlType, TypeId
@@ -92,7 +91,7 @@ def from_arrow(array: pa.Array, type_: SqlType, column: str) -> Values:
         offsets, text = binary_buffers(array)
         values = Values(Form.TEXT, offsets, validity, text)
         if type_.length is not None:
-            _check_length(array, type_, column)
+            _check_length(array, offsets, type_, column)
         return values
     if type_.id in (TypeId.NUMERIC, TypeId.HUGEINT):
         return _decimal(array, validity, type_, column)
@@ -127,6 +126,8 @@ def _converted(array: pa.Array, type_: SqlType, column: str) -> pa.Array | None:
     kind = array.type
     textual = pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind)
     if type_.id is TypeId.ENUM and (textual or pa.types.is_dictionary(kind)):
+        import pyarrow.compute as pc
+
         indexes = pc.index_in(_cast(array, pa.large_string(), type_, column), pa.array(type_.labels, pa.large_string()))
         if indexes.null_count > array.null_count:
             unknown = pc.filter(array.cast(pa.large_string()), pc.and_(indexes.is_null(), array.is_valid()))
@@ -141,6 +142,8 @@ def _converted(array: pa.Array, type_: SqlType, column: str) -> pa.Array | None:
         pairs[:, 0] = micros
         return pa.Array.from_buffers(pa.binary(16), len(array), [_mask(array), pa.py_buffer(pairs)])
     if type_.id is TypeId.UUID and textual:
+        import pyarrow.compute as pc
+
         digits = pc.replace_substring_regex(array.cast(pa.large_string()), "[-{}]", "")
         try:
             found = [None if text is None else bytes.fromhex(text) for text in digits.to_pylist()]
@@ -202,7 +205,7 @@ def distinct(array: pa.Array, type_: SqlType, column: str) -> tuple[Array, list[
         array = array.dictionary_encode()
     values = array.dictionary.cast(pa.large_string())
     if type_.length is not None:
-        _check_length(values, type_, column)
+        _check_length(values, binary_buffers(values)[0], type_, column)
     indices = array.indices.fill_null(0) if array.null_count else array.indices
     return indices.to_numpy(zero_copy_only=False), values.cast(pa.large_binary()).to_pylist(), validity
 
@@ -243,7 +246,11 @@ def _decimal(array: pa.Array, validity: Array | None, type_: SqlType, column: st
     return values
 
 
-def _check_length(array: pa.Array, type_: SqlType, column: str) -> None:
+def _check_length(array: pa.Array, offsets: Array, type_: SqlType, column: str) -> None:
+    if len(array) == 0 or int((offsets[1:] - offsets[:-1]).max()) <= (type_.length or 0):
+        return  # no more bytes than characters are allowed
+    import pyarrow.compute as pc  # 35 ms that most processes need not spend
+
     longest = pc.max(pc.utf8_length(array)).as_py()
     if longest is not None and type_.length is not None and longest > type_.length:
         raise error_for("22001", f'column "{column}": value too long for {type_}')

@@ -20,7 +20,7 @@ import numpy as np
 from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import ordering, sketch
 from zerodb_storage.table import TableVersion
-from zerodb_storage.values import Array, Form, Values, concatenate, widen
+from zerodb_storage.values import Array, Form, Values, concatenate, sorted_distinct, widen
 
 _NULL_DIGEST = np.uint64(0x6A09E667F3BCC909)
 CACHE_BYTES_MAX = 256 << 20
@@ -143,7 +143,7 @@ def values_at(version: TableVersion, column: int, row_ids: Array) -> Values:
     order = np.argsort(chunks, kind="stable")
     ordered = row_ids[order]
     parts: list[Values] = []
-    for chunk in np.unique(chunks):
+    for chunk in sorted_distinct(chunks):
         begin, end = np.searchsorted(chunks[order], [chunk, chunk + 1])
         values = version.as_text(version.read(int(chunk), column), column)
         parts.append(values.take(ordered[begin:end] - chunk * CHUNK_ROWS))

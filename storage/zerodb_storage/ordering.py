@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import pyarrow.compute as pc
 
 from zerodb_storage.values import Array, Form, Values, as_binary
 
@@ -14,6 +13,8 @@ def sort_keys(values: Values) -> list[Array]:
     """Arrays whose lexicographic order is the order of the values, most significant first. CODES must be text first."""
     match values.form:
         case Form.TEXT:
+            import pyarrow.compute as pc  # 35 ms that a process without such keys need not spend
+
             return [pc.rank(as_binary(values), tiebreaker="dense").to_numpy().astype(np.int64)]
         case Form.WIDE:
             return [values.data[:, 1], values.data[:, 0].view(np.uint64)]

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from zerodb_storage.values import Array, Form, Values
+from zerodb_storage.values import Array, Form, Values, sorted_distinct
 
 K = 64
 _HASHES = 1 << 32
@@ -79,15 +79,15 @@ def sketch(values: Values, bounds: tuple[int, int] | None = None) -> Array:
     hashes = _hashed(digests)
     # Most hashes cannot be among the K smallest distinct ones; look at a twentieth of the range first.
     few = hashes[hashes < _HASHES // 20] if len(hashes) > 40 * K else hashes
-    distinct = np.unique(few)
-    if len(distinct) < K and len(few) < len(hashes):
-        distinct = np.unique(hashes)
-    return distinct[:K]
+    found = sorted_distinct(few)
+    if len(found) < K and len(few) < len(hashes):
+        found = sorted_distinct(hashes)
+    return found[:K]
 
 
 def merge(sketches: Iterable[Array]) -> Array:
     parts = [part for part in sketches if len(part)]
-    return np.unique(np.concatenate(parts))[:K] if parts else np.empty(0, np.uint32)
+    return sorted_distinct(np.concatenate(parts))[:K] if parts else np.empty(0, np.uint32)
 
 
 def estimate(merged: Array) -> int:

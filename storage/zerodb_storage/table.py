@@ -33,7 +33,7 @@ from zerodb_storage.delta import DeltaChunk
 from zerodb_storage.dictionary import Dictionary
 from zerodb_storage.kv import Reader
 from zerodb_storage.segment import ColumnFacts, SegmentSet, zones
-from zerodb_storage.values import Array, Form, Values, nulls, widen
+from zerodb_storage.values import Array, Form, Values, nulls, sorted_distinct, widen
 
 if TYPE_CHECKING:
     from zerodb_storage.index_runs import Cover
@@ -290,7 +290,7 @@ class TableVersion:
         """Per row id, whether its row is visible."""
         found = np.ones(len(row_ids), np.bool_)
         chunks = row_ids // CHUNK_ROWS
-        for chunk in np.unique(chunks):
+        for chunk in sorted_distinct(chunks):
             mask = self.masks.get(int(chunk))
             if mask is not None:
                 here = np.flatnonzero(chunks == chunk)
@@ -341,7 +341,7 @@ class TableVersion:
 
     def with_deleted(self, row_ids: Array) -> tuple[TableVersion, int]:
         """With rows invisible, and how many of them were visible before."""
-        row_ids = np.unique(np.asarray(row_ids, np.int64))
+        row_ids = sorted_distinct(np.asarray(row_ids, np.int64))
         if len(row_ids) == 0:
             return self, 0
         masks = dict(self.masks)

@@ -85,6 +85,17 @@ class Values:
         return int(data.min()), int(data.max())
 
 
+def sorted_distinct(data: Array) -> Array:
+    """Each value once, ascending: numpy.unique, whose first call imports 25 ms of masked arrays."""
+    ordered = np.sort(data, axis=None)
+    if len(ordered) < 2:
+        return ordered
+    first = np.empty(len(ordered), np.bool_)
+    first[0] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    return ordered[first]
+
+
 def _none_if_full(validity: Array) -> Array | None:
     return None if validity.all() else validity
 

@@ -156,7 +156,7 @@ class Stress:
         self.next_group += 1
         db.executemany("insert into t values (?, ?, ?, ?, ?, ?, ?)", rows)
         if generator.random() < 0.2:
-            with pytest.raises(zerodb.IntegrityError, match="exists already"):
+            with pytest.raises(zerodb.IntegrityError, match="already exists"):
                 db.executemany("insert into t values (?, ?, ?, ?, ?, ?, ?)", rows[:1])
         db.execute("insert into log values (?, ?)", [self.next_group - 1, count])
 

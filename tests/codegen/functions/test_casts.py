@@ -190,7 +190,7 @@ ERRORS = [
     ("2021-02", "date", "22007", 'invalid input syntax for type date: "2021-02"'),
     ("2021-02-29", "date", "22008", 'date/time field value out of range: "2021-02-29"'),
     ("2021-02-28 25:00", "timestamp", "22008", 'date/time field value out of range: "2021-02-28 25:00"'),
-    ("now", "timestamp", "22007", 'invalid input syntax for type timestamp: "now"'),
+    ("soon", "timestamp", "22007", 'invalid input syntax for type timestamp: "soon"'),
 ]
 
 

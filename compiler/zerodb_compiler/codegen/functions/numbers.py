@@ -10,7 +10,6 @@ from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import run
 from zerodb_compiler.codegen.sqlvalues import Int, Real, SqlValue, Wide
 from zerodb_compiler.kernels import errors, floats, roots
-from zerodb_compiler.kernels.float_remainder import float_remainder
 from zerodb_compiler.sql.expressions import Call
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_compiler.wasm.values import F64, I32, I64, select
@@ -48,11 +47,6 @@ def _divide(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlV
 @function("mod")
 def _modulo(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     a, b = arguments
-    if isinstance(a, Real) and isinstance(b, Real):
-        divisor = e.keep(b.value)
-        raise_if(e, divisor == F64.const(0.0), null, ("22012", "division by zero"), call.position)
-        rest = e.f.call(e.context.kernel(float_remainder), a.value, divisor)
-        return Real(rest, a.single and b.single, null)
     assert isinstance(a, Int | Wide) and isinstance(b, Int | Wide)
     return arithmetic.remainder(e, a, b, null, call.type, call.position)
 

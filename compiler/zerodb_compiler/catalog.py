@@ -8,6 +8,7 @@ from typing import Protocol
 
 from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.layout import TableLayout, TableStatistics
+from zerodb_compiler.pruning import PartitionInfo
 from zerodb_compiler.types import SqlType
 
 # Begins the names of tables that exist only while a statement runs.
@@ -49,6 +50,7 @@ class TableInfo:
     schema: str = "public"
     constraints: Constraints = NO_CONSTRAINTS
     partitions: tuple[TableInfo, ...] = ()
+    partition: PartitionInfo | None = None  # where it stands for a part of a partitioned table
     kind: str = "table"
 
     @property

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zerodb.compilation import STAGES, CompiledQuery, Prepared, Ready
+from zerodb.engine.pruning import partitions_left
 from zerodb.outcome import Outcome, text_table
 from zerodb.queries import canonical_parameters, execute
 from zerodb.sequence_values import resolved
@@ -38,7 +39,7 @@ def explain(connection: Connection, ready: Ready, view: View, user: Sequence[Any
     values = canonical_parameters(ready, user)
     runs, seconds, rows = _analyzed(connection, ready, view, user, values) if statement.analyze else (None, 0.0, 0)
     options = frozenset(statement.options)
-    lines = list(_lines(connection, ready.prepared, options, runs, seconds, rows))
+    lines = list(_lines(connection, ready.prepared, options, runs, seconds, rows, values))
     if "json" in options:
         return text_table("EXPLAIN", ["QUERY PLAN"], [[_json(lines, seconds if runs is not None else None, rows)]])
     return text_table("EXPLAIN", ["QUERY PLAN"], ([line] for line in lines))
@@ -88,6 +89,7 @@ def _lines(
     runs: Runs | None,
     seconds: float,
     rows: int,
+    values: Sequence[Canonical] | None = None,
 ) -> Iterator[str]:
     statement = prepared.explained
     titles = [_title(statement)]
@@ -102,7 +104,7 @@ def _lines(
         if query is None:
             yield f"{type(statement).__name__}: runs no query"
         else:
-            yield from _query_lines(query, options, None if runs is None else runs.get(id(query)))
+            yield from _query_lines(query, options, None if runs is None else runs.get(id(query)), values)
     if "no summary" not in options and any(query is not None for query in queries):
         yield "Compilation: " + stage_text(prepared)
     if "buffers" in options:
@@ -130,12 +132,17 @@ def _title(statement: st.Statement) -> str:
     return ""
 
 
-def _query_lines(query: CompiledQuery, options: frozenset[str], run: Execution | None) -> Iterator[str]:
+def _query_lines(
+    query: CompiledQuery, options: frozenset[str], run: Execution | None, values: Sequence[Canonical] | None
+) -> Iterator[str]:
     yield "Logical plan"
     yield from _indented(format_logical(query.logical))
     yield "Physical plan"
     physical = format_physical(query.plan)
     yield from _indented(_COSTS.sub("", physical) if "no costs" in options else physical)
+    if values is not None:
+        for root, left, count in partitions_left(query.program, values).values():
+            yield f"Partitions of {root}: {left} of {count}"
     yield from _pipelines(query, None if run is None else run.statistics, timing="no timing" not in options)
     if "no summary" not in options:
         yield f"WebAssembly: {len(query.program.wasm):,} bytes"

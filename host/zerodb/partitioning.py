@@ -109,9 +109,7 @@ def _hashed(
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.nulls(0, rows.column(key.column).type)
         columns.append(from_arrow(array, declared.type, declared.name))
-    mixed = lookup.digests_of(columns)
-    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
-    digests = mixed >> np.uint64(17)
+    digests = lookup.partition_digests(columns)
     places = np.full(rows.num_rows, -1, np.int64)
     for number, part in enumerate(parts):
         bound = _bound(part)

@@ -111,6 +111,28 @@ def digests_of(columns: Sequence[Values]) -> Array:
     return mixed
 
 
+def partition_digests(columns: Sequence[Values]) -> Array:
+    """What HASH partitions divide by their modulus, for each row of a key's columns."""
+    mixed = digests_of(columns)
+    mixed = (mixed ^ (mixed >> np.uint64(29))) * np.uint64(0xBF58476D1CE4E5B9)
+    spread: Array = mixed >> np.uint64(17)
+    return spread
+
+
+def partition_digest(key: Sequence[int | str]) -> int:
+    """That of one key of canonical integers and texts."""
+    columns: list[Values] = []
+    for value in key:
+        if isinstance(value, str):
+            text = value.encode()
+            columns.append(Values(Form.TEXT, np.array([0, len(text)]), None, np.frombuffer(text, np.uint8)))
+        else:
+            low = value & ((1 << 64) - 1)
+            pair = np.array([[low - (1 << 64) if low >> 63 else low, value >> 64]], np.int64)
+            columns.append(Values(Form.WIDE, pair))
+    return int(partition_digests(columns)[0])
+
+
 def all_values(version: TableVersion, column: int) -> Values:
     """A column of all visible rows, chunk after chunk, text as TEXT."""
     parts: list[Values] = []

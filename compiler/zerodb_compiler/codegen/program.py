@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from zerodb_compiler.pruning import PartitionInfo
 from zerodb_compiler.types import SqlType
 
 
@@ -58,6 +59,15 @@ class IndexLookup:
 
 
 @dataclass(frozen=True, slots=True)
+class PartitionTest:
+    """The scan is of one partition of a table; its rows satisfy `tests`: (ordinal, "in" or a comparison, operands). The
+    host leaves the scan out where pruning.can_match says so."""
+
+    partition: PartitionInfo
+    tests: tuple[tuple[int, str, tuple[Operand, ...]], ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Scan:
     """A table that a pipeline reads. `slot` holds the address of the chunk descriptors (abi.py); a descriptor has the
     columns of `ordinals` in that order."""
@@ -68,6 +78,7 @@ class Scan:
     slot: int
     zone_predicates: tuple[ZonePredicate, ...]
     index: IndexLookup | None = None
+    partition: PartitionTest | None = None
 
 
 @dataclass(frozen=True, slots=True)

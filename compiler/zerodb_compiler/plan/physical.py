@@ -42,6 +42,7 @@ class TableScan:
     row_id: Column | None
     rows: float
     index: IndexAccess | None = None
+    partition_tests: tuple[tuple[int, str, tuple[Constant, ...]], ...] = ()  # what may leave this partition out
 
 
 @dataclass(frozen=True, slots=True)

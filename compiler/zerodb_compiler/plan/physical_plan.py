@@ -22,6 +22,7 @@ from zerodb_compiler.plan.costs import rank
 from zerodb_compiler.plan.index_choice import choose_index
 from zerodb_compiler.plan.keys import is_unique
 from zerodb_compiler.plan.logical import LogicalPlan
+from zerodb_compiler.plan.partition_tests import is_excluded, partition_tests
 from zerodb_compiler.plan.physical import PhysicalPlan
 from zerodb_compiler.plan.transform import (
     call,
@@ -84,8 +85,7 @@ class _Planner:
             case logical.Limit():
                 return self._limit(plan, needed)
             case logical.UnionAll(columns=names, inputs=inputs):
-                parts = tuple([self.plan(part, {column.id for column in part.output}) for part in inputs])
-                return physical.UnionAll(names, parts, rows)
+                return self._union(names, inputs, rows)
             case logical.TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
                 below = needed | ids_of_all(argument for item in calls for argument in item.arguments)
                 return physical.TableFunction(self.plan(input_, below), calls, ordinality, outer, rows)
@@ -111,6 +111,14 @@ class _Planner:
     def _whole(self, plan: LogicalPlan) -> PhysicalPlan:
         return self.plan(plan, {column.id for column in plan.output})
 
+    def _union(
+        self, names: tuple[Column, ...], inputs: Sequence[LogicalPlan], rows: float
+    ) -> physical.UnionAll | physical.ValuesScan:
+        """Without the partitions that constants exclude."""
+        parts = [self.plan(part, {column.id for column in part.output}) for part in inputs]
+        kept = tuple([part for part in parts if not _is_excluded(part)])
+        return physical.UnionAll(names, kept, rows) if kept else physical.ValuesScan(names, (), 0.0)
+
     def _mark_join(self, plan: logical.MarkJoin, needed: set[int]) -> PhysicalPlan:
         rows = self._estimator.rows(plan)
         keys, residual = _keys(plan.condition, output_ids(plan.right))
@@ -132,7 +140,8 @@ class _Planner:
         ordered = self._ordered(predicates, below)
         if isinstance(below, logical.Scan):
             index = choose_index(below.table, below.columns, predicates, self._estimator.selectivity)
-            return physical.TableScan(below.table, below.columns, ordered, below.row_id, rows, index)
+            tests = partition_tests(below.table, below.columns, predicates)
+            return physical.TableScan(below.table, below.columns, ordered, below.row_id, rows, index, tuple(tests))
         return physical.Filter(self.plan(below, needed | ids_of_all(ordered)), ordered, rows)
 
     def _prefilters(self, predicates: list[Expression]) -> list[Expression]:
@@ -191,6 +200,12 @@ class _Planner:
         unique = is_unique(plan.right, build_keys)
         probe_keys = tuple([key for key, _ in keys])
         return physical.HashJoin(plan.kind, build, probe, build_keys, probe_keys, tuple(residual), unique, rows)
+
+
+def _is_excluded(plan: PhysicalPlan) -> bool:
+    while isinstance(plan, physical.Project | physical.Filter):
+        plan = plan.input
+    return isinstance(plan, physical.TableScan) and is_excluded(plan.table, plan.partition_tests)
 
 
 def _keys(

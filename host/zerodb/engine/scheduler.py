@@ -24,7 +24,7 @@ from zerodb.engine.frame import Frame, Value, WorkerState
 from zerodb.engine.memory import Memory
 from zerodb.engine.pool import Array, out_of_memory
 from zerodb.engine.program import CompiledProgram
-from zerodb.engine.pruning import surviving_chunks
+from zerodb.engine.pruning import may_match, surviving_chunks
 from zerodb.engine.result import ResultBatch, read_block
 from zerodb.engine.tiers import FastCall, Instance, Tier
 from zerodb_compiler.codegen import abi
@@ -160,11 +160,13 @@ class Run:
         """Per scan, the chunks to run and whether each must be entered (see bindings.py)."""
         for scan, binding in zip(self.compiled.program.scans, self.frame.scans, strict=True):
             chunks: Array | range | None = None
-            if scan.zone_predicates:
+            if scan.partition is not None and not may_match(scan.partition, self.parameters):
+                chunks = range(0)
+            elif scan.zone_predicates:
                 chunks = surviving_chunks(binding, scan.zone_predicates, self.parameters)
             if chunks is None:
                 chunks = binding.all_chunks
-            if scan.index is not None:
+            if scan.index is not None and len(chunks):
                 chunks = self._looked_up(scan.index, binding, chunks)
             locked = not self._guarded and (
                 binding.lock(chunks) or (binding.load_few(chunks, LOADED_BEFORE) and binding.lock(chunks))

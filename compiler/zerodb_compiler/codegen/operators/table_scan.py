@@ -49,7 +49,11 @@ class _TableScan:
         zone = _zone_predicates(scan, {item.column.id: item.ordinal for item in self.columns})
         index = len(self.context.scans)
         lookup = None if scan.index is None else _lookup(scan.index, self.context.query.reserve(4, 4, kept=True))
-        self.context.scans.append(program.Scan(table.id, table.key, ordinals, slot, zone, lookup))
+        partition = None
+        if table.partition is not None:
+            tests = tuple([(ordinal, name, _operands(values)) for ordinal, name, values in scan.partition_tests])
+            partition = program.PartitionTest(table.partition, tests)
+        self.context.scans.append(program.Scan(table.id, table.key, ordinals, slot, zone, lookup, partition))
         self.slot, self.lookup = slot, lookup
         description = f"scan {table.name}" if lookup is None else f"scan {table.name} using index {lookup.name}"
         source = Source(program.MorselSource.SCAN, description, scan=index)

@@ -40,6 +40,11 @@ def _value(connection: Connection, what: Computed) -> Canonical:
         from zerodb.session_values import session_value
 
         return session_value(connection, what)
+    if what.kind == "registered":
+        from zerodb.system.registered import registered_oid
+
+        assert isinstance(what.sequence, str)
+        return registered_oid(connection._view(), *what.sequence.split("\0", 1), missing=what.called)
     if what.kind == "lastval":
         if session.last_sequence is None:
             raise error_for("55000", "lastval is not yet defined in this session")

@@ -10,6 +10,8 @@ from zerodb.values import Canonical
 from zerodb.view import SYSTEM_SCHEMAS
 from zerodb_compiler.errors import Error
 from zerodb_compiler.sql.computed import Computed
+from zerodb_compiler.sql.values import to_canonical
+from zerodb_compiler.types import TEXT, array
 from zerodb_storage.catalog import is_temporary
 
 if TYPE_CHECKING:
@@ -47,6 +49,9 @@ def session_value(connection: Connection, what: Computed) -> Canonical:
             return connection._view().database
         case "current_schema":
             return next((name for name in connection._search_path if _is_schema(connection, name)), None)
+        case "current_schemas":
+            names = [name for name in connection._search_path if _is_schema(connection, name)]
+            return to_canonical(array(TEXT), ["pg_catalog", *names] if what.called else names)
         case "pg_backend_pid":
             return os.getpid()
         case "version":

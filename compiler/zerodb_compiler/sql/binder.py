@@ -32,6 +32,7 @@ from zerodb_compiler.types import SqlType
 # Registers the handlers of expressions.
 from zerodb_compiler.sql.binder_sequences import set_sequence  # isort: skip
 from zerodb_compiler.sql import binder_session as _session  # noqa: F401  isort: skip
+from zerodb_compiler.sql import binder_catalog as _catalog  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_enums as _enums  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_moments as _moments  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_subqueries as _subqueries  # noqa: F401  isort: skip
@@ -190,6 +191,14 @@ class Binder:
         only(node, "this", "alias", "joins", "db")
         schema = node.args.get("db")
         return self.named_table(fold(node.this), fold(schema) if schema is not None else None, position_of(node))
+
+    def hidden_table(self, name: str) -> TableInfo:
+        """A table that functions of the catalog read (binder_catalog)."""
+        found = self.catalog.table(name, "pg_catalog")
+        if found is None:
+            raise unsupported("this function of the catalog, without one,")
+        self.tables[found.key] = found
+        return found
 
     def changed_table(self, node: exp.Table) -> TableInfo:
         """The table that a change names. 42809 if its rows are not for statements to change."""

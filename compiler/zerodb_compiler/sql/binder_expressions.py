@@ -17,7 +17,7 @@ from sqlglot import exp
 from zerodb_compiler.errors import DataError, ProgrammingError
 from zerodb_compiler.sql import coercion, collations
 from zerodb_compiler.sql.binder_casts import cast_expression
-from zerodb_compiler.sql.binder_types import sql_type
+from zerodb_compiler.sql.binder_types import registered_kind, sql_type
 from zerodb_compiler.sql.expressions import Call, Column, Expression, Parameter
 from zerodb_compiler.sql.functions import result_nullable
 from zerodb_compiler.sql.moments import SPECIAL_WORDS
@@ -329,6 +329,12 @@ def _parameter(b: ExpressionBinder, node: exp.Parameter) -> Bound:
 @handles(exp.Cast)
 def _cast(b: ExpressionBinder, node: exp.Cast) -> Bound:
     only(node, "this", "to", "_type")
+    if isinstance(node.args["to"], exp.ObjectIdentifier) or node.args["to"].this == exp.DType.USERDEFINED:
+        kind = registered_kind(node.args["to"])
+        if kind is not None:
+            from zerodb_compiler.sql.binder_catalog import cast_registered
+
+            return cast_registered(b, kind, node)
     return cast_to(b, b.bound(node.this), sql_type(node.args["to"], node, b.binder.named_type), node)
 
 

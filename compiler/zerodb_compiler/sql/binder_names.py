@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from zerodb_compiler.sql.binder_types import sql_type
+from zerodb_compiler.sql.binder_types import registered_kind, sql_type
 from zerodb_compiler.sql.nodes import fold, unmarked
 from zerodb_compiler.types import TypeId
 
@@ -49,6 +49,9 @@ def output_name(node: exp.Expr) -> str:
             if isinstance(to, exp.DataType) and to.this == exp.DType.USERDEFINED:
                 kind = to.args["kind"]
                 return "interval" if str(kind.name).startswith("interval") else str(kind.name)
+            kind = registered_kind(to)
+            if kind is not None:
+                return kind
             type_ = sql_type(to)
             if type_.id is TypeId.ARRAY and type_.element is not None:
                 type_ = type_.element

@@ -87,6 +87,8 @@ _BY_NAME: dict[str, SqlType | None] = {
         )
     ),
 }
+# Types of identifiers, whose values are numbers (binder_catalog.py).
+REGISTERED = ("regclass", "regtype", "regproc", "regprocedure", "regnamespace", "regrole")
 # An interval's fields and digits, as dialect.py writes them.
 _INTERVAL_NAME = re.compile(r"interval((?:_[a-z]+)*)(?:_(\d+))?\Z")
 MAX_LENGTH = 10_485_760
@@ -217,3 +219,15 @@ def _text(kind: exp.DType, modifiers: list[int], node: exp.DataType) -> SqlType:
             position=position_of(node),
         )
     return SqlType(TypeId.TEXT, length=modifiers[0], padded=padded)
+
+
+def registered_kind(node: exp.Expr) -> str | None:
+    """regclass, ... if a type node names one of these."""
+    if isinstance(node, exp.ObjectIdentifier):
+        name = str(node.this).lower()
+    elif isinstance(node, exp.DataType) and node.this == exp.DType.USERDEFINED:
+        kind = node.args["kind"]
+        name = fold(kind) if isinstance(kind, exp.Identifier) else str(kind).lower().removeprefix("pg_catalog.")
+    else:
+        return None
+    return name if name in REGISTERED else None

@@ -49,7 +49,7 @@ class _Names:
     def _relation(self, name: str, schema: str | None) -> TableInfo | ViewInfo | None:
         known = self._tables.get((name, schema))
         if known is None:
-            return None
+            return self._catalog.table(name, schema) if schema == "pg_catalog" else None
         if known.id is None:
             return self._catalog.table(name, "pg_catalog" if schema is None else schema)
         return self._catalog.relation_with_id(known.id)

@@ -3,6 +3,8 @@
 U&'d\\0061t' UESCAPE '!'          ->  'dat', and so U&"..."
 @ x                              ->  abs(x); the operand goes as far as + - * / % ^ bind tighter
 pg_catalog.f(...)                ->  f(...)
+x::pg_catalog.t                  ->  x::t
+OPERATOR(pg_catalog.op)          ->  op
 WITH r (a) AS (...) SEARCH ...   ->  WITH r ("<mark>...", a) AS (...); the clauses of SEARCH and CYCLE travel as a
                                      marked first column name, which binder_with takes off again
 """
@@ -48,6 +50,11 @@ def _changed(tokens: list[Token], index: int) -> list[Token] | None:
         return _unicode(tokens, index)
     if kind is TokenType.DOT and _is_system_call(tokens, index):
         return [*tokens[: index - 1], *tokens[index + 1 :]]
+    if kind is TokenType.DOT and _is_system_type(tokens, index):
+        return [*tokens[: index - 1], *tokens[index + 1 :]]
+    if kind is TokenType.L_PAREN and _word(tokens, index - 1) == "operator":
+        operator = _system_operator(tokens, index)
+        return None if operator is None else [*tokens[: index - 1], operator, *tokens[index + 5 :]]
     if kind is TokenType.PARAMETER and token.text == "@":
         return _absolute(tokens, index)
     if kind is TokenType.R_PAREN and _word(tokens, index + 1) in ("search", "cycle"):
@@ -79,6 +86,20 @@ def _is_system_call(tokens: list[Token], dot: int) -> bool:
         and _word(tokens, dot + 1) not in _NOT_FUNCTIONS
         and (dot < 2 or tokens[dot - 2].token_type is not TokenType.DOT)
     )
+
+
+def _is_system_type(tokens: list[Token], dot: int) -> bool:
+    """::pg_catalog.name, or CAST(... AS pg_catalog.name"""
+    before = (TokenType.DCOLON, TokenType.ALIAS)
+    return dot > 1 and _word(tokens, dot - 1) == _SYSTEM and tokens[dot - 2].token_type in before
+
+
+def _system_operator(tokens: list[Token], paren: int) -> Token | None:
+    """The operator of OPERATOR(pg_catalog.op)."""
+    inner = tokens[paren + 1 : paren + 5]
+    if len(inner) < 4 or _word(tokens, paren + 1) != _SYSTEM or inner[1].token_type is not TokenType.DOT:
+        return None
+    return inner[2] if inner[3].token_type is TokenType.R_PAREN else None
 
 
 # ---- U&'...' and U&"..."

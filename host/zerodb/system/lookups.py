@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from zerodb.system import Row, system_table
-from zerodb.system.model import PG_CLASS, PG_CONSTRAINT, PG_DATABASE, PG_NAMESPACE, PG_PROC, PG_TYPE, Model, ident
-from zerodb.system.relations import view_text
+from zerodb.system import Row, specifications, system_table
+from zerodb.system.model import (
+    PG_CLASS,
+    PG_CONSTRAINT,
+    PG_DATABASE,
+    PG_NAMESPACE,
+    PG_PROC,
+    PG_TYPE,
+    SYSTEM_OIDS,
+    Model,
+    ident,
+)
+from zerodb.system.relations import inheritance, view_text
 
 COLUMNS = """__constraintdef: __k oid, __v text
 __indexdef: __k oid, __n int4, __v text
@@ -24,6 +34,7 @@ __regproc: __k oid, __v text
 __regnamespace: __k oid, __v text
 __comment: __k oid, __c text, __s int4, __v text
 __size: __k oid, __v int8
+__ancestors: __k oid, __v _oid
 """
 _CLASSES = {
     PG_CLASS: "pg_class",
@@ -48,6 +59,7 @@ def index_definitions(model: Model) -> Iterable[Row]:
     for relation in model.relations:
         for index in relation.indexes:
             yield {"__k": index.oid, "__n": 0, "__v": model.index_definition(relation, index)}
+            yield {"__k": index.oid, "__n": -1, "__v": model.index_definition(relation, index, pretty=True)}
             texts = [model.index_key(relation, key, ordered=False) for key in index.keys]
             texts += [ident(relation.columns[column].name) for column in index.include]
             for number, text in enumerate(texts, 1):
@@ -68,6 +80,17 @@ def partition_keys(model: Model) -> Iterable[Row]:
         if how is not None:
             keys = ", ".join(model.index_key(relation, key, ordered=False) for key in how.keys)
             yield {"__k": relation.oid, "__v": f"{how.method.upper()} ({keys})"}
+
+
+@system_table("__ancestors")
+def ancestors(model: Model) -> Iterable[Row]:
+    """Of partitions and partitioned tables: the table itself and those it is a part of."""
+    parents = dict(inheritance(model))
+    for oid in {*parents, *parents.values()}:
+        found = [oid]
+        while found[-1] in parents:
+            found.append(parents[found[-1]])
+        yield {"__k": oid, "__v": found}
 
 
 @system_table("__format")
@@ -100,8 +123,12 @@ def visible_types(model: Model) -> Iterable[Row]:
 
 @system_table("__regclass")
 def relation_names(model: Model) -> Iterable[Row]:
-    for oid, name in _CLASSES.items():
+    for name, oid in SYSTEM_OIDS.items():
         yield {"__k": oid, "__v": name}
+    for schema, name in specifications():
+        if name not in SYSTEM_OIDS and not name.startswith("__"):
+            shown = name if schema == "pg_catalog" else f"{schema}.{name}"
+            yield {"__k": model.oid("system", schema, name), "__v": shown}
     for relation in model.relations:
         yield {"__k": relation.oid, "__v": model.shown(relation.schema, relation.name)}
         for index in relation.indexes:

@@ -16,7 +16,7 @@ from zerodb.row_expressions import quoted
 from zerodb.system.type_names import BUILTIN, array_oid, format_type, plain_oid, type_modifier
 from zerodb_compiler.constraints import Index, IndexKey
 from zerodb_compiler.sql.ddl_tokens import is_plain_name
-from zerodb_compiler.types import BIGINT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, BOOLEAN, SqlType, TypeId
 from zerodb_storage import TableVersion
 from zerodb_storage.catalog import is_temporary, type_from
 
@@ -28,7 +28,35 @@ OWNER = 10
 NAMESPACES = {"pg_catalog": 11, "public": 2200, "information_schema": 13_000, "pg_toast": 99}
 HEAP, BTREE, HASH = 2, 403, 405
 PG_CLASS, PG_TYPE, PG_NAMESPACE, PG_CONSTRAINT, PG_DATABASE, PG_PROC = 1259, 1247, 2615, 2606, 1262, 1255
-PG_ATTRDEF, DATABASE = 2604, 16_383
+DATABASE = 16_383
+SYSTEM_OIDS = {
+    "pg_class": PG_CLASS,
+    "pg_type": PG_TYPE,
+    "pg_namespace": PG_NAMESPACE,
+    "pg_constraint": PG_CONSTRAINT,
+    "pg_database": PG_DATABASE,
+    "pg_proc": PG_PROC,
+    "pg_attribute": 1249,
+    "pg_attrdef": 2604,
+    "pg_index": 2610,
+    "pg_description": 2609,
+    "pg_trigger": 2620,
+    "pg_rewrite": 2618,
+    "pg_depend": 2608,
+    "pg_inherits": 2611,
+    "pg_am": 2601,
+    "pg_enum": 3501,
+    "pg_sequence": 2224,
+    "pg_collation": 3456,
+    "pg_policy": 3256,
+    "pg_extension": 3079,
+    "pg_operator": 2617,
+    "pg_opclass": 2616,
+    "pg_range": 3541,
+    "pg_authid": 1260,
+    "pg_tablespace": 1213,
+    "pg_language": 2612,
+}
 _ACTIONS = {"no action": "a", "restrict": "r", "cascade": "c", "set null": "n", "set default": "d"}
 
 
@@ -85,7 +113,7 @@ class ConstraintEntry:
 
 @dataclass(slots=True)
 class RelationEntry:
-    """`kind`: r, p, v, m or S. `id` is the database's own."""
+    """`kind`: r, p, v, m, S or (a composite type) c. `id` is the database's own."""
 
     oid: int
     id: int
@@ -179,9 +207,18 @@ class Model:
                 for number, (column, record) in enumerate(data["columns"], 1)
             )
             found.append(RelationEntry(FIRST_OID + data["id"], data["id"], name, schema, "v", columns, None, data))
-        sequence = (ColumnEntry(1, "last_value", BIGINT, True), ColumnEntry(2, "log_cnt", BIGINT, True))
+        sequence = (
+            ColumnEntry(1, "last_value", BIGINT, True),
+            ColumnEntry(2, "log_cnt", BIGINT, True),
+            ColumnEntry(3, "is_called", BOOLEAN, True),
+        )
         for (schema, name), data in self.snapshot.objects("sequence").items():
             found.append(RelationEntry(FIRST_OID + data["id"], data["id"], name, schema, "S", sequence, None, data))
+        for (schema, name), (_, type_) in self.types.items():
+            if type_.id is TypeId.STRUCT:
+                fields = tuple(ColumnEntry(n, field, kind) for n, (field, kind) in enumerate(type_.fields, 1))
+                oid = self.oid("composite", schema, name)
+                found.append(RelationEntry(oid, -oid, name, schema, "c", fields))
         by_id = {relation.id: relation for relation in found}
         for relation in found:
             if relation.version is not None:
@@ -237,7 +274,7 @@ class Model:
         return f"{ident(schema)}.{ident(name)}"
 
     @cached_property
-    def _names(self) -> dict[tuple[str, str], int]:
+    def names(self) -> dict[tuple[str, str], int]:
         found = {(relation.schema, relation.name): relation.oid for relation in self.relations}
         for relation in self.relations:
             found.update({(relation.schema, index.name): index.oid for index in relation.indexes})
@@ -246,7 +283,7 @@ class Model:
     def relation_oid(self, schema: str, name: str) -> int | None:
         key = (schema, name)
         if "relations" in self.__dict__:
-            return self._names.get(key)
+            return self.names.get(key)
         table = self.snapshot.tables.get(name if schema == "public" else f"{schema}\0{name}")
         kinds = ("view", "sequence")
         exists = table is not None or any((kind, *key) in self.snapshot.catalog for kind in kinds)
@@ -343,11 +380,12 @@ class Model:
     def _names_of(self, relation: RelationEntry, numbers: tuple[int, ...]) -> str:
         return ", ".join(ident(relation.column(number).name) for number in numbers)
 
-    def index_definition(self, relation: RelationEntry, index: IndexEntry) -> str:
-        """CREATE INDEX ... as pg_get_indexdef writes it."""
+    def index_definition(self, relation: RelationEntry, index: IndexEntry, *, pretty: bool = False) -> str:
+        """CREATE INDEX ... as pg_get_indexdef writes it; `pretty` without the schema where it need not be."""
         parts = [self.index_key(relation, key) for key in index.keys]
         unique = "UNIQUE " if index.unique else ""
         table = f"{ident(relation.schema)}.{ident(relation.name)}"
+        table = self.shown(relation.schema, relation.name) if pretty else table
         text = f"CREATE {unique}INDEX {ident(index.name)} ON {table} USING {index.method} ({', '.join(parts)})"
         if index.include:
             names = [ident(relation.columns[column].name) for column in index.include]

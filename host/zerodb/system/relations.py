@@ -66,7 +66,7 @@ def _class(model: Model, relation: RelationEntry) -> Row:
         "relchecks": sum(constraint.kind == "c" for constraint in relation.constraints),
         "relhasrules": relation.kind in "vm",
         "relhastriggers": keys,
-        "relhassubclass": any(child == relation.oid for _, child in _inheritance(model)),
+        "relhassubclass": any(child == relation.oid for _, child in inheritance(model)),
         "relispopulated": bool(relation.data.get("filled", True)) if relation.kind == "m" else True,
         "relreplident": "d" if relation.kind in "rp" else "n",
         "relispartition": bound is not None,
@@ -74,7 +74,7 @@ def _class(model: Model, relation: RelationEntry) -> Row:
     }
 
 
-def _inheritance(model: Model) -> Iterable[tuple[int, int]]:
+def inheritance(model: Model) -> Iterable[tuple[int, int]]:
     """(partition, parent)"""
     ids = {relation.id: relation.oid for relation in model.relations}
     for relation in model.relations:
@@ -117,7 +117,7 @@ def _index_class(model: Model, relation: RelationEntry, index: IndexEntry) -> Ro
 
 @system_table("pg_inherits")
 def inherits(model: Model) -> Iterable[Row]:
-    for child, parent in _inheritance(model):
+    for child, parent in inheritance(model):
         yield {"inhrelid": child, "inhparent": parent, "inhseqno": 1}
 
 

@@ -48,6 +48,7 @@ def types(model: Model) -> Iterable[Row]:
             "typtype": "e" if enum else "c",
             "typcategory": "E" if enum else "C",
             "typarray": list_oid,
+            "typrelid": 0 if enum else model.oid("composite", schema, name),
             "typinput": "enum_in" if enum else "record_in",
             "typoutput": "enum_out" if enum else "record_out",
             "typalign": "i" if enum else "d",

@@ -34,6 +34,8 @@ MAX_PRECISION = 38
 class TypeId(enum.Enum):
     """The families of SQL types; the value is PostgreSQL's name of the type."""
 
+    __hash__ = object.__hash__  # members are few and single; Enum's own is a call of Python code
+
     NULL = "unknown"
     BOOLEAN = "boolean"
     SMALLINT = "smallint"
@@ -108,6 +110,9 @@ class SqlType:
     shown: int | None = None
     quotient: bool = False
     collation: str | None = None
+
+    def __hash__(self) -> int:  # the fields that differ most; types are looked up all the time
+        return hash((self.id, self.precision, self.scale, self.length, self.name))
 
     @property
     def is_integer(self) -> bool:

@@ -220,8 +220,13 @@ class Emitter:
 
     def keep_value(self, value: S) -> S:
         """A SQL value whose parts may be read any number of times."""
-        kept = {name: self.keep(getattr(value, name)) for name in PARTS[type(value)]}
-        return replace(value, **kept, null=self.keep(value.null, "null"))
+        kept: dict[str, Any] = {}
+        for name in (*PARTS[type(value)], "null"):
+            part = getattr(value, name)
+            local = self.keep(part, "null" if name == "null" else "")
+            if local is not part:
+                kept[name] = local
+        return replace(value, **kept) if kept else value
 
     @contextmanager
     def only_if(self, condition: I32 | None) -> Iterator[None]:

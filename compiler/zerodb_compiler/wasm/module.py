@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any, ClassVar, Self, TypeVar
 
 from zerodb_compiler.wasm import opcodes, wide
@@ -320,6 +321,12 @@ def _name(text: str) -> bytes:
     return unsigned(len(encoded)) + encoded
 
 
+@lru_cache(maxsize=1 << 13)
+def _local_name(index: int, name: str) -> bytes:
+    """An entry of the name section; the same ones come again in every module."""
+    return unsigned(index) + _name(f"{name}.{index}")
+
+
 def _custom(name: str, content: bytes) -> bytes:
     content = _name(name) + content
     return b"\x00" + unsigned(len(content)) + content
@@ -405,7 +412,7 @@ class Module:
         for function in functions:
             locals_ = [(i, name) for i, name in enumerate(function.local_names) if name]
             if locals_:
-                entries = b"".join(unsigned(i) + _name(f"{name}.{i}") for i, name in locals_)
+                entries = b"".join([_local_name(i, name) for i, name in locals_])
                 maps.append(unsigned(function.ref.index) + unsigned(len(locals_)) + entries)
         local_names = unsigned(len(maps)) + b"".join(maps)
         return b"".join(

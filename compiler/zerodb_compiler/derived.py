@@ -15,6 +15,7 @@ NUMBER_FORMAT = 2
 DATE_OUTPUT = 3
 DATE_INPUT = 4
 COLLATION = 5  # of no text: the tables of kernels/collation.py
+JSON_PATH = 6
 
 
 @lru_cache(maxsize=512)
@@ -33,6 +34,10 @@ def derive(number: int, text: str) -> bytes:
         from zerodb_compiler.collation import tables
 
         return tables()
+    if kind == JSON_PATH:
+        from zerodb_compiler.jsonpath import compile_path
+
+        return compile_path(text)
     from zerodb_compiler.regex.program import compile_regex
     from zerodb_compiler.regex.similar import from_similar
 

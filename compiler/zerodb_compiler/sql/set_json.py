@@ -6,12 +6,13 @@ from sqlglot import exp
 
 from zerodb_compiler.sql.binder_casts import cast_expression
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
+from zerodb_compiler.sql.binder_functions import no_function
 from zerodb_compiler.sql.binder_json import _TEXTS, field_value, no_definition, sources
 from zerodb_compiler.sql.binder_structured import made
 from zerodb_compiler.sql.expressions import Call, Expression, Literal
 from zerodb_compiler.sql.nodes import position_of, unsupported
 from zerodb_compiler.sql.set_functions import DEFINED_FUNCTIONS, RowColumn, Rows, set_function
-from zerodb_compiler.types import TEXT, SqlType, TypeId
+from zerodb_compiler.types import BOOLEAN, JSONB, TEXT, SqlType, TypeId
 
 _JSON = (TypeId.JSON, TypeId.JSONB)
 
@@ -26,6 +27,21 @@ def _elements(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Exp
     source = sources(b, name, values, node)
     parts = made("json_elements", (source,), _list_of(source.type), node)
     return Rows("unnest", (parts,), (RowColumn("value", source.type, False),))
+
+
+@set_function("jsonb_path_query", code="unnest")
+def _path_query(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Rows:
+    """(value, path [, variables [, silent]])"""
+    types = [b.type_of(value) for value in values]
+    wanted = (JSONB, TEXT, JSONB, BOOLEAN)
+    if not 2 <= len(values) <= 4 or any(x.id not in (y.id, TypeId.NULL) for x, y in zip(types, wanted, strict=False)):
+        raise no_function(name, types, node)
+    arguments = [
+        b.text(value, node) if type_ == TEXT else b.cast(value, type_, node)
+        for value, type_ in zip(values, wanted, strict=False)
+    ]
+    parts = made("jsonb_path_query_list", tuple(arguments), _list_of(JSONB), node)
+    return Rows("unnest", (parts,), (RowColumn(None, JSONB, False),))
 
 
 @set_function("json_array_elements_text", "jsonb_array_elements_text", code="unnest")

@@ -18,6 +18,13 @@ define("jsonb_object", (TEXTS, TEXTS), JSONB, "jsonb_object", optional=1)
 define("jsonb_pretty", (JSONB,), TEXT)
 define("jsonb_set", (JSONB, TEXTS, JSONB, BOOLEAN), JSONB, optional=1)
 define("jsonb_insert", (JSONB, TEXTS, JSONB, BOOLEAN), JSONB, optional=1)
+_PATH = (JSONB, TEXT, JSONB, BOOLEAN)  # value, path, variables, silent
+for name in ("jsonb_path_exists", "jsonb_path_match"):
+    define(name, _PATH, BOOLEAN, optional=2, nullable=True)
+define("jsonb_path_exists_opr", (JSONB, TEXT), BOOLEAN, nullable=True)
+define("jsonb_path_match_opr", (JSONB, TEXT), BOOLEAN, nullable=True)
+define("jsonb_path_query_first", _PATH, JSONB, optional=2, nullable=True)
+define("jsonb_path_query_array", _PATH, JSONB, optional=2)
 define("jsonb_concat", (JSONB, JSONB), JSONB)
 define("jsonb_contains", (JSONB, JSONB), BOOLEAN)
 define("jsonb_exists", (JSONB, TEXT), BOOLEAN)

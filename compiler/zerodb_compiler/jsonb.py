@@ -223,6 +223,17 @@ def to_python(data: bytes) -> Any:
     return {key: to_python(value) for key, value in _pairs(data)}
 
 
+_KINDS = ("null", "string", "number", "boolean", "boolean", "array or object", "array or object")
+
+
+def scalar(data: bytes, target: str, wants_boolean: bool, position: int | None) -> str:
+    """The text of a number or boolean that is cast to the type of the name `target`."""
+    if (data[0] in (FALSE, TRUE)) if wants_boolean else data[0] == NUMBER:
+        return _text(data)
+    kind = _KINDS[data[0]]
+    raise error_for("22023", f"cannot cast jsonb {kind} to type {target}", position=position)
+
+
 def text_of_python(value: Any) -> str | None:
     """JSON text of an object given for a parameter; None if it is not of JSON's types."""
     if not isinstance(value, (dict, list, tuple, int, float, bool)):

@@ -11,6 +11,7 @@ from zerodb_compiler.kernels.arrays import append, builder_new, element, finish_
 from zerodb_compiler.kernels.intrinsics import i32, i64, load8_u, load32, ptr
 from zerodb_compiler.kernels.json_text import (
     put_byte,
+    put_quoted,
     put_text,
     skip,
     skip_blanks,
@@ -20,7 +21,7 @@ from zerodb_compiler.kernels.json_text import (
 from zerodb_compiler.kernels.jsonb import NOT_AN_INDEX, index_of_text
 from zerodb_compiler.kernels.memory import scratch
 from zerodb_compiler.kernels.text import equal_text
-from zerodb_compiler.kernels.text_buffer import begin, finish
+from zerodb_compiler.kernels.text_buffer import begin, finish, reserve
 
 KEYS = 0
 VALUES = 1
@@ -197,13 +198,40 @@ def json_parts(worker: ptr, p: ptr, length: i32, what: i32) -> tuple[ptr, i32, i
 
 
 # --- without nulls ----------------------------------------------------------------------------------------------------
+def put_string(worker: ptr, base: ptr, used: i32, p: ptr, behind: ptr) -> tuple[ptr, i32]:
+    """Appends a string with the escapes that PostgreSQL writes; base 0 and a status where that cannot be."""
+    room = 6 * (behind - p)
+    base = reserve(worker, base, used, room + (behind - p))
+    if base == 0:
+        return 0, errors.OUT_OF_MEMORY
+    # The plain text lies behind all that its quoted form may take.
+    plain = base + used + room
+    end, status = unescape(plain, p + 1, behind - 1)
+    if status != 0:
+        return 0, status
+    base, used = put_quoted(worker, base, used, plain, end - plain)
+    return base, used
+
+
+def put_one(worker: ptr, base: ptr, used: i32, byte: i32) -> tuple[ptr, i32]:
+    base, used = put_byte(worker, base, used, byte)
+    if base == 0:
+        return 0, errors.OUT_OF_MEMORY
+    return base, used
+
+
 def put_stripped(worker: ptr, base: ptr, used: i32, p: ptr, end: ptr) -> tuple[ptr, i32]:
-    """Appends a value without blanks and without the null values of objects; base 0 without memory."""
+    """Appends a value without blanks and without the null values of objects; base 0 and a status where it cannot."""
     opening = load8_u(p)
+    if opening == 34:
+        base, used = put_string(worker, base, used, p, skip_string(p))
+        return base, used
     if opening != KIND_ARRAY and opening != KIND_OBJECT:
         base, used = put_text(worker, base, used, p, skip(p, end) - p)
+        if base == 0:
+            return 0, errors.OUT_OF_MEMORY
         return base, used
-    base, used = put_byte(worker, base, used, opening)
+    base, used = put_one(worker, base, used, opening)
     p = skip_blanks(p + 1, end)
     some = 0
     while base != 0 and load8_u(p) != opening + 2:
@@ -214,28 +242,29 @@ def put_stripped(worker: ptr, base: ptr, used: i32, p: ptr, end: ptr) -> tuple[p
             p = skip_blanks(skip_blanks(behind, end) + 1, end)
         if opening == KIND_ARRAY or load8_u(p) != 110:
             if some:
-                base, used = put_byte(worker, base, used, 44)
+                base, used = put_one(worker, base, used, 44)
             some = 1
             if opening == KIND_OBJECT and base != 0:
-                base, used = put_text(worker, base, used, key, behind - key)
+                base, used = put_string(worker, base, used, key, behind)
                 if base != 0:
-                    base, used = put_byte(worker, base, used, 58)
+                    base, used = put_one(worker, base, used, 58)
             if base != 0:
                 base, used = put_stripped(worker, base, used, p, end)
         p = skip_blanks(skip(p, end), end)
         if load8_u(p) == 44:
             p = skip_blanks(p + 1, end)
     if base == 0:
-        return 0, 0
-    base, used = put_byte(worker, base, used, opening + 2)
+        return 0, used
+    base, used = put_one(worker, base, used, opening + 2)
     return base, used
 
 
-def json_stripped(worker: ptr, p: ptr, length: i32) -> tuple[ptr, i32]:
+def json_stripped(worker: ptr, p: ptr, length: i32) -> tuple[ptr, i32, i32]:
     base = begin(worker)
     if base == 0:
-        return 0, 0
+        return 0, 0, errors.OUT_OF_MEMORY
     base, used = put_stripped(worker, base, 0, skip_blanks(p, p + length), p + length)
-    if base != 0:
-        finish(worker, base + used)
-    return base, used
+    if base == 0:
+        return 0, 0, used
+    finish(worker, base + used)
+    return base, used, 0

@@ -12,6 +12,7 @@ from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 
+from zerodb_compiler import jsonb
 from zerodb_compiler.errors import DataError, error_for
 from zerodb_compiler.intervals import pack, unpack
 from zerodb_compiler.nested import decode_record, encode_record
@@ -305,6 +306,16 @@ def cast_value(source: SqlType, target: SqlType, value: Value, position: int | N
         assert target.element is not None
         inner = partial(cast_value, source.element, target.element, position=position)
         return cast_elements(source, target, value, inner)
+    if {source.id, target.id} <= {TypeId.JSON, TypeId.JSONB}:
+        text = format_value(source, value)
+        assert text is not None
+        return parse_value(target, text, position)
+    if isinstance(value, bytes) and source.id is TypeId.JSONB:
+        name = "numeric" if target.id is TypeId.NUMERIC else str(target)
+        digits = jsonb.scalar(value, name, target.id is TypeId.BOOLEAN, position)
+        if not target.is_integer:
+            return parse_value(target, digits, position)
+        return cast_value(numeric(38, 0), target, parse_value(numeric(38, 0), digits, position), position)
     if isinstance(value, bytes):
         raise error_for("0A000", f"casting {source} to {target} is not supported", position=position)
     if source.id in _MOMENTS and target.id in _MOMENTS:

@@ -429,9 +429,9 @@ def _change(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlV
 @function("json_strip_nulls")
 def _strip(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     value = as_text(e, arguments[0])
-    is_binary = call.arguments[0].type.id is TypeId.JSONB
-    kernel = jsonb_changes.stripped if is_binary else json_parts.json_stripped
-    return build_text(e, null, kernel, value.address, value.length)
+    if call.arguments[0].type.id is TypeId.JSONB:
+        return build_text(e, null, jsonb_changes.stripped, value.address, value.length)
+    return view(_run_json(e, call, null, json_parts.json_stripped, value.address, value.length), null)
 
 
 @function("jsonb_pretty")

@@ -138,7 +138,7 @@ def change(
     if isinstance(statement, st.Insert) and query is None:
         inserted = _constant_rows(statement.source, values)
         if statement.conflict is not None:
-            keep = new_rows(write, table, inserted, statement.conflict)
+            keep = new_rows(connection, write, table, inserted, statement.conflict.keys)
             inserted = inserted if keep is None else inserted.take(pa.array(keep))
         return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=inserted)))
     assert query is not None
@@ -147,7 +147,7 @@ def change(
     match statement:
         case st.Insert(conflict=conflict):
             if conflict is not None:
-                keep = new_rows(write, table, result.table(range(width)), conflict)
+                keep = new_rows(connection, write, table, result.table(range(width)), conflict.keys)
                 result = result if keep is None else result.taken(keep)
             count = apply(connection, write, RowChange(table, inserted=result.table(range(width))))
             tag = "INSERT"

@@ -6,29 +6,36 @@ NULL is in conflict with nothing, unless the key says NULLS NOT DISTINCT. Everyt
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 
+from zerodb.partitioning import routed
+from zerodb.view import table_info
 from zerodb_storage import lookup, ordering
 from zerodb_storage.arrow import from_arrow
 from zerodb_storage.values import Values, concatenate
 
 if TYPE_CHECKING:
+    from zerodb.connection import Connection
     from zerodb_compiler.catalog import TableInfo
     from zerodb_compiler.constraints import Unique
-    from zerodb_compiler.sql import statements as st
     from zerodb_storage import TableVersion, WriteTransaction
 
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
-def new_rows(write: WriteTransaction, table: TableInfo, rows: pa.Table, conflict: st.DoNothing) -> Rows | None:
+def new_rows(
+    connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table, keys: Sequence[Unique]
+) -> Rows | None:
     """The numbers of the rows that are in no conflict, in order; None if all of them are."""
     version = write.table(table.key)
+    if version.constraints.partitioning is not None:
+        return _new_in_partitions(connection, write, table, rows, keys)
     alone = np.ones(rows.num_rows, np.bool_)
-    for key in conflict.keys:
+    for key in keys:
         columns = key_columns(version, key.columns, rows)
         complete = _complete(columns, rows.num_rows, key)
         if len(complete):
@@ -41,6 +48,24 @@ def new_rows(write: WriteTransaction, table: TableInfo, rows: pa.Table, conflict
             repeated = np.ones(len(candidates), np.bool_)
             repeated[kept] = False
             alone[complete[candidates[repeated]]] = False
+    return None if alone.all() else np.flatnonzero(alone)
+
+
+def _new_in_partitions(
+    connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table, keys: Sequence[Unique]
+) -> Rows | None:
+    """A unique key has the partition key's columns, so rows are in conflict within their partition only."""
+    names = [column.name for column in table.columns]
+    alone = np.ones(rows.num_rows, np.bool_)
+    for part, numbers in routed(connection, write, table, rows):
+        info = table_info(part)
+        own = [column.name for column in info.columns]
+        wanted = [replace(key, columns=tuple(own.index(names[i]) for i in key.columns)) for key in keys]
+        there = rows.take(pa.array(numbers)).rename_columns(names).select(own)
+        kept = new_rows(connection, write, info, there, wanted)
+        if kept is not None:
+            alone[numbers] = False
+            alone[numbers[kept]] = True
     return None if alone.all() else np.flatnonzero(alone)
 
 

@@ -42,6 +42,9 @@ _NUMBER_HINTS = """
 _SIZE_HINTS = "effective_cache_size maintenance_work_mem temp_buffers work_mem"
 
 
+Settings = tuple[dict[str, str], dict[str, str | None]]
+
+
 @dataclass(slots=True)
 class Options:
     """The settings of one connection. `defaults` are what RESET restores; `values` what has been set."""
@@ -90,6 +93,14 @@ class Options:
 
     def begin(self) -> None:
         self._before = dict(self.values)
+
+    def saved(self) -> Settings:
+        """For `restore`: what is set now."""
+        return dict(self.values), dict(self._local)
+
+    def restore(self, settings: Settings) -> None:
+        values, local = settings
+        self.values, self._local = dict(values), dict(local)
 
     def commit(self) -> None:
         for name, value in self._local.items():

@@ -60,21 +60,26 @@ def apply_to_partitions(connection: Connection, write: WriteTransaction, change:
     if change.inserted is None:
         return count
     rows = change.inserted
-    version = write.table(change.table.key)
-    partitioning = version.constraints.partitioning
-    assert partitioning is not None
-    parts = partitions_of(write, version.id)
-    places = route(connection, change.table, partitioning, parts, rows)
-    if len(places) and int(places.min()) < 0:
-        message = f'no partition of relation "{change.table.name}" found for row'
-        raise error_for("23514", message)
     names = [column.name for column in change.table.columns]
-    for place in np.unique(places):
-        info = table_info(parts[int(place)])
-        chosen = rows.take(pa.array(np.flatnonzero(places == place))).rename_columns(names)
+    for part, numbers in routed(connection, write, change.table, rows):
+        info = table_info(part)
+        chosen = rows.take(pa.array(numbers)).rename_columns(names)
         ordered = chosen.select([column.name for column in info.columns])
         apply(connection, write, RowChange(info, inserted=ordered))
     return int(rows.num_rows)
+
+
+def routed(
+    connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table
+) -> list[tuple[TableVersion, Numbers]]:
+    """The partitions that take the rows, each with the numbers of its rows; 23514 if a row has none."""
+    partitioning = write.table(table.key).constraints.partitioning
+    assert partitioning is not None
+    parts = partitions_of(write, table.id)
+    places = route(connection, table, partitioning, parts, rows)
+    if len(places) and int(places.min()) < 0:
+        raise error_for("23514", f'no partition of relation "{table.name}" found for row')
+    return [(parts[int(place)], np.flatnonzero(places == place)) for place in np.unique(places)]
 
 
 def route(

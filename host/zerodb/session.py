@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 
 from zerodb.engine import keyboard
 from zerodb.foreign_keys import check_pending
-from zerodb.options import Options
+from zerodb.options import Options, Settings
 from zerodb_compiler.errors import OperationalError, error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Savepoint, Snapshot, WriteTransaction
@@ -54,7 +54,8 @@ class Transaction:
     queried: bool = False  # whether a statement other than SET and its like has run
     snapshot: Snapshot | None = None  # taken by the first statement
     write: WriteTransaction | None = None  # begun by the first write
-    savepoints: list[tuple[str, Savepoint | None]] = field(default_factory=list)  # None: nothing was written yet
+    # name, storage's savepoint (None: nothing was written yet), settings
+    savepoints: list[tuple[str, Savepoint | None, Settings]] = field(default_factory=list)
 
 
 class Session:
@@ -147,7 +148,7 @@ class Session:
     def savepoint(self, name: str) -> None:
         transaction = self._in_transaction("SAVEPOINT")
         saved = transaction.write.savepoint() if transaction.write is not None else None
-        transaction.savepoints.append((name, saved))
+        transaction.savepoints.append((name, saved, self._options.saved()))
 
     def release(self, name: str) -> None:
         transaction = self._in_transaction("RELEASE SAVEPOINT")
@@ -157,8 +158,9 @@ class Session:
         """Undoes what was done since the savepoint, which stays."""
         transaction = self._in_transaction("ROLLBACK TO SAVEPOINT")
         index = self._find(transaction, name)
-        saved = transaction.savepoints[index][1]
+        _, saved, settings = transaction.savepoints[index]
         del transaction.savepoints[index + 1 :]
+        self._options.restore(settings)
         if transaction.write is None:
             return
         if saved is not None:

@@ -10,6 +10,7 @@ from zerodb.options import SETTINGS, Options
 from zerodb.outcome import Outcome, text_table
 from zerodb.partitioning import leaves
 from zerodb_compiler.errors import Error, NotSupportedError, ProgrammingError, error_for
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
 
@@ -172,8 +173,13 @@ def _check_references(write: WriteTransaction, keys: dict[str, None], *, cascade
 
 
 def _restart_sequences(connection: Connection, write: WriteTransaction, key: str) -> None:
-    if any(column.sequence is not None for column in write.table(key).columns):
-        raise NotSupportedError("TRUNCATE ... RESTART IDENTITY is not supported for a table with sequences")
+    """Those that columns of the table own. At once, and not undone by a rollback, as ALTER SEQUENCE ... RESTART."""
+    from zerodb.definition import sequences
+
+    table_id = write.table(key).id
+    for kind, schema, name in list(write.catalog):
+        if kind == sequences.KIND and (write.catalog[kind, schema, name].get("owner") or [None])[0] == table_id:
+            sequences.change(connection, write, (schema, name), ddl.SequenceOptions(restart=True))
 
 
 def _lock(connection: Connection, statement: us.LockTable) -> Outcome:

@@ -8,9 +8,11 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
-from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError
 from zerodb_compiler.sql import ddl
+from zerodb_compiler.sql.collations import known
 from zerodb_compiler.sql.ddl_tokens import Cursor
+from zerodb_compiler.types import UNICODE
 
 _SERIALS = {
     "SERIAL": "integer",
@@ -508,6 +510,14 @@ def _create_index(c: Cursor) -> ddl.CreateIndex:
     return ddl.CreateIndex(name, table, keys, unique, if_not_exists, method, predicate, distinct, include)
 
 
+def _byte_order(c: Cursor) -> None:
+    """The collation of an index key: indexes order texts by their bytes."""
+    position = c.position
+    name = c.name().name
+    if known(name, position) in UNICODE:
+        raise NotSupportedError(f'an index in the collation "{name}" is not supported', position=position)
+
+
 def _keys(c: Cursor) -> tuple[ddl.KeyDef, ...]:
     c.expect("(")
     found: list[ddl.KeyDef] = []
@@ -522,7 +532,7 @@ def _keys(c: Cursor) -> tuple[ddl.KeyDef, ...]:
         else:
             key = ddl.KeyDef(c.identifier(), position=position)
         if c.accept("COLLATE"):
-            c.name()
+            _byte_order(c)
         if c.word not in (",", ")", "ASC", "DESC", "NULLS", ""):
             c.name()  # an operator class
         order = c.accept_any(("ASC", "DESC"))

@@ -35,6 +35,7 @@ class ColumnInfo:
 class TableInfo:
     """One version of one table: its schema and the physical facts that code is specialised to.
 
+    A change through a view sees its table with other names (`seen_by` that view); `base` is the table itself.
     `kind` is "table", "materialized view" or "system catalog"; only a table's rows can be changed by statements. `id`
     never changes while the table lives; `schema_version` changes with the columns, `layout` with the physical
     layout; plans depend on both. `primary_key` holds column ordinals.
@@ -52,6 +53,8 @@ class TableInfo:
     partitions: tuple[TableInfo, ...] = ()
     partition: PartitionInfo | None = None  # where it stands for a part of a partitioned table
     kind: str = "table"
+    seen_by: ViewInfo | None = None
+    base: TableInfo | None = None
 
     @property
     def key(self) -> str:

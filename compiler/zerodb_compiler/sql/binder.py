@@ -202,8 +202,11 @@ class Binder:
 
     def changed_table(self, node: exp.Table) -> TableInfo:
         """The table that a change names. 42809 if its rows are not for statements to change."""
-        if self.view(node) is not None:
-            raise unsupported(f'changing rows through the view "{fold(node.this)}"', node)
+        view = self.view(node)
+        if view is not None:
+            from zerodb_compiler.sql.binder_updatable import simple_table
+
+            return simple_table(self, view, node)
         table = self.table(node)
         if table.kind != "table":
             code = "42809" if table.kind == "materialized view" else "42501"

@@ -19,6 +19,7 @@ from zerodb_compiler.sql.binder_from import join_others, scan_for_change
 from zerodb_compiler.sql.binder_queries import bind_query
 from zerodb_compiler.sql.binder_returning import with_returning
 from zerodb_compiler.sql.binder_sequences import check_inserted, check_updated, next_value
+from zerodb_compiler.sql.binder_updatable import real, shown
 from zerodb_compiler.sql.binder_with import CommonTables, with_tables
 from zerodb_compiler.sql.computed import numbered
 from zerodb_compiler.sql.expressions import AggregateCall, Column, ColumnRef, Expression, Literal, ScalarSubquery
@@ -39,6 +40,8 @@ def insert(binder: Binder, node: exp.Insert, common: CommonTables | None = None)
     relation, names = _insert_target(binder, node)
     table = relation.table
     assert table is not None
+    if table.seen_by is not None and not names:
+        names = [exp.to_identifier(name, quoted=True) for name, _ in table.seen_by.columns]
     ordinals = insert_ordinals(table, names) if names else list(range(len(table.columns)))
     conflict = node.args.get("conflict")
     updates = conflict is not None and str(conflict.args["action"]).upper() == "DO UPDATE"
@@ -53,9 +56,10 @@ def insert(binder: Binder, node: exp.Insert, common: CommonTables | None = None)
         plan = with_generated(binder, plan, table)
     written = plan.output
     pairs = [(info.name, column) for info, column in zip(table.columns, written, strict=True)]
+    pairs = shown(table, pairs)
     scope = Scope([replace(relation, columns=pairs)], pairs, None, common)
     plan, returning = with_returning(binder, node, plan, written, scope)
-    return st.Insert(table, plan, returning, nothing if conflict is not None else None)
+    return st.Insert(real(table), plan, returning, nothing if conflict is not None else None)
 
 
 def common_tables(node: exp.Expr, common: CommonTables | None) -> CommonTables:
@@ -78,7 +82,7 @@ def _insert_target(binder: Binder, node: exp.Insert) -> tuple[Relation, list[exp
     alias = target.args.get("alias")
     if alias is not None:
         only(alias, "this")
-    name = fold(alias.this) if alias is not None else table.name
+    name = fold(alias.this) if alias is not None else fold(target.this)
     return Relation(name, [], table, position_of(target)), names
 
 
@@ -322,7 +326,7 @@ def update(binder: Binder, node: exp.Update, common: CommonTables | None = None)
     plan, returning = with_returning(binder, node, Project(plan, tuple(items)), kept, scope)
     if from_ is not None:
         plan, returning = _first_of_each(binder, plan, returning)
-    return st.Update(scan.table, plan, tuple(sorted(values)), returning)
+    return st.Update(real(scan.table), plan, tuple(sorted(values)), returning)
 
 
 def with_generated(binder: Binder, plan: LogicalPlan, table: TableInfo) -> LogicalPlan:
@@ -397,11 +401,11 @@ def delete(binder: Binder, node: exp.Delete, common: CommonTables | None = None)
     assert scan.row_id is not None
     if node.args.get("returning") is None:
         item = Item(scan.row_id, ColumnRef(scan.row_id))
-        return st.Delete(scan.table, Aggregate(plan, (item,), ()) if others else Project(plan, (item,)))
+        return st.Delete(real(scan.table), Aggregate(plan, (item,), ()) if others else Project(plan, (item,)))
     plan, returning = with_returning(binder, node, plan, (scan.row_id,), scope)
     if others:
         plan, returning = _first_of_each(binder, plan, returning)
-    return st.Delete(scan.table, plan, returning)
+    return st.Delete(real(scan.table), plan, returning)
 
 
 def _changed(

@@ -21,6 +21,7 @@ from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder, united
 from zerodb_compiler.sql.binder_operators import compare
 from zerodb_compiler.sql.binder_search import HIDDEN
+from zerodb_compiler.sql.binder_updatable import rows_seen, shown
 from zerodb_compiler.sql.binder_views import view_query, visible_columns
 from zerodb_compiler.sql.binder_with import CommonTables, WorkingTable, table_query
 from zerodb_compiler.sql.expressions import Case, Column, ColumnRef, Expression
@@ -308,13 +309,12 @@ class _From:
 def scan_for_change(binder: Binder, node: exp.Table) -> tuple[Scan, Relation]:
     """The table an UPDATE or DELETE changes, with row ids."""
     if node.args.get("only"):  # there is no inheritance: ONLY says nothing
-        node = node.copy()
         node.set("only", None)
     table = binder.changed_table(node)
     alias = node.args.get("alias")
     if alias is not None:
         only(alias, "this")
-    name = fold(alias.this) if alias is not None else table.name
+    name = fold(alias.this) if alias is not None else fold(node.this)
     return scan_of(binder, table, Relation(name, [], table, position_of(node)))
 
 
@@ -327,14 +327,14 @@ def scan_of(binder: Binder, table: TableInfo, relation: Relation) -> tuple[Scan,
         binder.column("row_id", BIGINT, False),
     )
     pairs = [(c.name, column) for c, column in zip(table.columns, columns, strict=True)]
-    return scan, replace(relation, columns=pairs)
+    return scan, replace(relation, columns=shown(table, pairs))
 
 
 def join_others(
     binder: Binder, scan: Scan, target: Relation, others: list[exp.Expr], common: CommonTables
 ) -> tuple[LogicalPlan, Scope]:
     """The changed table joined with the items of UPDATE ... FROM or DELETE ... USING."""
-    source = Source(scan, [target], list(target.columns))
+    source = Source(rows_seen(binder, scan), [target], list(target.columns))
     builder = _From(binder, None, common)
     for item in others:
         first = item.copy()

@@ -10,6 +10,7 @@ from zerodb.system import Builder, Row, system_table
 from zerodb.system.model import ColumnEntry, ConstraintEntry, Model, RelationEntry
 from zerodb.system.relations import view_text
 from zerodb.system.type_names import format_type, internal_name
+from zerodb_compiler.sql.binder_updatable import is_simple
 from zerodb_compiler.types import UNCONSTRAINED_NUMERIC, SqlType, TypeId
 
 _TEXT_OCTETS = 1 << 30
@@ -57,6 +58,11 @@ def schemata(model: Model) -> Iterable[Row]:
         yield {"catalog_name": model.view.database, "schema_name": name, "schema_owner": USER}
 
 
+def _is_changed(relation: RelationEntry) -> bool:
+    """Whether statements may change its rows."""
+    return relation.kind != "v" or is_simple(relation.data["query"])
+
+
 @_view("tables")
 def tables(model: Model) -> Iterable[Row]:
     for relation in _shown(model):
@@ -64,7 +70,7 @@ def tables(model: Model) -> Iterable[Row]:
         kind = "VIEW" if relation.kind == "v" else "LOCAL TEMPORARY" if temporary else "BASE TABLE"
         yield _place(model, relation) | {
             "table_type": kind,
-            "is_insertable_into": _yes(relation.kind != "v"),
+            "is_insertable_into": _yes(_is_changed(relation)),
             "is_typed": "NO",
             "commit_action": "PRESERVE" if kind == "LOCAL TEMPORARY" else None,
         }
@@ -77,8 +83,8 @@ def views(model: Model) -> Iterable[Row]:
             yield _place(model, relation) | {
                 "view_definition": view_text(relation),
                 "check_option": "NONE",
-                "is_updatable": "NO",
-                "is_insertable_into": "NO",
+                "is_updatable": _yes(_is_changed(relation)),
+                "is_insertable_into": _yes(_is_changed(relation)),
                 "is_trigger_updatable": "NO",
                 "is_trigger_deletable": "NO",
                 "is_trigger_insertable_into": "NO",
@@ -139,7 +145,7 @@ def _column(model: Model, relation: RelationEntry, column: ColumnEntry, sequence
         "identity_cycle": "NO",
         "is_generated": "ALWAYS" if column.generated else "NEVER",
         "generation_expression": column.default if column.generated else None,
-        "is_updatable": _yes(relation.kind != "v"),
+        "is_updatable": _yes(_is_changed(relation)),
     }
     sequence = sequences.get((relation.id, column.number - 1))
     if column.identity and sequence is not None:

@@ -29,7 +29,7 @@ from zerodb_compiler.errors import DataError, error_for
 from zerodb_compiler.types import SqlType
 
 NULL, STRING, NUMBER, FALSE, TRUE, ARRAY, OBJECT = range(7)
-MAX_DEPTH = 500
+MAX_DEPTH = 200
 MAX_WHOLE = 131_072
 MAX_FRACTION = 16_383
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from zerodb.changes import RowChange, apply
 from zerodb.view import table_info
 from zerodb_compiler.errors import error_for
+from zerodb_compiler.types import TypeId
 from zerodb_storage import Column, CsvOptions, FileReader, TableVersion, import_batches, open_file
 
 if TYPE_CHECKING:
@@ -47,6 +48,13 @@ def import_file(
         raise error_for("42P07", f'"{table}" is a registered table: it cannot be changed')
     storage = connection._database.storage
     version = storage.snapshot().tables.get(table)
+    for column in version.columns if version is not None else ():
+        if column.type.is_blob and column.type.id is not TypeId.BYTEA:
+            raise error_for(
+                "0A000",
+                f'import_file into column "{column.name}" of type {column.type} is not supported',
+                hint="use COPY, which reads the type's text form",
+            )
     reader = _open(path, options, version.columns if version is not None else None)
     columns = reader.columns
     if version is not None and len(columns) != len(version.columns):

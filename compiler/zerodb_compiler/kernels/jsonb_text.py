@@ -90,7 +90,8 @@ def parse_jsonb(worker: ptr, p: ptr, length: i32) -> tuple[ptr, i32, i32]:
     if status != 0:
         return 0, 0, status
     end = p + length
-    bound = i64(length) * 4 + extra_bytes(p, end) + 64
+    # What grows most are arrays in arrays: 9 bytes (header and end) of two brackets.
+    bound = i64(length) * 5 + extra_bytes(p, end) + 64
     if bound * 3 > 0x3FFFFFFF:
         return 0, 0, errors.OUT_OF_MEMORY
     part = (i32(bound) + 15) & -16

@@ -61,8 +61,8 @@ def _is_word(token: Token, refused: frozenset[str]) -> bool:
 
 def operator_tokens(token: Token) -> tuple[Token, Token, Token]:
     place = (token.line, token.col, token.start, token.end)
-    mark = Token(TokenType.DQMARK, "??", *place)
-    return mark, Token(TokenType.STRING, CALL_MARK + token.text, *place), mark
+    symbol = Token(TokenType.STRING, CALL_MARK + token.text, *place)
+    return Token(TokenType.DQMARK, "??", *place), symbol, Token(TokenType.DQMARK, "??", *place)
 
 
 def is_marked(tokens: list[Token]) -> bool:
@@ -74,7 +74,10 @@ def with_operators(tree: exp.Expr) -> exp.Expr:
     pairs = [node for node in tree.find_all(exp.Coalesce) if _symbol(node) is not None]
     for node in reversed(pairs):
         inner = node.this
-        node.replace(exp.Operator(this=inner.this, operator=inner.expressions[0], expression=node.expressions[0]))
+        operator = exp.Operator(this=inner.this, operator=inner.expressions[0], expression=node.expressions[0])
+        if node is tree:
+            return operator
+        node.replace(operator)
     return tree
 
 

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow as pa
 
 from zerodb_compiler.errors import Error
-from zerodb_storage import Column, Database, commit_log, encoding, keys, records, recovery, segment
+from zerodb_storage import Column, Database, checking, commit_log, database, encoding, keys, records, recovery, segment
+from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.values import Form, Values
 
@@ -57,7 +58,25 @@ def _unsealed(content: bytes) -> None:
     records.unpack(keys.STATE, content)
 
 
-DECODERS: tuple[Callable[[bytes], None], ...] = (_encoded, _header, _commit, _catalog, _key, _unsealed)
+def _whole(content: bytes) -> None:
+    """A database of which one value is another one."""
+    if not content:
+        return
+    pairs = stored()
+    key, _ = pairs[content[0] % len(pairs)]
+    store = MemoryStore()
+    store.write(Batch(puts=[(k, records.seal(k, content[1:]) if k == key else v) for k, v in pairs]), sync=False)
+    recovery.initialise(store, read_only=True)
+    checking.check(store)
+    for table in recovery.recover(store).snapshot.tables.values():
+        for chunk in range(table.chunk_count):
+            table.visibility(chunk)
+            for column in range(len(table.columns)):
+                table.load(chunk, column)
+
+
+DECODERS: tuple[Callable[[bytes], None], ...] = (_encoded, _header, _commit, _catalog, _key, _unsealed, _whole)
+WHOLE = len(DECODERS) - 1
 
 
 def check(data: bytes) -> bool:
@@ -67,7 +86,7 @@ def check(data: bytes) -> bool:
     try:
         DECODERS[data[0] % len(DECODERS)](data[1:])
     except Error as error:
-        if error.sqlstate != "XX001":
+        if error.sqlstate not in ("XX001", "0A000"):  # 0A000: another version's format
             raise
         return False
     return True
@@ -79,22 +98,46 @@ def seeds() -> tuple[bytes, ...]:
     found: list[bytes] = []
     for values in _columns():
         found.append(b"\0" + encoding.encode(values))
-    store = MemoryStore()
-    with Database(store, read_only=False, synchronous="off") as db:
-        with db.begin() as tx:
-            tx.create_table("t", [Column("a", _type("integer"), True), Column("s", _type("text"))], ("a",))
-        for start in (0, 50, 5000):
-            rows = list(range(start, start + 40))
-            with db.begin() as tx:
-                tx.append("t", pa.table({"a": pa.array(rows, pa.int32()), "s": [f"text {row % 7}" for row in rows]}))
-                tx.delete("t", np.array([3]))
-    for key, value in store.scan(b"\0", b"\xff"):
+    pairs = stored()
+    for number, (key, value) in enumerate(pairs):
         found.append(b"\4" + key)
         kind = {b"H": 1, b"L": 2, b"T": 3}.get(key[:1])
         if kind is not None:
             found.append(bytes([kind]) + value[4:])
-        found.append(b"\5" + value)
+        if key == keys.STATE:
+            found.append(b"\5" + value)
+        found.append(bytes([WHOLE, number]) + value[4:])
     return tuple(found)
+
+
+@cache
+def stored() -> tuple[tuple[bytes, bytes], ...]:
+    """All pairs of a database with folded and logged rows, deletions, dictionaries, keys and objects."""
+    store, folded = MemoryStore(), database.FOLD_ROWS
+    with Database(store, read_only=False, synchronous="off") as db:
+        with db.begin() as tx:
+            columns = [
+                Column("a", _type("integer"), True),
+                Column("s", _type("text")),
+                Column("f", _type("double")),
+                Column("d", _type("date")),
+            ]
+            tx.create_table("t", columns, (0,))
+        for start in (0, 50, 5000):
+            rows = list(range(start, start + 40))
+            with db.begin() as tx:
+                data = {
+                    "a": pa.array(rows, pa.int32()),
+                    "s": [f"text {row % 7}" if row % 5 else None for row in rows],
+                    "f": [row / 3 for row in rows],
+                    "d": pa.array(rows, pa.int32()).cast(pa.date32()),
+                }
+                tx.append("t", pa.table(data))
+                tx.delete("t", np.array([3]))
+            database.FOLD_ROWS = 10 if start == 0 else folded  # a fold between the first and the second
+        with db.begin() as tx:
+            tx.put_object("sequence", "public", "counter", {"start": 1, "increment": 1})
+        return tuple(store.scan(b"\0", b"\xff"))
 
 
 def _type(name: str) -> object:

@@ -68,6 +68,12 @@ def form_of(type_: SqlType) -> Form:
     return Form.TEXT if type_.is_variable else Form.FLOAT if type_.is_float else Form.INT
 
 
+def may_hold(values: Values, type_: SqlType) -> bool:
+    """Whether values of this form can be a column's that is not dictionary-coded."""
+    expected = form_of(type_)
+    return values.form is expected or (expected is Form.INT and values.form is Form.WIDE)
+
+
 def numpy_type(type_: SqlType) -> type[np.generic]:
     """The element type of a column's INT or FLOAT values."""
     return _NUMPY.get(type_.id, np.int64) if type_.is_float else np.int64

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from zerodb_storage import encoding, keys, records
 from zerodb_storage.values import Array, Form, Values
 
+MOST_ROWS = 1 << 20  # of one record: larger changes are folded at once (database.FOLD_ROWS)
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class CommitRecord:
@@ -35,6 +37,6 @@ def pack(table_id: int, sequence: int, record: CommitRecord) -> tuple[bytes, byt
 def unpack(key: bytes, value: bytes) -> CommitRecord:
     content = records.unpack(key, value)
     with records.reading(key):
-        rows = tuple(encoding.decode(column) for column in content["rows"])
-        deleted = encoding.decode(content["deleted"])
+        rows = tuple(encoding.decode(column, MOST_ROWS) for column in content["rows"])
+        deleted = encoding.decode(content["deleted"], MOST_ROWS)
         return CommitRecord(content["previous"], rows, deleted.data)

@@ -25,6 +25,7 @@ _RAW = 4  # parts are stored as they are: tiny columns, where zstd's frame would
 LEVEL = 1
 _PLAIN = 8  # no transformation at all, the arrays as they are: the few rows of a small transaction
 _RAW_BYTES_MAX = 64
+MOST_ROWS = 1 << 26  # of any column that is stored
 _PLAIN_ROWS_MAX = 32
 _FACTOR_SAMPLE = 64
 _TEXT_BYTES_MAX = 1 << 32
@@ -154,19 +155,22 @@ def encode(values: Values) -> bytes:
     return b"".join((head, *parts))
 
 
-def decode(content: bytes | memoryview) -> Values:
-    """The values of encoded bytes; ValueError if they are not what `encode` makes."""
+def decode(content: bytes | memoryview, most_rows: int = MOST_ROWS) -> Values:
+    """The values of encoded bytes; ValueError if they are not what `encode` makes, or are more than can be here (few
+    bytes may stand for any number of equal values)."""
     try:
-        return _decode(memoryview(content))
-    except (LookupError, OverflowError) as error:  # sizes that do not go together
+        return _decode(memoryview(content), most_rows)
+    except (LookupError, OverflowError, MemoryError) as error:  # sizes that do not go together
         raise ValueError(f"column of wrong size ({error})") from error
 
 
-def _decode(view: memoryview) -> Values:
+def _decode(view: memoryview, most_rows: int) -> Values:
     if len(view) < _HEAD.size:
         raise ValueError("truncated column")
     form_number, flags, width, _, count, base, factor, *sizes = _HEAD.unpack_from(view)
     form = Form(form_number)
+    if count > most_rows:
+        raise ValueError(f"{count} rows where at most {most_rows} can be")
     if len(view) != _HEAD.size + sum(sizes):
         raise ValueError("column of wrong size")
     if width > 16 or (form is Form.FLOAT and width not in (4, 8)):
@@ -183,6 +187,8 @@ def _decode(view: memoryview) -> Values:
     validity = None
     if flags & _VALIDITY:
         validity = np.unpackbits(np.frombuffer(parts[2], np.uint8), bitorder="little")[:count]
+        if len(validity) != count:
+            raise ValueError("validity of wrong size")
     match form:
         case Form.INT | Form.CODES:
             data = _decode_integers(parts[0], count, flags, width, base, factor)
@@ -195,8 +201,7 @@ def _decode(view: memoryview) -> Values:
             offsets = np.zeros(count + 1, np.int64)
             np.cumsum(_decode_integers(parts[0], count, flags, width, base, factor), out=offsets[1:])
             text = np.frombuffer(parts[1], np.uint8)
-            if int(offsets[-1]) != len(text):
-                raise ValueError("text of wrong size")
+            _check_offsets(offsets, text)
             return Values(form, offsets, validity, text)
         case Form.WIDE:
             return Values(form, _restored(parts[0], count, 16, 16).view(np.int64).reshape(count, 2), validity)
@@ -225,7 +230,17 @@ def _decode_plain(form: Form, width: int, count: int, body: memoryview, sizes: l
         data = data.reshape(count, 2)
     if len(data) != count + (form is Form.TEXT):
         raise ValueError("column of wrong size")
+    if text is not None:
+        _check_offsets(data, text)
+    if validity is not None and len(validity) != count:
+        raise ValueError("validity of wrong size")
     return Values(form, data, validity, text)
+
+
+def _check_offsets(offsets: Array, text: Array) -> None:
+    """Code reads where the offsets say: they must not leave the text."""
+    if int(offsets[0]) != 0 or int(offsets[-1]) != len(text) or bool((offsets[1:] < offsets[:-1]).any()):
+        raise ValueError("text of wrong size")
 
 
 def _decompressed(part: memoryview, most: int) -> bytes:

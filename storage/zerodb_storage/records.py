@@ -28,7 +28,7 @@ def reading(key: bytes) -> Iterator[None]:
     """Around the decoding of a record's content: what is not as it was written is XX001, naming the key."""
     try:
         yield
-    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, struct.error) as error:
+    except (ValueError, TypeError, LookupError, AttributeError, OverflowError, AssertionError, struct.error) as error:
         raise damaged(key, f"unreadable ({type(error).__name__}: {error})") from error
 
 

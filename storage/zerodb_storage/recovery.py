@@ -9,6 +9,7 @@ from typing import Any
 
 from zerodb_compiler.errors import InternalError
 from zerodb_storage import commit_log, encoding, fold, keys, records
+from zerodb_storage.arrow import may_hold
 from zerodb_storage.catalog import Schema, TextMode, schema_from
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
 from zerodb_storage.kv import Batch, KeyValueStore, Reader
@@ -111,7 +112,12 @@ def read_schema(key: bytes, value: bytes) -> Schema:
     """A table's catalog record."""
     record = records.unpack(key, value)
     with records.reading(key):
-        return schema_from(record)
+        schema = schema_from(record)
+        if schema.id != keys.table_of(key) or not all(isinstance(slot, int) for slot in schema.slots):
+            raise ValueError("wrong ids")
+        if len(schema.text_modes) != len(schema.columns):
+            raise ValueError("wrong number of columns")
+        return schema
 
 
 def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[TableVersion, TableState]:
@@ -128,15 +134,16 @@ def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[Tabl
         vector = store.get(vector_key)
         if vector is not None:
             masks[chunk] = make_mask(fold.visible_from(vector_key, vector, found.rows))
-    version = TableVersion(
-        schema,
-        store,
-        TableHandle(),
-        SegmentSet.of(segments, schema.columns),
-        masks=MappingProxyType(masks),
-        dictionaries=MappingProxyType(dictionaries),
-    )
-    return _replay(store, version, state), state
+    with records.reading(key):
+        version = TableVersion(
+            schema,
+            store,
+            TableHandle(),
+            SegmentSet.of(segments, schema.columns),
+            masks=MappingProxyType(masks),
+            dictionaries=MappingProxyType(dictionaries),
+        )
+        return _replay(store, version, state), state
 
 
 def _recover_dictionaries(store: Reader, schema: Schema, state: TableState) -> dict[int, Dictionary]:
@@ -170,12 +177,18 @@ def _replay(store: Reader, version: TableVersion, state: TableState) -> TableVer
         if record.rows:
             if len(record.rows) != len(version.columns):
                 raise records.damaged(key, "wrong number of columns")
+            if len({len(values) for values in record.rows}) != 1:
+                raise records.damaged(key, "columns of different lengths")
+            for values, column in zip(record.rows, version.columns, strict=True):
+                if not may_hold(values, column.type):
+                    raise records.damaged(key, f"wrong values for column {column.name}")
             held.append(record.rows)
             state.logged_rows += len(record.rows[0])
         if len(record.deleted) or len(held) >= _HELD_RECORDS:
             version = _with_held(version, held)
             held = []
-            version, _ = version.with_deleted(version.row_ids_of(record.deleted))
+            with records.reading(key):
+                version, _ = version.with_deleted(version.row_ids_of(record.deleted))
             state.logged_rows += len(record.deleted)
         state.logged_records += 1
         state.last_logged = keys.segment_of(key)

@@ -14,6 +14,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import encoding, keys, records, sketch
 from zerodb_storage.catalog import Column
 from zerodb_storage.kv import Reader
@@ -88,7 +89,7 @@ class Segment:
         key = keys.column(self.table_id, self.id, slot)
         content = records.unseal(key, reader.get(key))
         try:
-            values = encoding.decode(content)
+            values = encoding.decode(content, CHUNK_ROWS)
         except ValueError as error:
             raise records.damaged(key, str(error)) from error
         if len(values) != self.rows:
@@ -148,6 +149,10 @@ def from_header(key: bytes, value: bytes) -> Segment:
         slots = tuple(record.get("slots", range(len(facts))))
         rows, byte_count = record["rows"], record["bytes"]
         table, number = keys.table_of(key), keys.segment_of(key)
+        if not 0 <= rows <= CHUNK_ROWS or len(slots) != len(facts) or not all(isinstance(slot, int) for slot in slots):
+            raise ValueError("wrong number of rows or columns")
+        if not all(0 <= found.null_count <= rows for found in facts) or not isinstance(byte_count, int):
+            raise ValueError("wrong statistics")
         return Segment(table, number, rows, tuple(facts), tuple(sketches), byte_count, slots)
 
 

@@ -26,8 +26,8 @@ from zerodb_compiler.layout import (
     int_width,
     round_bounds,
 )
-from zerodb_storage import delta, sketch
-from zerodb_storage.arrow import form_of, numpy_type
+from zerodb_storage import delta, keys, records, sketch
+from zerodb_storage.arrow import form_of, may_hold, numpy_type
 from zerodb_storage.catalog import Column, Schema, TextMode
 from zerodb_storage.delta import DeltaChunk
 from zerodb_storage.dictionary import Dictionary
@@ -241,6 +241,10 @@ class TableVersion:
         if slot not in found.slots:
             return self._absent(column, found.rows - start)
         values = found.read(self.reader, slot)
+        coded = values.form is Form.CODES and self.schema.text_modes[column] is TextMode.DICTIONARY
+        if not coded and not may_hold(values, self.columns[column].type):
+            key = keys.column(found.table_id, found.id, slot)
+            raise records.damaged(key, f"wrong values for column {self.columns[column].name}")
         return values.slice(start, len(values)) if start else values
 
     def _absent(self, column: int, rows: int) -> Values:
@@ -265,7 +269,8 @@ class TableVersion:
                 if values.form is Form.WIDE:
                     # The wide values that made it so are deleted, or other versions': all that count fit 64 bits.
                     values = Values(Form.INT, np.ascontiguousarray(values.data[:, 0]), values.validity)
-                assert values.form is not Form.TEXT
+                if values.form is Form.TEXT:
+                    raise records.damaged(keys.table(self.id), f"wrong values for column {self.columns[column].name}")
                 return ChunkColumn(values.data.astype(f"{kind}{layout.width}"), values.validity, None)
             case Encoding.TEXT:
                 plain = self.as_text(values, column)

@@ -161,8 +161,7 @@ class Search:
         if ours.crash:
             return f"crash {ours.message}"
         if ours.sqlstate in MISSING:
-            self.tally.refusals[ours.message] += 1
-            return "refused"
+            return self._rejected(ours, text)
         assert self.oracle is not None
         theirs = ask(self.oracle, text)
         if theirs.sqlstate is not None:

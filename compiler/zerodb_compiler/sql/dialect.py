@@ -102,6 +102,7 @@ _OWN_SYNTAX = """
     TRIM XMLELEMENT XMLTABLE
 """
 _FUNCTIONS = frozenset({*PostgresParser.FUNCTIONS, *PostgresParser.FUNCTION_PARSERS}) - {*_OWN_SYNTAX.split()}
+_FRAME_WORDS = frozenset({"PARTITION", "RANGE", "ROWS", "GROUPS"})  # no names of windows, unless quoted
 _UNARY = frozenset({TokenType.NOT, TokenType.DASH, TokenType.PLUS, TokenType.RLIKE, TokenType.TILDE})
 
 
@@ -177,7 +178,12 @@ def _mark_calls(tokens: list[Token]) -> list[Token]:
 def _is_copied(tokens: list[Token], over: int) -> bool:
     """OVER (w), which sqlglot does not tell from OVER w."""
     following = [token.token_type for token in tokens[over + 1 : over + 4]]
-    return len(following) == 3 and following[0] is TokenType.L_PAREN and following[2] is TokenType.R_PAREN
+    if len(following) < 3 or following[0] is not TokenType.L_PAREN or following[2] is not TokenType.R_PAREN:
+        return False
+    name = tokens[over + 2]
+    if name.token_type is not TokenType.IDENTIFIER and name.text.upper() in _FRAME_WORDS:
+        raise ProgrammingError('syntax error at or near ")"', position=tokens[over + 3].start)
+    return True
 
 
 class _Limits:

@@ -63,7 +63,7 @@ def _changed(tokens: list[Token], index: int) -> list[Token] | None:
 
 
 def _word(tokens: list[Token], index: int) -> str:
-    if index >= len(tokens) or tokens[index].token_type in _SEPARATE:
+    if not 0 <= index < len(tokens) or tokens[index].token_type in _SEPARATE:
         return ""
     return str(tokens[index].text).lower()
 

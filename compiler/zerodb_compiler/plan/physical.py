@@ -225,7 +225,8 @@ class With:
 
 @dataclass(frozen=True, slots=True)
 class Recursive:
-    """logical.Recursive. The step runs as a queue where it is one pipeline, else iteration by iteration."""
+    """logical.Recursive. The step runs as a queue where it is one pipeline, else iteration by iteration. No more rows
+    are searched for than the LIMIT (`count`, `offset`) right above it wants."""
 
     common: int
     columns: tuple[Column, ...]
@@ -233,6 +234,8 @@ class Recursive:
     step: PhysicalPlan
     distinct: bool
     rows: float
+    count: Expression | None = None
+    offset: Expression | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ needs a mark in the hash table's entries, which the operators do not have yet.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from zerodb_compiler.layout import Encoding
 from zerodb_compiler.plan import logical, physical
@@ -172,7 +173,10 @@ class _Planner:
             projects.append(input_)
             input_ = input_.input
         if not isinstance(input_, logical.Sort) or count is None:
-            return physical.Limit(self.plan(plan.input, needed), count, offset, rows)
+            limited = self.plan(plan.input, needed)
+            if isinstance(input_, logical.Recursive):
+                limited = _bounded(limited, count, offset)
+            return physical.Limit(limited, count, offset, rows)
         below = needed
         for project in projects:
             below = ids_of_all(item.expression for item in project.items)
@@ -206,6 +210,13 @@ def _is_excluded(plan: PhysicalPlan) -> bool:
     while isinstance(plan, physical.Project | physical.Filter):
         plan = plan.input
     return isinstance(plan, physical.TableScan) and is_excluded(plan.table, plan.partition_tests)
+
+
+def _bounded(plan: PhysicalPlan, count: Expression | None, offset: Expression | None) -> PhysicalPlan:
+    """The recursion below Projects, ending with the rows that a LIMIT above wants."""
+    if isinstance(plan, physical.Project):
+        return replace(plan, input=_bounded(plan.input, count, offset))
+    return replace(plan, count=count, offset=offset) if isinstance(plan, physical.Recursive) else plan
 
 
 def _keys(

@@ -93,6 +93,7 @@ class Aggregates:
     masks: dict[tuple[int, ...], Column] = field(default_factory=dict)  # grouping(...), by places of keys
     _expressions: bool = False
     in_call: bool = False  # the arguments of an aggregate of this level are being bound
+    subqueries: list[tuple[exp.Expr, Column]] = field(default_factory=list)  # keys with subqueries, as written
     only_outer: str | None = None  # the clause, where this level may have no aggregates of its own
 
     @property
@@ -169,6 +170,10 @@ class Aggregates:
             self._allowed.add(found.id)
             self.keys.append(Item(found, expression))
         return found
+
+    def key_with_subquery(self, node: exp.Expr) -> ColumnRef | None:
+        """The group key of that text: subqueries that are bound twice are not the same plan."""
+        return next((ColumnRef(column) for key, column in self.subqueries if key == node), None)
 
     def above(self, binder: Binder, expression: Expression) -> Expression:
         """The expression over the Aggregate's output instead of its input."""

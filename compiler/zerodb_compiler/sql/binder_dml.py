@@ -298,7 +298,8 @@ def update(binder: Binder, node: exp.Update, common: CommonTables | None = None)
     scan, plan, scope = _changed(binder, node.this, [from_.this] if from_ is not None else [], common)
     expressions = ExpressionBinder(binder, scope, "UPDATE", lifting=False)
     expressions.numbers_rows = from_ is None
-    values = assignments(expressions, scan.table, node)
+    assigned_to = assignments(expressions, scan.table, node)
+    values = {i: value for i, value in assigned_to.items() if scan.table.columns[i].generated is None}  # else DEFAULT
     plan = numbered(_filtered(binder, plan, scope, node), expressions.row_number)
     assert scan.row_id is not None
     items = [Item(scan.row_id, ColumnRef(scan.row_id))]
@@ -326,7 +327,7 @@ def update(binder: Binder, node: exp.Update, common: CommonTables | None = None)
     plan, returning = with_returning(binder, node, Project(plan, tuple(items)), kept, scope)
     if from_ is not None:
         plan, returning = _first_of_each(binder, plan, returning)
-    return st.Update(real(scan.table), plan, tuple(sorted(values)), returning)
+    return st.Update(real(scan.table), plan, tuple(sorted(assigned_to)), returning)
 
 
 def with_generated(binder: Binder, plan: LogicalPlan, table: TableInfo) -> LogicalPlan:

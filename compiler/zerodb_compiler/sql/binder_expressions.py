@@ -107,6 +107,10 @@ class ExpressionBinder:
         handler = HANDLERS.get(type(node))
         if handler is None:
             raise unsupported(describe(node), node)
+        if self.aggregates is not None and self.aggregates.subqueries and not self.in_aggregate:
+            key = self.aggregates.key_with_subquery(node)
+            if key is not None:
+                return key
         return handler(self, node)
 
     def expression(self, node: exp.Expr) -> Expression:

@@ -24,7 +24,7 @@ from zerodb_compiler.sql.binder_search import HIDDEN
 from zerodb_compiler.sql.binder_updatable import rows_seen, shown
 from zerodb_compiler.sql.binder_views import view_query, visible_columns
 from zerodb_compiler.sql.binder_with import CommonTables, WorkingTable, table_query
-from zerodb_compiler.sql.expressions import Case, Column, ColumnRef, Expression
+from zerodb_compiler.sql.expressions import Case, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.join_tokens import USING_ALIAS
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.scope import NamedColumn, Relation, Scope, near
@@ -49,7 +49,7 @@ def bind_from(binder: Binder, node: exp.Select, outer: Scope | None, common: Com
     if from_ is None:
         return Values((), ((),)), scope
     only(from_, "this")
-    builder = _From(binder, outer, common)
+    builder = _From(binder, outer, common, node)
     source = builder.joined(from_.this, node.args.get("joins") or [])
     scope.relations, scope.visible = source.relations, source.visible
     return source.plan, scope
@@ -70,10 +70,14 @@ _KINDS = {"": JoinKind.INNER, "LEFT": JoinKind.LEFT, "RIGHT": JoinKind.LEFT, "FU
 
 
 class _From:
-    __slots__ = ("before", "binder", "common", "laterals", "outer")
+    __slots__ = ("_row_names", "before", "binder", "common", "laterals", "node", "outer")
 
-    def __init__(self, binder: Binder, outer: Scope | None, common: CommonTables) -> None:
+    def __init__(
+        self, binder: Binder, outer: Scope | None, common: CommonTables, node: exp.Select | None = None
+    ) -> None:
         self.binder = binder
+        self.node = node
+        self._row_names: set[str] | None = None
         self.outer = outer
         self.common = common
         self.before: list[Source] = []  # what stands left of the item being bound: LATERAL sees it
@@ -284,6 +288,7 @@ class _From:
 
     def nullable(self, source: Source) -> Source:
         """The source with all columns nullable: those of a scan are made so, others pass through a Project."""
+        source = self.with_presence(source)
         output = source.plan.output
         if all(column.nullable for column in output):
             return source
@@ -300,10 +305,34 @@ class _From:
             new = {column.id: self.binder.column(column.name, column.type, True) for column in output}
             plan = Project(source.plan, tuple(Item(new[column.id], ColumnRef(column)) for column in output))
         relations = [
-            replace(relation, columns=[(name, new[column.id]) for name, column in relation.columns])
+            replace(
+                relation,
+                columns=[(name, new[column.id]) for name, column in relation.columns],
+                present=None if relation.present is None else new[relation.present.id],
+            )
             for relation in source.relations
         ]
         return Source(plan, relations, [(name, new[column.id]) for name, column in source.visible])
+
+    def with_presence(self, source: Source) -> Source:
+        """The source with a column that says of its rows that they are there, if a name for its rows needs it: a row
+        of NULLs is not the row that an outer join does not find."""
+        names = self.row_names()
+        if not any(relation.name in names and relation.present is None for relation in source.relations):
+            return source
+        present = self.binder.column("present", BOOLEAN, False)
+        passing = tuple(Item(column, ColumnRef(column)) for column in source.plan.output)
+        plan = Project(source.plan, (*passing, Item(present, Literal(True, BOOLEAN))))
+        relations = [replace(item, present=item.present or present) for item in source.relations]
+        return Source(plan, relations, source.visible)
+
+    def row_names(self) -> set[str]:
+        """What in the query may be the name of a table that stands for its rows."""
+        if self._row_names is None:
+            found = self.node.find_all(exp.Column) if self.node is not None else ()
+            tables = {column.args.get("table") or column.this for column in found if _may_be_row(column)}
+            self._row_names = {fold(name) for name in tables if isinstance(name, exp.Identifier)}
+        return self._row_names
 
 
 def scan_for_change(binder: Binder, node: exp.Table) -> tuple[Scan, Relation]:
@@ -363,6 +392,13 @@ def left_join(
 
 def _may_be_lateral(node: exp.Expr) -> bool:
     return isinstance(node, exp.Lateral) or (isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier))
+
+
+def _may_be_row(node: exp.Column) -> bool:
+    """t, or t.* but in a select list."""
+    if isinstance(node.this, exp.Star):
+        return not isinstance(node.parent, exp.Select)
+    return node.args.get("table") is None
 
 
 def _not_lateral(source: Source) -> ProgrammingError:

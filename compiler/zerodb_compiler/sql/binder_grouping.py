@@ -84,6 +84,8 @@ class _Items:
             return self.places(item.this)
         node, name = self._meaning(item)
         column = self._aggregates.add_key(self._expressions.binder, self._expressions.expression(node), name)
+        if node.find(exp.Query, exp.Exists) is not None:
+            self._aggregates.subqueries.append((node, column))
         return (next(i for i, key in enumerate(self._aggregates.keys) if key.column.id == column.id),)
 
 

@@ -368,6 +368,8 @@ def _negate(b: ExpressionBinder, node: exp.Neg) -> Bound:
     only(node, "this")
     if isinstance(node.this, exp.Literal) and str(node.this.this) == "9223372036854775808":
         return Constant(BIGINT, -(1 << 63), position_of(node), (position_of(node.this) or 0,), None)
+    if isinstance(node.this, exp.Literal) and str(node.this.this) == "2147483648":
+        return Constant(INTEGER, -(1 << 31), position_of(node), (position_of(node.this) or 0,), None)
     value = b.bound(node.this)
     type_ = b.type_of(value)
     if type_.id is TypeId.INTERVAL:

@@ -96,6 +96,8 @@ def whole_row(b: ExpressionBinder, name: str, node: exp.Expr) -> Expression | No
         if relation is not None:
             if scope is not b.scope:
                 scope.captured.extend((column, position_of(node)) for _, column in relation.columns)
+                if relation.present is not None:
+                    scope.captured.append((relation.present, position_of(node)))
             return _row_of(relation, node)
         scope = scope.parent
     return None
@@ -108,6 +110,9 @@ def _row_of(relation: Relation, node: exp.Expr) -> Expression:
     fields = tuple((field, _field_type(column.type)) for field, column in relation.columns)
     type_ = struct(fields, None if table is None else table.name)
     row = made("row", tuple(ColumnRef(column) for _, column in relation.columns), type_, node)
+    if relation.present is not None:
+        found = Call("is_not_null", (ColumnRef(relation.present),), BOOLEAN, False)
+        return Case(((found, row),), Literal(None, type_), type_, True)
     if table is None:
         return row
     for info, (_, column) in zip(table.columns, relation.columns, strict=False):

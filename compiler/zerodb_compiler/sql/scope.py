@@ -32,6 +32,7 @@ class Relation:
     table: TableInfo | None = None
     position: int | None = None
     working: bool = False  # the name of a recursive query within its recursive term
+    present: Column | None = None  # not NULL where an outer join found a row, if there was need to know
     is_scalar: bool = False  # a function that gives plain values: its name means the value, not a record
 
 

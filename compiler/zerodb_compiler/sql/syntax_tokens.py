@@ -27,6 +27,7 @@ _CLOSING = frozenset({TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.END})
 _SIGNS = frozenset({TokenType.PLUS, TokenType.DASH})
 _TIGHTER = frozenset({*_SIGNS, TokenType.STAR, TokenType.SLASH, TokenType.MOD, TokenType.CARET})
 _UNICODE = re.compile(r"[0-9A-Fa-f]{4}|\+[0-9A-Fa-f]{6}")
+_ORDERS = {TokenType.LT: (), TokenType.GT: ("desc",)}
 _SEPARATE = (TokenType.STRING, TokenType.IDENTIFIER)
 
 
@@ -48,6 +49,10 @@ def _changed(tokens: list[Token], index: int) -> list[Token] | None:
     kind = token.token_type
     if kind is TokenType.UNICODE_STRING or (kind is TokenType.AMP and _is_unicode_name(tokens, index)):
         return _unicode(tokens, index)
+    if kind is TokenType.STRING and _is_string(tokens, index + 1):
+        return _continued(tokens, index)
+    if kind is TokenType.USING and (index + 1 < len(tokens) and tokens[index + 1].token_type in _ORDERS):
+        return _ordered(tokens, index)
     if kind is TokenType.DOT and _is_system_call(tokens, index):
         return [*tokens[: index - 1], *tokens[index + 1 :]]
     if kind is TokenType.DOT and _is_system_type(tokens, index):
@@ -163,6 +168,28 @@ def _character(code: int, position: int) -> str:
     if not 0 < code <= 0x10FFFF:
         raise ProgrammingError("invalid Unicode escape value", position=position)
     return chr(code)
+
+
+# ---- other small things
+
+
+def _is_string(tokens: list[Token], index: int) -> bool:
+    return index < len(tokens) and tokens[index].token_type is TokenType.STRING
+
+
+def _continued(tokens: list[Token], index: int) -> list[Token]:
+    """Two literals with a line's end between them are one."""
+    first, second = tokens[index : index + 2]
+    if first.line == second.line:
+        raise _syntax_error(tokens, index + 1)
+    # It begins inside the first one, where no literal does (shape.py).
+    made = Token(TokenType.STRING, first.text + second.text, first.line, first.col, first.start + 1, second.end)
+    return [*tokens[:index], made, *tokens[index + 2 :]]
+
+
+def _ordered(tokens: list[Token], index: int) -> list[Token]:
+    words = [_token(TokenType.DESC, word, tokens[index]) for word in _ORDERS[tokens[index + 1].token_type]]
+    return [*tokens[:index], *words, *tokens[index + 2 :]]
 
 
 # ---- @ x

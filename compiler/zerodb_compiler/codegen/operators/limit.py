@@ -14,7 +14,7 @@ from zerodb_compiler.plan.physical import Limit
 from zerodb_compiler.sql.expressions import Expression
 from zerodb_compiler.wasm.values import I64, load, select
 
-_NO_LIMIT = (1 << 63) - 1
+NO_LIMIT = (1 << 63) - 1
 
 
 def count_of(e: Emitter, expression: Expression | None, otherwise: int, sqlstate: str, name: str) -> I64:
@@ -40,7 +40,7 @@ class _Limit(Step):
 
     def begin(self, p: PipelineEmitter) -> None:
         self._offset = count_of(p, self._plan.offset, 0, "2201X", "OFFSET")
-        self._count = count_of(p, self._plan.count, _NO_LIMIT, "2201W", "LIMIT")
+        self._count = count_of(p, self._plan.count, NO_LIMIT, "2201W", "LIMIT")
         self._seen = p.f.let(load("i64.load", p.query, self._field), "rows_seen")
         self.next.begin(p)
 

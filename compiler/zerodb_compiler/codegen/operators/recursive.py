@@ -7,6 +7,8 @@ it, so that nothing is copied between iterations (semi-naive evaluation).
     iterations  otherwise the host runs the step's pipelines again and again (Program.loops): after each round `advance`
                 makes the new rows the working table and zeroes the state that the step's operators left behind
 
+A LIMIT right above ends the search when it has its rows, as endless recursions want.
+
 UNION finds rows that were there before by the hash table of aggregation. Everything here runs on worker 0.
 """
 
@@ -19,14 +21,16 @@ from zerodb_compiler.codegen.expressions import Environment
 from zerodb_compiler.codegen.groups import HashGroups, States
 from zerodb_compiler.codegen.operators import produce as produce_plan
 from zerodb_compiler.codegen.operators.buffered import RowBuffer
+from zerodb_compiler.codegen.operators.limit import NO_LIMIT, count_of
 from zerodb_compiler.codegen.operators.project import canonical, output_of
 from zerodb_compiler.codegen.pipeline import Consumer, PipelineEmitter, Source, open_pipeline, set_finish
 from zerodb_compiler.codegen.program import Loop, MorselSource
+from zerodb_compiler.codegen.sqlvalues import SqlValue
 from zerodb_compiler.codegen.tuples import PAGE_HEADER, each_worker
 from zerodb_compiler.plan import physical
 from zerodb_compiler.plan.logical import JoinKind
 from zerodb_compiler.sql.expressions import Column
-from zerodb_compiler.wasm.values import I32, load
+from zerodb_compiler.wasm.values import I32, I64, load, select
 
 _NAME = "add to recursion"
 
@@ -54,12 +58,18 @@ class Recursion:
         self._known: HashGroups | None = None
         self._known_fields = context.worker.reserve(HashGroups.FIELD_BYTES, 4)
         self.sources: tuple[Column, ...] = ()
+        self._added = None if plan.count is None else context.query.reserve(8)  # rows, counted for a LIMIT
+        self._most: I64
 
     def describe(self) -> list[str]:
         return [_NAME]
 
     def begin(self, p: PipelineEmitter) -> None:
         self._table = HashGroups.open_table(p, self._known_fields)
+        if self._plan.count is not None:
+            offset = count_of(p, self._plan.offset, 0, "2201X", "OFFSET")
+            self._most = offset + count_of(p, self._plan.count, NO_LIMIT, "2201W", "LIMIT")
+            self._most = p.f.let(select(self._most < 0, I64.const(NO_LIMIT), self._most), "most")
 
     def end(self, p: PipelineEmitter) -> None:
         del p
@@ -70,8 +80,23 @@ class Recursion:
             p.keep_value(canonical(p, env[source.id], column))
             for source, column in zip(self.sources, self.columns, strict=True)
         ]
+        if self._added is None:
+            self._add(p, values)
+        else:
+            with p.f.if_(self._seen(p, self._added) < self._most):
+                self._add(p, values)
+
+    def _seen(self, p: PipelineEmitter, field: int) -> I64:
+        return load("i64.load", p.query, field)
+
+    def _append(self, p: PipelineEmitter, values: list[SqlValue]) -> None:
+        self.rows.append(p, values)
+        if self._added is not None:
+            p.f.store("i64.store", p.query, self._seen(p, self._added) + 1, self._added)
+
+    def _add(self, p: PipelineEmitter, values: list[SqlValue]) -> None:
         if not self._plan.distinct:
-            self.rows.append(p, values)
+            self._append(p, values)
             return
         if self._known is None:
             self._known = HashGroups(
@@ -81,7 +106,7 @@ class Recursion:
         before = p.f.let(p.worker_i32(count), "known_before")
         self._known.find(p, values, self._table)
         with p.f.if_(p.worker_i32(count) != before):
-            self.rows.append(p, values)
+            self._append(p, values)
 
     # --- the working table ----------------------------------------
     def each_working(self, p: PipelineEmitter, consumer: Consumer, ids: tuple[int, ...]) -> None:
@@ -99,6 +124,8 @@ class Recursion:
                 last_page.set(p.worker_i32(buffer.field + buffer.CURRENT))
                 last.set(p.worker_i32(buffer.field + buffer.POSITION))
             done.break_if(page.is_zero())
+            if self._added is not None:
+                done.break_if(self._seen(p, self._added) >= self._most)
             with f.if_(page == last_page):
                 done.break_if(place.greater_equal_u(last))
             with f.else_(), f.if_(place.greater_equal_u(load("i32.load", page, 4))):

@@ -318,12 +318,13 @@ class _From:
         """The source with a column that says of its rows that they are there, if a name for its rows needs it: a row
         of NULLs is not the row that an outer join does not find."""
         names = self.row_names()
-        if not any(relation.name in names and relation.present is None for relation in source.relations):
+        unknown = [item for item in source.relations if item.present is None and not item.is_scalar]
+        if not any(item.name in names for item in unknown):
             return source
         present = self.binder.column("present", BOOLEAN, False)
         passing = tuple(Item(column, ColumnRef(column)) for column in source.plan.output)
         plan = Project(source.plan, (*passing, Item(present, Literal(True, BOOLEAN))))
-        relations = [replace(item, present=item.present or present) for item in source.relations]
+        relations = [replace(item, present=present) if item in unknown else item for item in source.relations]
         return Source(plan, relations, source.visible)
 
     def row_names(self) -> set[str]:

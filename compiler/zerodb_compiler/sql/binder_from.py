@@ -319,7 +319,8 @@ class _From:
         of NULLs is not the row that an outer join does not find."""
         names = self.row_names()
         unknown = [item for item in source.relations if item.present is None and not item.is_scalar]
-        if not any(item.name in names for item in unknown):
+        # A relation's name that is also a column's means the column.
+        if not any(item.name in names and all(item.name != name for name, _ in item.columns) for item in unknown):
             return source
         present = self.binder.column("present", BOOLEAN, False)
         passing = tuple(Item(column, ColumnRef(column)) for column in source.plan.output)

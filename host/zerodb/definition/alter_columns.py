@@ -16,7 +16,7 @@ from zerodb.foreign_keys import referrers
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import quoted
 from zerodb.view import View, table_info
-from zerodb_compiler.constraints import Constraints, Index, Unique
+from zerodb_compiler.constraints import Constraints, Index, Partitioning, Unique
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.binder_ddl import (
@@ -205,8 +205,20 @@ def without_column(version: TableVersion, ordinal: int) -> tuple[Constraints, tu
             if ordinal not in key.columns
         ),
         indexes=tuple(indexes),
+        partitioning=_partitioning_without(held.partitioning, ordinal),
     )
     return constraints, primary_key
+
+
+def _partitioning_without(partitioning: Partitioning | None, ordinal: int) -> Partitioning | None:
+    """The column itself is no key: that was refused."""
+    if partitioning is None:
+        return None
+    keys = [
+        key if key.column is None else replace(key, column=key.column - (key.column > ordinal))
+        for key in partitioning.keys
+    ]
+    return replace(partitioning, keys=tuple(keys))
 
 
 def rename(connection: Connection, write: WriteTransaction, version: TableVersion, action: ddl.Action) -> None:

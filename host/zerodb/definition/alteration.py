@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zerodb.definition import alter_columns, alter_constraints, partitions, sequences
+from zerodb.definition import alter_columns, alter_constraints, alter_partitions, partitions, sequences
 from zerodb.definition.indexes import find_index
 from zerodb.definition.names import (
     find_object,
@@ -76,21 +76,14 @@ def alter(connection: Connection, write: WriteTransaction, node: ddl.AlterTable)
             key = _renamed(write, version, action)
         elif action.kind == "set schema":
             key = _moved(connection, write, version, action)
-        elif action.kind in _ACTIONS and _is_for_one_table(version, action):
+        elif action.kind in _ACTIONS and (version.constraints.partitioning or version.constraints.bound):
+            alter_partitions.apply_everywhere(connection, write, version, action, _ACTIONS[action.kind])
+        elif action.kind in _ACTIONS:
             _ACTIONS[action.kind](connection, write, version, action)
         elif action.kind != "nothing":
             raise NotSupportedError(f"ALTER TABLE ... {action.kind.upper()} is not supported", position=action.position)
     assert write.table(key).id == table_id
     return outcome
-
-
-def _is_for_one_table(version: TableVersion, action: ddl.Action) -> bool:
-    """What would have to change all partitions is refused."""
-    part = version.constraints.partitioning is not None or version.constraints.bound is not None
-    if part and action.kind not in ("attach partition", "detach partition", "set default", "drop default"):
-        what = f"ALTER TABLE ... {action.kind.upper()} of a partitioned table or a partition"
-        raise NotSupportedError(f"{what} is not supported", position=action.position)
-    return True
 
 
 def _renamed(write: WriteTransaction, version: TableVersion, action: ddl.Action) -> str:

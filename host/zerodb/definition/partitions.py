@@ -1,7 +1,7 @@
 """PARTITION BY, PARTITION OF, ATTACH and DETACH PARTITION.
 
 A partition is a table with a bound; its keys, checks, foreign keys and defaults are copies of the parent's.
-Limits: a foreign key cannot refer to a partitioned table, and ALTER TABLE of one goes as far as names and partitions.
+Limits: a foreign key cannot refer to a partitioned table. ALTER TABLE of one is in alter_partitions.py.
 """
 
 from __future__ import annotations

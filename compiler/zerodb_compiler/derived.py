@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from zerodb_compiler.types import TypeId
+
 REGEX = 0  # options: regex.syntax.Flags.bits
 SIMILAR = 1  # options: 0 with the escape \\, 1 + the code of another (ASCII) escape character, or NO_ESCAPE
 NO_ESCAPE = 255
@@ -16,6 +18,10 @@ DATE_OUTPUT = 3
 DATE_INPUT = 4
 COLLATION = 5  # of no text: the tables of kernels/collation.py
 JSON_PATH = 6
+ZONE = 16  # the name of a time zone: its table (zones.py)
+INTERVAL = 17  # its text: the canonical value, 16 bytes
+MOMENT = 18  # the text of a date or time, which it is by the options (MOMENTS): value i64, and whether it is UTC i64
+MOMENTS = (TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME)
 
 
 @lru_cache(maxsize=512)
@@ -38,6 +44,19 @@ def derive(number: int, text: str) -> bytes:
         from zerodb_compiler.jsonpath import compile_path
 
         return compile_path(text)
+    if kind == ZONE:
+        from zerodb_compiler.zones import find_zone
+
+        return find_zone(text).table
+    if kind == INTERVAL:
+        from zerodb_compiler.sql.interval_text import parse_interval
+
+        return parse_interval(text).to_bytes(16, "little", signed=True)
+    if kind == MOMENT:
+        from zerodb_compiler.sql.moments import parsed_parts
+
+        value, is_utc = parsed_parts(MOMENTS[options], text)
+        return value.to_bytes(8, "little", signed=True) + is_utc.to_bytes(8, "little")
     from zerodb_compiler.regex.program import compile_regex
     from zerodb_compiler.regex.similar import from_similar
 

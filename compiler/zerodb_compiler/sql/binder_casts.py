@@ -16,6 +16,10 @@ def zone_literal(zone: Zone | None = None) -> Literal:
     return Literal((zone or session_zone()).table, BYTEA)
 
 
+def _table(zone: Zone | Expression | None) -> Expression:
+    return zone_literal(zone) if zone is None or isinstance(zone, Zone) else zone
+
+
 def cast_expression(value: Expression, target: SqlType, position: int | None) -> Expression:
     """CAST(value AS target), a cast that is allowed."""
     source = value.type
@@ -39,13 +43,13 @@ def cast_expression(value: Expression, target: SqlType, position: int | None) ->
     return Cast(value, target, position)
 
 
-def to_local(value: Expression, position: int | None, zone: Zone | None = None) -> Expression:
+def to_local(value: Expression, position: int | None, zone: Zone | Expression | None = None) -> Expression:
     """A timestamp with time zone as the zone's clock shows it."""
-    arguments = (value, zone_literal(zone))
-    return Call("local_of_timestamptz", arguments, TIMESTAMP, value.nullable, position)
+    arguments = (value, _table(zone))
+    return Call("local_of_timestamptz", arguments, TIMESTAMP, value.nullable or arguments[1].nullable, position)
 
 
-def to_moment(value: Expression, position: int | None, zone: Zone | None = None) -> Expression:
+def to_moment(value: Expression, position: int | None, zone: Zone | Expression | None = None) -> Expression:
     """A timestamp, taken as a reading of the zone's clock, with time zone."""
-    arguments = (value, zone_literal(zone))
-    return Call("timestamptz_of_local", arguments, TIMESTAMPTZ, value.nullable, position)
+    arguments = (value, _table(zone))
+    return Call("timestamptz_of_local", arguments, TIMESTAMPTZ, value.nullable or arguments[1].nullable, position)

@@ -24,6 +24,7 @@ from zerodb_compiler.sql.parameters import Constant, UserValue
 from zerodb_compiler.types import (
     BIGINT,
     BOOLEAN,
+    BYTEA,
     DATE,
     DOUBLE,
     INTEGER,
@@ -416,17 +417,21 @@ def _timezone(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Exp
 
 
 def at_time_zone(b: ExpressionBinder, value: Bound, name: Bound, node: exp.Expr) -> Bound:
-    if not isinstance(name, Constant) or not isinstance(name.value, (str, int)):
-        raise unsupported("a time zone that is not constant", node)
-    b.finish(name)
-    if isinstance(name.value, str):
-        zone = find_zone(name.value, position_of(node))
-    else:
-        from zerodb_compiler.intervals import unpack
-
-        zone = fixed_zone(unpack(name.value)[2] // 1_000_000)
-    type_ = b.type_of(value)
     position = position_of(node)
+    zone: Zone | Expression
+    if isinstance(name, Constant) and isinstance(name.value, (str, int)):
+        b.finish(name)
+        if isinstance(name.value, str):
+            zone = find_zone(name.value, position)
+        else:
+            from zerodb_compiler.intervals import unpack
+
+            zone = fixed_zone(unpack(name.value)[2] // 1_000_000)
+    elif b.type_of(name).is_text or b.type_of(name).id is TypeId.NULL:
+        zone = b.call("zone_table", (b.text(name, node),), BYTEA, node)
+    else:
+        raise unsupported("a time zone that is an interval and not constant", node)
+    type_ = b.type_of(value)
     if type_.id is TypeId.TIMESTAMP:
         return to_moment(b.cast(value, TIMESTAMP, node), position, zone)
     if type_.id not in (TypeId.TIMESTAMPTZ, TypeId.DATE, TypeId.NULL):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
-from zerodb_compiler.errors import DataError
+from zerodb_compiler.errors import DataError, error_for
 from zerodb_compiler.sql.calendar import civil_from_days, days_from_civil, days_in_month
 from zerodb_compiler.types import DATE, TIMESTAMP, SqlType, TypeId
 from zerodb_compiler.zones import UTC, Zone, find_zone, fixed_zone, session_zone, transaction_time
@@ -127,6 +127,23 @@ def rounded(type_: SqlType, value: int) -> int:
     unit: int = 10 ** (6 - digits)
     magnitude = (abs(value) + unit // 2) // unit * unit
     return magnitude if value >= 0 else -magnitude
+
+
+def parsed_parts(kind: TypeId, text: str) -> tuple[int, bool]:
+    """The value that a text in any of PostgreSQL's forms has, and whether it is one in UTC (a timestamp with time zone
+    and a zone of its own) or as the clock shows it. Texts of columns: what the session decides is refused."""
+    if text.strip().lower() in SPECIAL_WORDS:
+        raise error_for("0A000", f'"{text}" in a text that is not constant is not supported', hint="use now()")
+    type_ = SqlType(kind)
+    if kind is TypeId.DATE:
+        return parse_date(text), False
+    if kind is TypeId.TIME:
+        return parse_time(type_, text), False
+    found = _fields(type_, text, None)
+    is_utc = kind is TypeId.TIMESTAMPTZ and (found.zone is not None or bool(found.infinite))
+    if found.infinite or kind is TypeId.TIMESTAMP or is_utc:
+        return parse_timestamp(type_, text), is_utc
+    return parse_timestamp(TIMESTAMP, text), False
 
 
 def fractional_digits(type_: SqlType) -> int:

@@ -7,13 +7,15 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from zerodb_compiler import derived
 from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW
 from zerodb_compiler.codegen.comparison import to_text, to_wide
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import Error, build_text, run
 from zerodb_compiler.codegen.functions.dates import refuse_infinite
-from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Wide
+from zerodb_compiler.codegen.functions.regex import program_of
+from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Text, Wide
 from zerodb_compiler.kernels import dates, errors, intervals, moments
 from zerodb_compiler.sql.expressions import Call
 from zerodb_compiler.types import SqlType, TypeId
@@ -164,6 +166,13 @@ def _is_finite(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> S
     number = e.keep(value.value)
     finite = (number != least) & (number != greatest)
     return Bool(finite if null is None else finite & null.is_zero(), null)
+
+
+@function("zone_table")
+def _zone_table(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
+    """The table of the zone of a name that is not constant, made by the host."""
+    address = program_of(e, call, derived.ZONE << 8, 0, arguments, null)
+    return Text(address, I32.const(8), null)
 
 
 @function("format_timestamptz")

@@ -11,7 +11,7 @@ from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.context import Emitter
 from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import Error, as_i64, as_text, run, unless_null, view, zeros
-from zerodb_compiler.codegen.sqlvalues import Bool, Int, SqlValue
+from zerodb_compiler.codegen.sqlvalues import Bool, Int, SqlValue, Text
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, error_for
 from zerodb_compiler.kernels import derived as derived_kernel
 from zerodb_compiler.kernels import errors, regex_functions
@@ -40,14 +40,19 @@ def program_of(e: Emitter, call: Call, number: int, place: int, arguments: Value
                 error.position = call.position
             raise
     text = as_text(e, arguments[place])
-    field = e.worker + e.context.worker.reserve(4, 4)
     (program,) = zeros(e, null, I32)
     with unless_null(e, null):
-        program.set(e.f.call(e.context.kernel(derived_kernel.derived), e.worker, field, I32.const(number), *(
-            text.address, text.length
-        )))  # fmt: skip
-        e.fail_if(program.is_zero(), abi.STATUS_OUT_OF_MEMORY)
+        program.set(derived_of(e, number, text))
     return program
+
+
+def derived_of(e: Emitter, number: int, text: Text) -> I32:
+    """The address of what the host's compiler `number` makes of a text that is not NULL."""
+    field = e.worker + e.context.worker.reserve(4, 4)
+    kernel = e.context.kernel(derived_kernel.derived)
+    made = e.f.let(e.f.call(kernel, e.worker, field, I32.const(number), text.address, text.length))
+    e.fail_if(made.is_zero(), abi.STATUS_OUT_OF_MEMORY)
+    return made
 
 
 def _option(call: Call, place: int, what: str) -> str | None:

@@ -10,6 +10,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
+from zerodb_compiler import derived
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.arithmetic import I128_HIGH, I128_LOW, exact_constant, out_of_range
 from zerodb_compiler.codegen.comparison import compare, to_wide
@@ -20,8 +21,8 @@ from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, T
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.kernels import errors, formatting, moments, parsing, text
 from zerodb_compiler.sql.expressions import Call
-from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.values import F64, I32, I64
+from zerodb_compiler.types import INTERVAL, SqlType, TypeId
+from zerodb_compiler.wasm.values import F64, I32, I64, load
 
 
 def to_length(e: Emitter, value: SqlValue, target: SqlType, position: int | None) -> SqlValue:
@@ -101,8 +102,7 @@ def parse(e: Emitter, value: SqlValue, target: SqlType, position: int | None) ->
             return Real(number, single, source.null)
         case TypeId.DATE | TypeId.TIME:
             kernel = moments.parse_day if target.id is TypeId.DATE else moments.parse_time
-            (days,) = parser.run(kernel, (I64,))
-            return rounded(e, Int(days, *target.bounds, source.null), target)
+            return parsed_moment(e, source, target, kernel)
         case TypeId.TIMESTAMP:
             return parse_moment(e, value, target, I32.const(0), position)
         case TypeId.UUID:
@@ -114,6 +114,8 @@ def parse(e: Emitter, value: SqlValue, target: SqlType, position: int | None) ->
             return _bytes(e, source, parser)
         case kind if kind in BLOB_FROM_TEXT:
             return BLOB_FROM_TEXT[kind](e, source, target, position)
+        case TypeId.INTERVAL if not target.scale:
+            return _interval(e, source, target, position)
         case kind if target.is_blob or kind is TypeId.INTERVAL:
             raise NotSupportedError(
                 f"casting text that is not constant to {target} is not supported", position=position
@@ -135,9 +137,40 @@ BLOB_FROM_TEXT: dict[TypeId, Callable[[Emitter, Text, SqlType, int | None], SqlV
 
 def parse_moment(e: Emitter, value: SqlValue, target: SqlType, table: I32, position: int | None) -> SqlValue:
     """A timestamp, or a timestamptz that without an offset of its own is of the zone of the table."""
-    source = as_text(e, value)
-    (moment,) = _Parser(e, source, target, position).run(moments.parse_moment, (I64,), table)
-    return rounded(e, Int(moment, *target.bounds, source.null), target)
+    del position
+    return parsed_moment(e, as_text(e, value), target, moments.parse_moment, table)
+
+
+def parsed_moment(e: Emitter, source: Text, target: SqlType, kernel: Callable[..., Any], *table: I32) -> SqlValue:
+    """What a kernel reads of the ISO form; texts in other forms are read by the host, once a different text."""
+    from zerodb_compiler.codegen.functions.regex import derived_of
+
+    (result,) = zeros(e, source.null, I64)
+    with unless_null(e, source.null):
+        moment, status = e.f.run(e.context.kernel(kernel), source.address, source.length, *table)
+        result.set(moment)
+        with e.f.if_(status):
+            number = derived.MOMENT << 8 | derived.MOMENTS.index(target.id)
+            place = derived_of(e, number, source)
+            result.set(load("i64.load", place, 0))
+            if target.id is TypeId.TIMESTAMPTZ:
+                with e.f.if_(load("i64.load", place, 8).is_zero()):
+                    utc, _ = e.f.run(e.context.kernel(moments.timestamptz_of_local), result, *table)
+                    result.set(utc)
+    return rounded(e, Int(result, *target.bounds, source.null), target)
+
+
+def _interval(e: Emitter, source: Text, target: SqlType, position: int | None) -> SqlValue:
+    """Read by the host, once a different text."""
+    from zerodb_compiler.codegen.casts import cast
+    from zerodb_compiler.codegen.functions.regex import derived_of
+
+    low, high = zeros(e, source.null, I64, I64)
+    with unless_null(e, source.null):
+        place = derived_of(e, derived.INTERVAL << 8, source)
+        low.set(load("i64.load", place, 0))
+        high.set(load("i64.load", place, 8))
+    return cast(e, Wide(low, high, I128_LOW, I128_HIGH, source.null), INTERVAL, target, position)
 
 
 @function("parse_timestamptz")

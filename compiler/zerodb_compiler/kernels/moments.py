@@ -552,8 +552,11 @@ def parse_day(p: ptr, length: i32) -> tuple[i64, i32]:
     if status == errors.OVERFLOW:
         p, length = strip(p, length)
         days, _, status = scan_timestamp(p, length)
+        if status == errors.OK and (days < -2440588 or days > 2145042905):
+            return 0, errors.OVERFLOW
         return days, status
-    return date_of_timestamp(moment), status
+    days = date_of_timestamp(moment)
+    return days, status
 
 
 def find_label(p: ptr, length: i32, labels: ptr, count: i32) -> i32:

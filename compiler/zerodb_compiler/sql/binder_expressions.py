@@ -18,7 +18,7 @@ from zerodb_compiler.errors import DataError, ProgrammingError
 from zerodb_compiler.sql import coercion, collations
 from zerodb_compiler.sql.binder_casts import cast_expression
 from zerodb_compiler.sql.binder_types import registered_kind, sql_type
-from zerodb_compiler.sql.expressions import Call, Column, Expression, Parameter
+from zerodb_compiler.sql.expressions import Call, Column, Expression, Literal, Parameter
 from zerodb_compiler.sql.functions import result_nullable
 from zerodb_compiler.sql.moments import SPECIAL_WORDS
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
@@ -159,6 +159,14 @@ class ExpressionBinder:
         if self.type_of(value).is_text and not isinstance(value, UserValue):
             return self.finish(value, lift=lift)
         return self.cast(value, TEXT, node, lift=lift)
+
+    def padded_text(self, value: Bound, node: exp.Expr | None = None, *, lift: bool = False) -> Expression:
+        """The value as text with the blanks that char(n) has at its end: patterns, octet_length and output see them."""
+        type_ = self.type_of(value)
+        text = self.text(value, node, lift=lift)
+        if not (type_.is_text and type_.padded and type_.length):
+            return text
+        return self.call("rpad", (text, Literal(type_.length, INTEGER)), TEXT, node)
 
     def convert(self, value: Constant, target: SqlType) -> Constant:
         """CAST of a constant at bind time, as a constant; errors point at it. It has no collation of its own."""
@@ -380,7 +388,7 @@ def united(b: ExpressionBinder, values: list[Bound], what: str, node: exp.Expr) 
     """All values cast to their common type, as the results of CASE or the columns of UNION need it."""
     type_ = NULL
     for value in values:
-        found = coercion.common_type(type_, b.type_of(value))
+        found = coercion.union_type(type_, b.type_of(value))
         if found is None:
             raise ProgrammingError(
                 f"{what} types {type_} and {b.type_of(value)} cannot be matched",

@@ -12,7 +12,15 @@ from dataclasses import replace
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
-from zerodb_compiler.sql import binder_formats, binder_mathematics, binder_strings, coercion, families, signatures
+from zerodb_compiler.sql import (
+    binder_encodings,
+    binder_formats,
+    binder_mathematics,
+    binder_strings,
+    coercion,
+    families,
+    signatures,
+)
 from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - registers its handlers
 from zerodb_compiler.sql import set_strings as _set_strings  # noqa: F401 - registers its functions
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
@@ -211,6 +219,8 @@ def _same_number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.
 @special("floor", "ceil", "trunc", "round")
 def _rounded(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     """floor, ceil, trunc, round: of integers a double, as in PostgreSQL; trunc and round may be given digits."""
+    if len(values) == 2 and binder_mathematics.is_of_numerics(values[0]):
+        values = [binder_mathematics.as_decimal(b.finish(values[0]), 16), values[1]]
     types = [b.type_of(value) for value in values]
     if len(values) == 2 and name in ("trunc", "round") and types[0].is_exact:
         return _rounded_to(b, name, values, node)
@@ -295,6 +305,9 @@ special("setseed")(binder_mathematics.refused)
 special("div")(binder_mathematics.integer_division)
 special("scale", "min_scale", "trim_scale")(binder_mathematics.scale_of)
 special("width_bucket")(binder_mathematics.bucket)
+special("convert_to", "convert_from")(binder_encodings.convert)
+special("octet_length")(binder_strings.octet_length)
+special("parse_ident")(binder_encodings.parse_ident)
 special("concat")(binder_strings.concat)
 special("concat_ws", "format")(binder_strings.with_first_text)
 special("quote_literal", "quote_nullable")(binder_strings.quoted)

@@ -12,10 +12,10 @@ from zerodb_compiler.sql import coercion
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed
 from zerodb_compiler.sql.binder_structured import structured_operator
 from zerodb_compiler.sql.exact_functions import exact
-from zerodb_compiler.sql.expressions import Expression, Literal
+from zerodb_compiler.sql.expressions import Call, Cast, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant
-from zerodb_compiler.types import BIGINT, DOUBLE, INTEGER, UUID, SqlType, TypeId, numeric
+from zerodb_compiler.types import BIGINT, DOUBLE, INTEGER, TEXT, UUID, SqlType, TypeId, numeric
 
 _INTEGERS = (TypeId.SMALLINT, TypeId.INTEGER, TypeId.BIGINT)
 _calls = itertools.count(1)
@@ -44,10 +44,22 @@ def real_function(b: ExpressionBinder, name: str, values: list[Bound], node: exp
         number, type_ = exact(name, pairs, position_of(node))
         return Literal(number, type_)
     arguments = tuple(b.cast(value, DOUBLE, node) for value in values)
+    if is_numeric and name in ("sqrt", "ln", "log10"):
+        return as_decimal(b.call(name, arguments, DOUBLE, node), 15 if name == "sqrt" else 16)
     if name == "log":
         logarithms = tuple(b.call("ln", (argument,), DOUBLE, node) for argument in arguments)
         return b.call("div", (logarithms[1], logarithms[0]), DOUBLE, node)
     return b.call(name, arguments, DOUBLE, node)
+
+
+def as_decimal(value: Expression, scale: int) -> Expression:
+    """A double computed of numerics, as the numeric that PostgreSQL gives: through the shortest text that means it."""
+    return Cast(Cast(value, TEXT), numeric(38, scale))
+
+
+def is_of_numerics(value: Bound) -> bool:
+    """Whether it is one of the functions that are numeric of numerics in PostgreSQL, but computed as doubles here."""
+    return isinstance(value, Call) and value.function in ("power", "exp") and value.type == DOUBLE
 
 
 def pi(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:

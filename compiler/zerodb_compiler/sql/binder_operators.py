@@ -24,6 +24,7 @@ from zerodb_compiler.sql.expressions import Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue, merged
+from zerodb_compiler.sql.syntax_tokens import NORMALIZED
 from zerodb_compiler.sql.values import round_shift
 from zerodb_compiler.types import BIGINT, BOOLEAN, BYTEA, DOUBLE, INTEGER, INTERVAL, NULL, TEXT, SqlType, TypeId
 
@@ -89,6 +90,7 @@ def meet(b: ExpressionBinder, symbol: str, left: Bound, right: Bound, node: exp.
             constant = comparable_constant(b, left, right_type)
             if constant is not None:
                 return b.finish(constant, lift=_can_lift(b, right)), _operand(b, right, constant.type)
+    left, right = _without_blanks(left, right_type), _without_blanks(right, left_type)
     common = coercion.common_type(left_type, right_type)
     if common is None or common.id is TypeId.JSON:
         raise no_operator(symbol, left_type, right_type, node)
@@ -96,6 +98,14 @@ def meet(b: ExpressionBinder, symbol: str, left: Bound, right: Bound, node: exp.
     if common.is_text or common.id is TypeId.NULL:
         return b.text(left, node, lift=lift), b.text(right, node, lift=lift)
     return b.cast(left, common, node, lift=lift), b.cast(right, common, node, lift=lift)
+
+
+def _without_blanks(value: Bound, other: SqlType) -> Bound:
+    """A string literal beside a constant of char(n) is one too: blanks at its end do not count."""
+    if not (other.padded and isinstance(value, Constant) and value.type.id is TypeId.NULL):
+        return value
+    text = value.value.rstrip(" ") if isinstance(value.value, str) else value.value
+    return Constant(TEXT, text, value.position, value.sources, None)
 
 
 def _can_lift(b: ExpressionBinder, other: Bound) -> bool:
@@ -174,6 +184,13 @@ def _is(b: ExpressionBinder, node: exp.Is) -> Bound:
     if items is not None and isinstance(node.expression, exp.Null):
         return row_is_null(b, items, negate)
     value = b.expression(node.this)
+    if isinstance(node.expression, exp.Column) and node.expression.name.startswith(NORMALIZED):
+        from zerodb_compiler.sql.binder_encodings import normalized
+
+        text = b.text(value, node)
+        form = normalized(b, text, node.expression.name.removeprefix(NORMALIZED) or "nfc", node)
+        same = b.call("eq", (form, text), BOOLEAN, node)
+        return b.call("not", (same,), BOOLEAN) if negate else same
     if isinstance(node.expression, exp.Null) and value.type.id is TypeId.STRUCT:
         return b.call("record_is_not_null" if negate else "record_is_null", (value,), BOOLEAN, node)
     if isinstance(node.expression, exp.Null):
@@ -248,7 +265,7 @@ def _bind_like(b: ExpressionBinder, node: exp.Binary, escape: exp.Expr | None) -
         if not (b.type_of(side).is_text or b.type_of(side).id is TypeId.NULL):
             raise no_operator("~~" if case_sensitive else "~~*", b.type_of(value), b.type_of(pattern), node)
     lift = _can_lift(b, value)
-    arguments = [b.text(value, node), b.text(pattern, node, lift=lift)]
+    arguments = [b.padded_text(value, node), b.text(pattern, node, lift=lift)]
     if escape is not None:
         arguments.append(b.text(b.bound(escape), node))
     negate = bool(node.args.get("negate"))
@@ -439,7 +456,7 @@ def _coalesce(b: ExpressionBinder, node: exp.Coalesce) -> Bound:
 def _as_compared(left: SqlType, right: SqlType) -> SqlType:
     """The type of NULLIF's first operand as PostgreSQL's = takes it, which is that of the result: numbers of two
     classes are compared as the wider one's."""
-    if (left.is_exact and right.is_float) or (left.id is TypeId.REAL and right.is_exact):
+    if left.is_exact and right.is_float:
         return DOUBLE
     return coercion.as_numeric(left) if left.is_integer and right.id is TypeId.NUMERIC else left
 

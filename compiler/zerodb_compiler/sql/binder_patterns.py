@@ -16,7 +16,7 @@ def _texts(b: ExpressionBinder, symbol: str, node: exp.Binary) -> tuple[Expressi
     for type_ in types:
         if not (type_.is_text or type_.id is TypeId.NULL):
             raise no_operator(symbol, *types, node)
-    return b.text(value, node), b.text(pattern, node)
+    return b.padded_text(value, node), b.text(pattern, node)
 
 
 @handles(exp.RegexpLike, exp.RegexpILike)

@@ -115,7 +115,7 @@ def _common_types(
         type_ = NULL
         for branch in branches:
             own = branch.columns[i].type if branch.columns[i].id not in binder.unknown else NULL
-            found = coercion.common_type(type_, own)
+            found = coercion.union_type(type_, own)
             if found is None:
                 raise ProgrammingError(
                     f"{name} types {type_} and {branch.columns[i].type} cannot be matched",

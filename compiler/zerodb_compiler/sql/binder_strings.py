@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlglot import exp
 
-from zerodb_compiler.errors import NotSupportedError, ProgrammingError
+from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql import collations
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
 from zerodb_compiler.sql.expressions import Call, Expression, Literal
@@ -14,7 +14,7 @@ from zerodb_compiler.types import INTEGER, TEXT, SqlType, TypeId
 
 def output_text(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
     """A value of any type as its output function writes it: as the cast to text, but for booleans."""
-    text = b.text(value, node)
+    text = b.padded_text(value, node)
     if b.type_of(value).id is TypeId.BOOLEAN:
         return b.call("left", (text, Literal(1, INTEGER)), TEXT, node)
     return text
@@ -46,6 +46,17 @@ def quoted(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) 
     if len(values) != 1:
         raise no_function(name, [b.type_of(value) for value in values], node)
     return b.call(name, (b.text(values[0], node),), TEXT, node)
+
+
+def octet_length(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    from zerodb_compiler.sql.binder_functions import no_function
+
+    types = [b.type_of(value) for value in values]
+    if len(values) != 1 or not (_is_texty(types[0]) or types[0].id is TypeId.BYTEA):
+        raise no_function(name, types, node)
+    is_bytes = types[0].id is TypeId.BYTEA
+    argument = b.finish(values[0]) if is_bytes else b.padded_text(values[0], node)
+    return b.call(name, (argument,), INTEGER, node)
 
 
 def count_nulls(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
@@ -83,8 +94,3 @@ def _collate(b: ExpressionBinder, node: exp.Collate) -> Bound:
     name = collations.known(node.expression.name, position)
     text = b.text(value, node) if type_.id is not TypeId.ARRAY else b.finish(value)
     return Call("collate", (text,), collations.with_collation(text.type, name), text.nullable, position)
-
-
-@handles(exp.Normalize)
-def _normalize(b: ExpressionBinder, node: exp.Normalize) -> Bound:
-    raise NotSupportedError("normalize is not supported", position=position_of(node))

@@ -127,6 +127,14 @@ def common_type(a: SqlType, b: SqlType) -> SqlType | None:
     return None
 
 
+def union_type(a: SqlType, b: SqlType) -> SqlType | None:
+    """The type of the results of CASE, UNION, COALESCE and the like: as `common_type`, but what is exact becomes a
+    real beside one, which operators between them compute as doubles."""
+    if (a == REAL and b.is_exact) or (b == REAL and a.is_exact):
+        return REAL
+    return common_type(a, b)
+
+
 # Types with a precision that values in a computation do not keep.
 _FRACTIONAL = frozenset({TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.TIME, TypeId.INTERVAL})
 _DATES = frozenset({TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ})

@@ -5,6 +5,7 @@ U&'d\\0061t' UESCAPE '!'          ->  'dat', and so U&"..."
 pg_catalog.f(...)                ->  f(...)
 x::pg_catalog.t                  ->  x::t
 OPERATOR(pg_catalog.op)          ->  op
+x IS NFC NORMALIZED              ->  x IS "<mark>nfc"
 WITH r (a) AS (...) SEARCH ...   ->  WITH r ("<mark>...", a) AS (...); the clauses of SEARCH and CYCLE travel as a
                                      marked first column name, which binder_with takes off again
 """
@@ -19,6 +20,8 @@ from sqlglot.tokenizer_core import Token, TokenType
 from zerodb_compiler.errors import ProgrammingError
 
 CLAUSES_MARK = "\x04"
+NORMALIZED = "\x05normalized"
+_FORMS = frozenset({"normalized", "nfc", "nfd", "nfkc", "nfkd"})
 _SYSTEM = "pg_catalog"
 # These are syntax, not functions.
 _NOT_FUNCTIONS = frozenset({"coalesce", "nullif", "greatest", "least", "row", "array", "cast", "exists", "grouping"})
@@ -64,7 +67,24 @@ def _changed(tokens: list[Token], index: int) -> list[Token] | None:
         return _absolute(tokens, index)
     if kind is TokenType.R_PAREN and _word(tokens, index + 1) in ("search", "cycle"):
         return _clauses(tokens, index)
+    if kind is not TokenType.IDENTIFIER and _word(tokens, index) in _FORMS and _is_behind_is(tokens, index):
+        return _normalized(tokens, index)
     return None
+
+
+def _is_behind_is(tokens: list[Token], index: int) -> bool:
+    before = index - (2 if index > 1 and _word(tokens, index - 1) == "not" else 1)
+    return before >= 0 and _word(tokens, before) == "is"
+
+
+def _normalized(tokens: list[Token], index: int) -> list[Token] | None:
+    """x IS NFC NORMALIZED: the form and the word become one name, which the binder knows."""
+    form = _word(tokens, index)
+    end = index + (form != "normalized")
+    if _word(tokens, end) != "normalized":
+        return None
+    name = NORMALIZED + (form if end > index else "")
+    return [*tokens[:index], _token(TokenType.IDENTIFIER, name, tokens[index]), *tokens[end + 1 :]]
 
 
 def _word(tokens: list[Token], index: int) -> str:

@@ -17,7 +17,7 @@ from decimal import Decimal
 from typing import Any
 
 from zerodb_compiler import jsonb
-from zerodb_compiler.errors import DataError, NotSupportedError, ProgrammingError
+from zerodb_compiler.errors import DatabaseError, DataError, NotSupportedError, ProgrammingError
 from zerodb_compiler.intervals import Interval, format_interval, pack, unpack
 from zerodb_compiler.nested import encode_record
 from zerodb_compiler.sql import moments, nested_values, range_values, record_values
@@ -472,8 +472,10 @@ def literal_numeric_type(text: str) -> tuple[int, int] | None:
     return None if precision > MAX_PRECISION else (precision, scale)
 
 
-def _bad_text(type_: SqlType, text: str, position: int | None) -> DataError:
+def _bad_text(type_: SqlType, text: str, position: int | None) -> DatabaseError:
     name = "numeric" if type_.id is TypeId.NUMERIC else str(type_)
+    if type_.id is TypeId.NUMERIC and text.strip().lower().lstrip("+-") in ("nan", "inf", "infinity"):
+        return NotSupportedError(f"numeric {text.strip()} is not supported", position=position)
     return DataError(f'invalid input syntax for type {name}: "{text}"', sqlstate="22P02", position=position)
 
 

@@ -10,7 +10,6 @@ define("upper", (TEXT,), TEXT)
 for name in ("trim", "ltrim", "rtrim"):
     define(name, (TEXT, TEXT), TEXT, optional=1)
 define("length", (TEXT,), INTEGER)
-define("octet_length", (TEXT,), INTEGER)
 define("substring", (TEXT, INTEGER, INTEGER), TEXT, optional=1)
 for name in ("left", "right", "repeat"):
     define(name, (TEXT, INTEGER), TEXT)

@@ -264,8 +264,10 @@ def _bind_like(b: ExpressionBinder, node: exp.Binary, escape: exp.Expr | None) -
     for side in (value, pattern):
         if not (b.type_of(side).is_text or b.type_of(side).id is TypeId.NULL):
             raise no_operator("~~" if case_sensitive else "~~*", b.type_of(value), b.type_of(pattern), node)
-    lift = _can_lift(b, value)
-    arguments = [b.padded_text(value, node), b.text(pattern, node, lift=lift)]
+    padded = b.type_of(value).padded  # then the pattern decides the code: it is baked
+    lift = _can_lift(b, value) and not padded
+    text = b.text(value, node) if padded and _ignores_blanks(pattern) else b.padded_text(value, node)
+    arguments = [text, b.text(pattern, node, lift=lift)]
     if escape is not None:
         arguments.append(b.text(b.bound(escape), node))
     negate = bool(node.args.get("negate"))
@@ -273,6 +275,12 @@ def _bind_like(b: ExpressionBinder, node: exp.Binary, escape: exp.Expr | None) -
         return b.call("not_like" if negate else "like", tuple(arguments), BOOLEAN, node)
     result = b.call("ilike", tuple(arguments), BOOLEAN, node)
     return b.call("not", (result,), BOOLEAN) if negate else result
+
+
+def _ignores_blanks(pattern: Bound) -> bool:
+    """Whether a pattern takes a text as it takes it with blanks behind."""
+    text = pattern.value if isinstance(pattern, Constant) else None
+    return isinstance(text, str) and text.endswith("%") and not text.endswith("\\%") and not set(text) & {" ", "_"}
 
 
 @handles(exp.DPipe)

@@ -162,6 +162,18 @@ class SqlType:
         return HUGEINT if self.id is TypeId.INTERVAL else BYTEA
 
     @property
+    def is_equal_by_bytes(self) -> bool:
+        """True where equal values have equal canonical bytes, as keys of tables need it."""
+        match self.id:
+            case TypeId.INTERVAL | TypeId.JSON | TypeId.JSONB | TypeId.MAP:
+                return False
+            case TypeId.ARRAY | TypeId.RANGE:
+                return self.element is None or (self.element.is_equal_by_bytes and not self.element.is_float)
+            case TypeId.STRUCT:
+                return all(field.is_equal_by_bytes and not field.is_float for _, field in self.fields)
+        return True
+
+    @property
     def is_discrete(self) -> bool:
         """True where the canonical value is an integer (all but floating point, text, byte strings and unknown)."""
         return not (self.is_float or self.is_text or self.is_blob or self.id is TypeId.NULL)

@@ -33,6 +33,12 @@ SERIAL_TYPES = {"integer": INTEGER, "bigint": BIGINT, "smallint": SMALLINT}
 THIS_TABLE = 0  # as the table of a foreign key: the table itself
 
 
+def check_key_type(type_: SqlType, position: int | None) -> None:
+    """NotSupportedError for types that storage, which compares bytes, cannot keep unique."""
+    if not type_.is_equal_by_bytes:
+        raise NotSupportedError(f"a unique key of type {type_} is not supported", position=position)
+
+
 @dataclass(frozen=True, slots=True)
 class NewSequence:
     """A sequence that comes with a serial or identity column."""
@@ -305,8 +311,12 @@ class _Builder:
         return name
 
     def _key_columns(self, node: ddl.ConstraintDef, ordinal: int | None) -> tuple[int, ...]:
-        if ordinal is not None:
-            return (ordinal,)
+        columns = (ordinal,) if ordinal is not None else self._named_columns(node)
+        for column in columns:
+            check_key_type(self.columns[column].type, node.position)
+        return columns
+
+    def _named_columns(self, node: ddl.ConstraintDef) -> tuple[int, ...]:
         found: list[int] = []
         for name in node.columns:
             column = self.ordinal(name, node.position, f'column "{name}" named in key does not exist')

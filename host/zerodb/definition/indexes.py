@@ -25,7 +25,7 @@ from zerodb.view import table_info
 from zerodb_compiler.constraints import Index, IndexKey, Unique
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import chosen_name, table_expressions
+from zerodb_compiler.sql.binder_ddl import check_key_type, chosen_name, table_expressions
 from zerodb_compiler.sql.scope import near
 from zerodb_storage import TableVersion, WriteTransaction
 from zerodb_storage.unique import check_existing
@@ -58,6 +58,8 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateInde
     index = Index(name, keys, node.unique, node.method, predicate, node.nulls_distinct, include)
     if index.unique and index.is_plain:
         unique = Unique(name, tuple(key.column for key in keys if key.column is not None), node.nulls_distinct, False)
+        for column in unique.columns:
+            check_key_type(table.columns[column].type, None)
         check_existing(table, unique)
         constraints = replace(
             table.constraints,

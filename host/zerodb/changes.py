@@ -99,6 +99,13 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
     return count
 
 
+def _check_proposed(connection: Connection, table: TableInfo, rows: pa.Table) -> None:
+    """NOT NULL and CHECK hold for rows that ON CONFLICT leaves out too."""
+    rows = checks.generated(connection, table, rows)
+    checks.check_not_null(table, rows)
+    checks.check(connection, table, rows)
+
+
 def _check_stored(table: TableInfo) -> None:
     if table.id < 0:
         raise NotSupportedError(f'"{table.name}" is a registered table: it cannot be changed')
@@ -138,6 +145,7 @@ def change(
     if isinstance(statement, st.Insert) and query is None:
         inserted = _constant_rows(statement.source, values)
         if statement.conflict is not None:
+            _check_proposed(connection, table, inserted)
             keep = new_rows(connection, write, table, inserted, statement.conflict.keys)
             inserted = inserted if keep is None else inserted.take(pa.array(keep))
         return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=inserted)))
@@ -147,7 +155,9 @@ def change(
     match statement:
         case st.Insert(conflict=conflict):
             if conflict is not None:
-                keep = new_rows(connection, write, table, result.table(range(width)), conflict.keys)
+                proposed = result.table(range(width))
+                _check_proposed(connection, table, proposed)
+                keep = new_rows(connection, write, table, proposed, conflict.keys)
                 result = result if keep is None else result.taken(keep)
             count = apply(connection, write, RowChange(table, inserted=result.table(range(width))))
             tag = "INSERT"

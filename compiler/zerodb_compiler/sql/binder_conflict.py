@@ -134,14 +134,28 @@ def do_update(
         only(where, "this")
         condition = ExpressionBinder(binder, update_scope, "WHERE").condition(where.this)
     new: list[Expression] = [values.get(i, ColumnRef(column)) for i, column in enumerate(there_columns)]
+    rows = tuple(ColumnRef(column) for column in proposed)
     choice = Choice(
         row_id=there.plan.output[-1],
-        matched=(Clause(st.Action.UPDATE, condition, tuple(new)),),
-        unmatched=(Clause(st.Action.INSERT, None, tuple(ColumnRef(column) for column in proposed)),),
+        matched=(*_lacking(b, table, rows), Clause(st.Action.UPDATE, condition, tuple(new))),
+        unmatched=(Clause(st.Action.INSERT, None, rows),),
     )
     place = plan.output[width] if len(plan.output) > width else None
     source, returning = merged(binder, node, joined, choice, relation, (), common, place)
     return st.Merge(table, source, tuple(sorted(values)), key, place is not None, returning)
+
+
+def _lacking(b: ExpressionBinder, table: TableInfo, rows: tuple[ColumnRef, ...]) -> list[Clause]:
+    """A proposed row with a NULL where none may be is an error though another row is there: it is inserted, and so
+    found out."""
+    wrong = [
+        b.call("is_null", (value,), BOOLEAN)
+        for value, column in zip(rows, table.columns, strict=True)
+        if column.not_null and value.nullable and column.generated is None
+    ]
+    if not wrong:
+        return []
+    return [Clause(st.Action.INSERT, wrong[0] if len(wrong) == 1 else b.call("or", tuple(wrong), BOOLEAN), rows)]
 
 
 def _own_columns(binder: Binder, plan: LogicalPlan, width: int) -> tuple[LogicalPlan, list[Column]]:

@@ -125,10 +125,14 @@ class _Facts:
                     self._set(rank, False)
             case UnionAll(columns=names, inputs=inputs):
                 for place, column in enumerate(names):
-                    self._set(column, any(self._nullable[part.output[place].id] for part in inputs))
+                    self._set(column, any(self._output(part.output[place]) for part in inputs))
             case TableFunction(input=input_):
                 for column in plan.output[len(input_.output) :]:
                     self._set(column, column.nullable)
+
+    def _output(self, column: Column) -> bool:
+        """A column that no case above computes (a window function's, directly under a UNION) is as it was bound."""
+        return self._nullable.get(column.id, column.nullable)
 
     def _items(self, items: tuple[Item, ...]) -> None:
         for item in items:

@@ -446,8 +446,8 @@ def _extreme(e: Emitter, call: Call, env: Environment) -> SqlValue:
     result.set(values[0])
     op = "gt" if call.function == "greatest" else "lt"
     for value in values[1:]:
-        best = with_null(result.value, None)
-        better: I32 = compare(e, op, comparable(e, value, call.type), comparable(e, best, call.type))
+        best = with_null(comparable(e, result.value, call.type), None)  # no key is made of a NULL
+        better: I32 = compare(e, op, with_null(comparable(e, value, call.type), None), best)
         if result.value.null is not None:
             better = better | result.value.null
         if value.null is not None:

@@ -20,6 +20,8 @@ DEFAULT_PATH = ("public",)
 SYSTEM_SCHEMAS = ("pg_catalog", "information_schema")
 _INFORMATION_SCHEMA = "information_schema\0"
 REFRESHED = "\x02refreshed"  # names the materialized view whose query runs
+_INFOS: dict[int, tuple[dict[str, Any], ViewInfo]] = {}  # by the identity of the data, which is kept with it
+_INFOS_MAX = 1000
 
 
 class View:
@@ -174,8 +176,14 @@ class View:
 
 
 def view_info(schema: str, name: str, data: dict[str, Any]) -> ViewInfo:
-    """What the catalog keeps of a view (definition/views.py)."""
-    return ViewInfo(
+    """What the catalog keeps of a view (definition/views.py). The same object for the same data, which is never changed
+    in place: statements compare what they were compiled for with it at each execution."""
+    known = _INFOS.get(id(data))
+    if known is not None and known[0] is data and (known[1].schema, known[1].name) == (schema, name):
+        return known[1]
+    if len(_INFOS) >= _INFOS_MAX:
+        _INFOS.clear()
+    info = ViewInfo(
         id=data["id"],
         name=name,
         schema=schema,
@@ -187,6 +195,8 @@ def view_info(schema: str, name: str, data: dict[str, Any]) -> ViewInfo:
         ),
         path=tuple(data["path"]),
     )
+    _INFOS[id(data)] = data, info
+    return info
 
 
 def table_info(version: TableVersion) -> TableInfo:

@@ -161,7 +161,7 @@ def parse_other(c: Cursor) -> Definition:
         return ddl.RefreshView(name, with_data)
     if c.accept("COMMENT", "ON"):
         return _comment(c)
-    raise c.unsupported(f"{c.word}: a database has one user, who may do everything;")
+    raise c.unsupported(c.word)  # a database has one user, who may do everything
 
 
 def _comment(c: Cursor) -> Definition:

@@ -149,9 +149,9 @@ class Prepared:
         return not self.bound.inlined or self._same_views(view)
 
     def _same_views(self, view: View) -> bool:
-        return all(
-            (found := view.view(name, schema)) is info or found == info for name, schema, info in self.bound.views
-        ) and all((found := view.relation_with_id(info.id)) is info or found == info for info in self.bound.inlined)
+        return all(view.view(name, schema) == info for name, schema, info in self.bound.views) and all(
+            view.relation_with_id(info.id) == info for info in self.bound.inlined
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ there.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -20,6 +21,7 @@ from zerodb.definition.names import (
     view_of,
 )
 from zerodb.outcome import Outcome
+from zerodb.partitioning import partitions_of
 from zerodb.unique_expressions import first_duplicate
 from zerodb.view import table_info
 from zerodb_compiler.constraints import Index, IndexKey, Unique
@@ -38,8 +40,6 @@ if TYPE_CHECKING:
 def create(connection: Connection, write: WriteTransaction, node: ddl.CreateIndex) -> Outcome:
     table = table_named(connection, write, node.table)
     schema = table.schema.schema
-    if node.unique and table.constraints.partitioning is not None:
-        raise error_for("0A000", "a unique index on a partitioned table is not supported: declare it with the table")
     taken = taken_names(write.snapshot(), schema)
     if node.name is not None and node.name in taken:
         if node.if_not_exists:
@@ -56,9 +56,66 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateInde
     include = tuple(_column(table, column, None) for column in node.include)
     predicate = node.predicate.text if node.predicate is not None else None
     index = Index(name, keys, node.unique, node.method, predicate, node.nulls_distinct, include)
+    if index.unique and table.constraints.partitioning is not None:
+        _check_partition_key(table, index)
+    add(connection, write, table, index)
+    for part in partitions_of(write, table.id):
+        add_to_partition(connection, write, table, part, index)
+    return Outcome("CREATE INDEX")
+
+
+def _check_partition_key(table: TableVersion, index: Index) -> None:
+    """A key is unique among all partitions if rows with equal keys are in the same one."""
+    partitioning = table.constraints.partitioning
+    assert partitioning is not None
+    if not {key.column for key in partitioning.keys} <= {key.column for key in index.keys} - {None}:
+        raise error_for("0A000", "unique constraint on partitioned table must include all partitioning columns")
+
+
+def add_to_partition(
+    connection: Connection, write: WriteTransaction, parent: TableVersion, part: TableVersion, index: Index
+) -> None:
+    """An index of a partitioned table on one of its partitions, unless it has one like it."""
+    part = write.table(part.key)
+    wanted = _for_partition(parent, part, index)
+    if not any(is_like(found, wanted) for found in part.constraints.indexes):
+        taken = taken_names(write.snapshot(), part.schema.schema)
+        labels = [_label_of(part, key) for key in wanted.keys]
+        add(connection, write, part, replace(wanted, name=chosen_name(part.name, labels, "idx", taken)))
+    for below in partitions_of(write, part.id):
+        add_to_partition(connection, write, part, below, wanted)
+
+
+def _for_partition(parent: TableVersion, part: TableVersion, index: Index) -> Index:
+    """With the columns' ordinals in the partition."""
+    places = {column.name: ordinal for ordinal, column in enumerate(part.columns)}
+    keys = tuple(
+        key if key.column is None else replace(key, column=places[parent.columns[key.column].name])
+        for key in index.keys
+    )
+    return replace(index, keys=keys, include=tuple(places[parent.columns[column].name] for column in index.include))
+
+
+def _label_of(table: TableVersion, key: IndexKey) -> str:
+    """As `_label`, of a key that is kept."""
+    if key.column is not None:
+        return table.columns[key.column].name
+    call = re.match(r"(\w+)\s*\(", key.expression or "")
+    return call[1].lower() if call is not None else "expr"
+
+
+def is_like(index: Index, other: Index) -> bool:
+    """Whether they differ in their names only."""
+    return replace(index, name=other.name) == other
+
+
+def add(connection: Connection, write: WriteTransaction, table: TableVersion, index: Index) -> None:
+    """Gives the table an index; 23505 if it is unique and the rows are not."""
+    name = index.name
     if index.unique and index.is_plain:
-        unique = Unique(name, tuple(key.column for key in keys if key.column is not None), node.nulls_distinct, False)
-        for column in unique.columns:
+        columns = tuple(key.column for key in index.keys if key.column is not None)
+        unique = Unique(name, columns, index.nulls_distinct, False)
+        for column in columns:
             check_key_type(table.columns[column].type, None)
         check_existing(table, unique)
         constraints = replace(
@@ -74,7 +131,6 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateInde
                 raise error_for("23505", message, hint=f"Key {found} is duplicated.")
         constraints = replace(table.constraints, indexes=(*table.constraints.indexes, index))
     write.change_schema(table.key, replace(table.schema, constraints=constraints))
-    return Outcome("CREATE INDEX")
 
 
 def _key(connection: Connection, write: WriteTransaction, table: TableVersion, node: ddl.KeyDef) -> IndexKey:
@@ -122,13 +178,36 @@ def drop(connection: Connection, write: WriteTransaction, node: ddl.Drop) -> Out
             message = f"cannot drop index {name.name} because constraint {name.name} on table {found.name} requires it"
             hint = f"You can drop constraint {name.name} on table {found.name} instead."
             raise error_for("2BP01", message, hint=hint)
-        constraints = replace(
-            held,
-            indexes=tuple(index for index in held.indexes if index.name != name.name),
-            uniques=tuple(unique for unique in held.uniques if unique.constraint or unique.name != name.name),
-        )
-        write.change_schema(found.key, replace(found.schema, constraints=constraints))
+        index = next(index for index in held.indexes if index.name == name.name)
+        _check_not_inherited(write, found, index)
+        _remove(write, found, index)
     return Outcome("DROP INDEX")
+
+
+def _check_not_inherited(write: WriteTransaction, part: TableVersion, index: Index) -> None:
+    """2BP01 for a partition's index that its parent's requires."""
+    bound = part.constraints.bound
+    parent = None if bound is None else next(table for table in write.tables.values() if table.id == bound.parent)
+    for above in () if parent is None else parent.constraints.indexes:
+        if parent is not None and is_like(_for_partition(parent, part, above), index):
+            message = f"cannot drop index {index.name} because index {above.name} requires it"
+            raise error_for("2BP01", message, hint=f"You can drop index {above.name} instead.")
+
+
+def _remove(write: WriteTransaction, table: TableVersion, index: Index) -> None:
+    """From the table, and those like it from its partitions."""
+    held = table.constraints
+    constraints = replace(
+        held,
+        indexes=tuple(other for other in held.indexes if other.name != index.name),
+        uniques=tuple(unique for unique in held.uniques if unique.constraint or unique.name != index.name),
+    )
+    write.change_schema(table.key, replace(table.schema, constraints=constraints))
+    for part in partitions_of(write, table.id):
+        wanted = _for_partition(table, part, index)
+        like = next((found for found in part.constraints.indexes if is_like(found, wanted)), None)
+        if like is not None:
+            _remove(write, part, like)
 
 
 def find_index(connection: Connection, write: WriteTransaction, name: ddl.Name) -> TableVersion | None:

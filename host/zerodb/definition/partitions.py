@@ -9,17 +9,19 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zerodb.definition import tables
+from zerodb import foreign_keys
+from zerodb.definition import indexes, tables
 from zerodb.definition.names import table_named, taken_names, view_of
 from zerodb.outcome import Outcome
 from zerodb.partitioning import check_bound, less, partitions_of
 from zerodb.view import table_info
-from zerodb_compiler.constraints import Bound, Constraints, IndexKey, Partitioning
+from zerodb_compiler.constraints import Bound, Constraints, IndexKey, Partitioning, Unique
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.binder_ddl import TableDefinition, chosen_name, define_table, table_expressions
 from zerodb_storage import TableVersion, WriteTransaction, lookup
 from zerodb_storage import arrow as storage_arrow
+from zerodb_storage.unique import check_existing
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -53,6 +55,9 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateTabl
     tables.make(connection, write, schema, node.name.name, definition, on_commit=node.on_commit)
     if node.partition_of is not None:
         touch(write, parent)
+        part = next(version for version in write.tables.values() if version.constraints.bound == bound)
+        for index in parent.constraints.indexes:
+            indexes.add_to_partition(connection, write, parent, part, index)
     return Outcome("CREATE TABLE")
 
 
@@ -65,6 +70,8 @@ def _with_parents(definition: TableDefinition, parent: TableVersion, name: str, 
     held, own = parent.constraints, definition.constraints
     uniques = list(own.uniques)
     for unique in held.uniques:
+        if not unique.constraint:
+            continue  # a unique index
         label = chosen_name(name, [parent.columns[column].name for column in unique.columns], "key", taken)
         taken.add(label)
         uniques.append(replace(unique, name=label))
@@ -201,6 +208,7 @@ def attach(connection: Connection, write: WriteTransaction, parent: TableVersion
         message = f'table "{child.name}" contains column "{next(iter(mine))}" not found in parent "{parent.name}"'
         raise error_for("42804", message)
     bound = bound_of(connection, write, parent, action.bound, child.name)
+    _check_constraints(parent, child)
     constraints = replace(child.constraints, bound=bound)
     child = write.change_schema(child.key, replace(child.schema, constraints=constraints))
     touch(write, parent)
@@ -218,6 +226,51 @@ def attach(connection: Connection, write: WriteTransaction, parent: TableVersion
             raise
         message = f'partition constraint of relation "{child.name}" is violated by some row'
         raise error_for("23514", message) from None
+    _with_keys(connection, write, parent, write.table(child.key))
+
+
+def _check_constraints(parent: TableVersion, child: TableVersion) -> None:
+    own = {check.name for check in child.constraints.checks}
+    for check in parent.constraints.checks:
+        if check.name not in own:
+            raise error_for("42804", f'child table is missing constraint "{check.name}"')
+
+
+def _with_keys(connection: Connection, write: WriteTransaction, parent: TableVersion, child: TableVersion) -> None:
+    """An attached table gets the keys, foreign keys and indexes of its parent that it does not have; its rows are
+    checked."""
+    held, places = parent.constraints, {column.name: ordinal for ordinal, column in enumerate(child.columns)}
+
+    def own(columns: tuple[int, ...]) -> tuple[int, ...]:
+        return tuple(places[parent.columns[column].name] for column in columns)
+
+    constraints, primary_key = child.constraints, child.primary_key
+    taken = taken_names(write.snapshot(), child.schema.schema)
+    if parent.primary_key and not primary_key:
+        primary_key = own(parent.primary_key)
+        name = chosen_name(child.name, [], "pkey", taken)
+        check_existing(child, Unique(name, primary_key))
+        constraints = replace(constraints, primary_key_name=name)
+        taken.add(name)
+    for unique in held.uniques:
+        columns = own(unique.columns)
+        if not unique.constraint or any(set(found.columns) == set(columns) for found in constraints.uniques):
+            continue
+        name = chosen_name(child.name, [child.columns[column].name for column in columns], "key", taken)
+        taken.add(name)
+        added = replace(unique, name=name, columns=columns)
+        check_existing(child, added)
+        constraints = replace(constraints, uniques=(*constraints.uniques, added))
+    for key in held.foreign_keys:
+        copied = replace(key, columns=own(key.columns), set_columns=own(key.set_columns))
+        if any(replace(found, name=key.name) == copied for found in constraints.foreign_keys):
+            continue
+        constraints = replace(constraints, foreign_keys=(*constraints.foreign_keys, copied))
+        foreign_keys.check_table(write, child, copied)
+    if constraints is not child.constraints or primary_key != child.primary_key:
+        child = write.change_schema(child.key, replace(child.schema, primary_key=primary_key, constraints=constraints))
+    for index in held.indexes:
+        indexes.add_to_partition(connection, write, parent, child, index)
 
 
 def detach(connection: Connection, write: WriteTransaction, parent: TableVersion, action: ddl.Action) -> None:

@@ -13,7 +13,7 @@ from sqlglot import exp
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import SortKey
 from zerodb_compiler.plan.transform import same_key
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql import coercion, collations
 from zerodb_compiler.sql.aggregates import (
     ALIASES,
     COLLECTING,
@@ -29,7 +29,7 @@ from zerodb_compiler.sql.binder_expressions import ExpressionBinder, typed
 from zerodb_compiler.sql.binder_functions import function_name, no_function
 from zerodb_compiler.sql.expressions import AggregateCall, Call, Case, Cast, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
-from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, BOOLEAN, DOUBLE, INTEGER, TEXT, UNDECIDED, SqlType, TypeId
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +148,7 @@ def _arguments(b: ExpressionBinder, function: str, syntax: AggregateSyntax, node
         text, delimiter = (
             b.text(value, node) if result == TEXT else b.cast(typed(b, value, result, node), result) for value in values
         )
+        _, result = collations.in_call(function, (text, delimiter), result, position)
         return AggregateCall(function, text, result, True, position=position, extra=(delimiter,))
     if len(values) != 1:
         raise no_function(syntax.name, types, node)
@@ -155,6 +156,8 @@ def _arguments(b: ExpressionBinder, function: str, syntax: AggregateSyntax, node
     type_ = result_type(function, argument.type)
     if type_ is None:
         raise no_function(syntax.name, [argument.type], node)
+    if function in ("min", "max") and collations.collation_of(type_) == UNDECIDED:
+        raise collations.undecided("string comparison", position)
     if (function == "avg" and argument.type.id is TypeId.REAL) or (type_ == DOUBLE and argument.type.is_float):
         argument = b.cast(argument, DOUBLE, node)
     return AggregateCall(function, argument, type_, True, position=position)

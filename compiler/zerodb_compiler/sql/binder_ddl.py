@@ -15,13 +15,13 @@ from sqlglot import exp
 from zerodb_compiler.catalog import Catalog, ColumnInfo, TableInfo, ViewInfo
 from zerodb_compiler.constraints import Check, Constraints, ForeignKey, Unique
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, ProgrammingError, error_for
-from zerodb_compiler.sql import ddl
+from zerodb_compiler.sql import collations, ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_types import NamedTypes, sql_type
 from zerodb_compiler.sql.nodes import fold, position_of
 from zerodb_compiler.sql.parameters import ParameterContext
 from zerodb_compiler.sql.scope import Relation, Scope, near
-from zerodb_compiler.types import BIGINT, INTEGER, SMALLINT, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, INTEGER, SMALLINT, TEXT, UNDECIDED, SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -113,6 +113,10 @@ def create_table_as(binder: Binder, node: ddl.CreateTableAs) -> st.CreateTableAs
                 f'column "{name}" specified more than once', sqlstate="42701", position=node.query.position
             )
         seen.add(name)
+    for name, column in zip(names, query.columns, strict=True):
+        if collations.collation_of(column.type) == UNDECIDED:
+            message = f'no collation was derived for column "{name}" with collatable type {column.type}'
+            raise ProgrammingError(message, sqlstate="42P22", position=node.query.position)
     columns = tuple(ColumnInfo(name, _stored_type(c.type)) for name, c in zip(names, query.columns, strict=True))
     return st.CreateTableAs(node, query, columns)
 
@@ -166,6 +170,8 @@ class _Builder:
     def _column_parts(self, ordinal: int, node: ddl.ColumnDef) -> None:
         info = self.columns[ordinal]
         kinds = [part.kind for part in node.constraints]
+        if kinds.count("collate") > 1:
+            raise ProgrammingError("multiple COLLATE clauses not allowed", position=node.position)
         for kind in ("default", "identity", "generated"):
             if kinds.count(kind) > 1:
                 raise self._twice({"default": "default values"}.get(kind, f"{kind} specifications"), node)
@@ -184,6 +190,8 @@ class _Builder:
                     info = replace(info, not_null=True)
                 case "null":
                     pass
+                case "collate":
+                    info = replace(info, type=collations.declared(info.type, part.mode, part.position))
                 case "default":
                     assert part.expression is not None
                     info = self.default(info, ordinal, part.expression)

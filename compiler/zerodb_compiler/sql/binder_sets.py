@@ -9,14 +9,14 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Filter, Item, LogicalPlan, Project, Repeat, UnionAll
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql import coercion, collations
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 from zerodb_compiler.sql.binder_with import CommonTables
 from zerodb_compiler.sql.expressions import AggregateCall, Call, Case, Cast, Column, ColumnRef, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of
 from zerodb_compiler.sql.scope import Scope
 from zerodb_compiler.sql.statements import Query
-from zerodb_compiler.types import BIGINT, BOOLEAN, INTEGER, NULL, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BIGINT, BOOLEAN, INTEGER, NULL, TEXT, UNDECIDED, SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -109,6 +109,7 @@ def _common_types(
 ) -> list[SqlType]:
     first = branches[0]
     types: list[SqlType] = []
+    keeps_all = isinstance(node, exp.Union) and not node.args.get("distinct")
     if any(len(branch.columns) != len(first.columns) for branch in branches):
         raise ProgrammingError(f"each {name} query must have the same number of columns", position=position_of(node))
     for i in range(len(first.columns)):
@@ -122,6 +123,9 @@ def _common_types(
                     sqlstate="42804",
                     position=position_of(node.expression),
                 )
+            if not keeps_all and collations.collation_of(found) == UNDECIDED:
+                names = [collations.collation_of(side) for side in (type_, own)]
+                raise collations.mismatch(names, position_of(node.expression))
             type_ = found
         types.append(TEXT if type_.id is TypeId.NULL and not untyped else type_)
     return types

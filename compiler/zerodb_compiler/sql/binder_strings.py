@@ -9,7 +9,8 @@ from zerodb_compiler.sql import collations
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
 from zerodb_compiler.sql.expressions import Call, Expression, Literal
 from zerodb_compiler.sql.nodes import only, position_of
-from zerodb_compiler.types import INTEGER, TEXT, SqlType, TypeId
+from zerodb_compiler.sql.parameters import Constant
+from zerodb_compiler.types import INTEGER, TEXT, UNDECIDED, SqlType, TypeId
 
 
 def output_text(b: ExpressionBinder, value: Bound, node: exp.Expr) -> Expression:
@@ -94,3 +95,19 @@ def _collate(b: ExpressionBinder, node: exp.Collate) -> Bound:
     name = collations.known(node.expression.name, position)
     text = b.text(value, node) if type_.id is not TypeId.ARRAY else b.finish(value)
     return Call("collate", (text,), collations.with_collation(text.type, name), text.nullable, position)
+
+
+def collation_for(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    from zerodb_compiler.sql.binder_functions import no_function
+
+    if len(values) != 1:
+        raise no_function(name, [b.type_of(value) for value in values], node)
+    type_ = b.type_of(values[0])
+    if type_.id is TypeId.NULL:
+        return Literal(None if isinstance(values[0], Constant) else '"default"', TEXT)
+    if not collations.collatable(type_):
+        raise ProgrammingError(
+            f"collations are not supported by type {type_}", sqlstate="42804", position=position_of(node)
+        )
+    found = collations.derived((b.finish(values[0]),), None) or collations.DEFAULT
+    return Literal(None if found == UNDECIDED else found if found in ("ucs_basic", "unicode") else f'"{found}"', TEXT)

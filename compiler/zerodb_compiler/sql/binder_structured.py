@@ -14,7 +14,7 @@ from collections.abc import Callable
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql import coercion, collations
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator
 from zerodb_compiler.sql.binder_types import sql_type
 from zerodb_compiler.sql.expressions import Call, Expression
@@ -98,6 +98,8 @@ def _operator(b: ExpressionBinder, node: exp.Binary) -> Bound:
 def made(function: str, arguments: tuple[Expression, ...], type_: SqlType, node: exp.Expr) -> Call:
     """A call, NULL where its function and arguments say so."""
     nullable = result_nullable(function, [argument.nullable for argument in arguments])
+    if any(collations.collation_of(argument.type) is not None for argument in arguments):
+        arguments, type_ = collations.in_call(function, arguments, type_, position_of(node))
     return Call(function, arguments, type_, nullable, position_of(node))
 
 

@@ -15,11 +15,21 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, error_for
-from zerodb_compiler.sql.expressions import Call, Case, Cast, Expression, Literal
+from zerodb_compiler.sql.expressions import Call, Case, Cast, ColumnRef, Expression, Literal
 from zerodb_compiler.types import UNDECIDED, UNICODE, SqlType, TypeId, array
 
 DEFAULT = "default"
 _BYTES = frozenset({"C", "POSIX", "ucs_basic", DEFAULT, "C.UTF-8"})
+# By name, with the number it has in pg_collation.
+COLLATIONS = {
+    DEFAULT: 100,
+    "C": 950,
+    "POSIX": 951,
+    "ucs_basic": 12340,
+    "C.UTF-8": 12341,
+    "und-x-icu": 12342,
+    "unicode": 963,
+}
 # Calls that compare their arguments: by order, or for equality alone.
 _ORDERING = frozenset({"lt", "le", "gt", "ge", "greatest", "least"} | {
     f"{operator} {quantifier}" for operator in ("lt", "le", "gt", "ge") for quantifier in ("any", "all")
@@ -58,6 +68,13 @@ def with_collation(type_: SqlType, name: str | None) -> SqlType:
     return replace(type_, collation=name)
 
 
+def declared(type_: SqlType, name: str, position: int | None) -> SqlType:
+    """The type of a column with COLLATE."""
+    if not collatable(type_):
+        raise error_for("42804", f"collations are not supported by type {type_}", position=position)
+    return with_collation(type_, None if name == DEFAULT else name)
+
+
 def merged(a: str | None, b: str | None) -> str | None:
     """What two collations that are both implicit give."""
     return a if a == b or b is None or b == DEFAULT else b if a is None or a == DEFAULT else UNDECIDED
@@ -86,14 +103,18 @@ def derived(arguments: Sequence[Expression], position: int | None) -> str | None
     """The collation of what is made of the arguments."""
     found: str | None = None
     chosen: str | None = None
-    for argument in arguments:
-        if collatable(argument.type):
-            found = merged(found, collation_of(argument.type))
-            own = explicit(argument)
-            if own is not None and chosen is not None and own != chosen:
-                message = f'collation mismatch between explicit collations "{chosen}" and "{own}"'
-                raise error_for("42P21", message, position=position)
-            chosen = own if own is not None else chosen
+    parts = [argument for argument in arguments if collatable(argument.type)]
+    # A column that was left without a collation says nothing.
+    undecided_columns = [part for part in parts if isinstance(part, ColumnRef) and collation_of(part.type) == UNDECIDED]
+    if undecided_columns and len(undecided_columns) < len(parts):
+        parts = [part for part in parts if part not in undecided_columns]
+    for argument in parts:
+        found = merged(found, collation_of(argument.type))
+        own = explicit(argument)
+        if own is not None and chosen is not None and own != chosen:
+            message = f'collation mismatch between explicit collations "{chosen}" and "{own}"'
+            raise error_for("42P21", message, position=position)
+        chosen = own if own is not None else chosen
     return chosen if chosen is not None else found
 
 
@@ -123,6 +144,13 @@ def united(values: list[Expression], type_: SqlType, position: int | None) -> tu
         return values, type_
     name = derived(values, position)
     return [in_collation(value, name) for value in values], with_collation(type_, name)
+
+
+def mismatch(names: Sequence[str | None], position: int | None) -> DatabaseError:
+    """Implicit collations that differ where one is needed."""
+    which = " and ".join(f'"{name or DEFAULT}"' for name in names if name != UNDECIDED)
+    message = f"collation mismatch between implicit collations {which}".rstrip()
+    return error_for("42P21", message, position=position, hint="choose the collation with COLLATE")
 
 
 def undecided(what: str, position: int | None) -> DatabaseError:

@@ -99,13 +99,15 @@ class Like:
 
 @dataclass(frozen=True, slots=True)
 class KeyDef:
-    """A key of an index or of a partitioning: a column or an expression."""
+    """A key of an index or of a partitioning: a column or an expression. An index's `collation` decides nothing: what
+    it is asked for are equal values."""
 
     column: str | None
     expression: Sql | None = None
     descending: bool = False
     nulls_first: bool = False
     position: int | None = field(default=None, compare=False)
+    collation: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.ddl import Action
-from zerodb_compiler.sql.ddl_parser import attributes, column, partition_bound, sequence_options, table_constraint
+from zerodb_compiler.sql.ddl_parser import (
+    attributes,
+    collation,
+    column,
+    partition_bound,
+    sequence_options,
+    table_constraint,
+)
 from zerodb_compiler.sql.ddl_tokens import Cursor
 
 
@@ -114,10 +121,9 @@ def _add(c: Cursor, position: int) -> Action:
 def _alter_column(c: Cursor, name: str, position: int) -> Action:
     if c.accept("SET", "DATA", "TYPE") or c.accept("TYPE"):
         type_ = c.type(frozenset(("COLLATE", "USING")))
-        if c.accept("COLLATE"):
-            c.name()
+        mode = collation(c) if c.accept("COLLATE") else ""
         using = c.expression(frozenset()) if c.accept("USING") else None
-        return Action("set type", name, type=type_, expression=using, position=position)
+        return Action("set type", name, type=type_, expression=using, mode=mode, position=position)
     if c.accept("SET", "DEFAULT"):
         return Action("set default", name, expression=c.expression(frozenset()), position=position)
     if c.accept("DROP", "DEFAULT"):

@@ -8,11 +8,9 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
-from zerodb_compiler.errors import NotSupportedError, ProgrammingError
-from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.collations import known
+from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.sql import collations, ddl
 from zerodb_compiler.sql.ddl_tokens import Cursor
-from zerodb_compiler.types import UNICODE
 
 _SERIALS = {
     "SERIAL": "integer",
@@ -272,6 +270,12 @@ def column(c: Cursor, *, typed: bool = True) -> ddl.ColumnDef:
     return ddl.ColumnDef(name, type_, serial, tuple(constraints), position)
 
 
+def collation(c: Cursor) -> str:
+    """The name behind COLLATE, of a collation that there is."""
+    name = c.name()
+    return collations.known(f"{name}" if name.schema not in (None, "pg_catalog") else name.name, name.position)
+
+
 def _column_constraint(c: Cursor) -> ddl.ConstraintDef | None:
     position = c.position
     name = c.identifier() if c.accept("CONSTRAINT") else None
@@ -282,12 +286,7 @@ def _column_constraint(c: Cursor) -> ddl.ConstraintDef | None:
     if c.accept("DEFAULT"):
         return ddl.ConstraintDef("default", name, expression=c.expression(DEFAULT_STOPS), position=position)
     if c.accept("COLLATE"):
-        collation = c.name()
-        if collation.name not in ("C", "POSIX", "default", "ucs_basic"):
-            raise ProgrammingError(
-                f'collation "{collation}" for encoding "UTF8" does not exist', sqlstate="42704", position=position
-            )
-        return None
+        return ddl.ConstraintDef("collate", mode=collation(c), position=position)
     if c.accept("CHECK"):
         expression = c.parenthesised()
         c.accept("NO", "INHERIT")
@@ -510,14 +509,6 @@ def _create_index(c: Cursor) -> ddl.CreateIndex:
     return ddl.CreateIndex(name, table, keys, unique, if_not_exists, method, predicate, distinct, include)
 
 
-def _byte_order(c: Cursor) -> None:
-    """The collation of an index key: indexes order texts by their bytes."""
-    position = c.position
-    name = c.name().name
-    if known(name, position) in UNICODE:
-        raise NotSupportedError(f'an index in the collation "{name}" is not supported', position=position)
-
-
 def _keys(c: Cursor) -> tuple[ddl.KeyDef, ...]:
     c.expect("(")
     found: list[ddl.KeyDef] = []
@@ -531,15 +522,14 @@ def _keys(c: Cursor) -> tuple[ddl.KeyDef, ...]:
             key = ddl.KeyDef(None, c.expression(stops), position=position)
         else:
             key = ddl.KeyDef(c.identifier(), position=position)
-        if c.accept("COLLATE"):
-            _byte_order(c)
+        collated = collation(c) if c.accept("COLLATE") else None
         if c.word not in (",", ")", "ASC", "DESC", "NULLS", ""):
             c.name()  # an operator class
         order = c.accept_any(("ASC", "DESC"))
         nulls_first = order == "DESC"
         if c.accept("NULLS"):
             nulls_first = c.expect_any("FIRST", "LAST") == "FIRST"
-        found.append(ddl.KeyDef(key.column, key.expression, order == "DESC", nulls_first, position))
+        found.append(ddl.KeyDef(key.column, key.expression, order == "DESC", nulls_first, position, collated))
         if not c.accept(","):
             break
     c.expect(")")

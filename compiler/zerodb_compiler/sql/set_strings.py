@@ -5,6 +5,8 @@ from __future__ import annotations
 from sqlglot import exp
 
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder
+from zerodb_compiler.sql.collations import collation_of, derived, with_collation
+from zerodb_compiler.sql.nodes import position_of
 from zerodb_compiler.sql.set_functions import RowColumn, Rows, set_function
 from zerodb_compiler.types import TEXT, SqlType, TypeId, array
 
@@ -22,7 +24,7 @@ def _split(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) 
     _texts(b, name, values, 3, node)
     call = "regexp_split_to_array" if name.startswith("regexp") else "string_to_array"
     parts = b.call(call, tuple(b.text(value, node) for value in values), array(TEXT), node)
-    return Rows("unnest", (parts,), (RowColumn(None, TEXT, True),))
+    return Rows("unnest", (parts,), (RowColumn(None, with_collation(TEXT, collation_of(parts.type)), True),))
 
 
 @set_function("regexp_matches", code="unnest")
@@ -30,5 +32,7 @@ def _matches(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr
     _texts(b, name, values, 3, node)
     # Not an array of two dimensions: its elements are arrays.
     type_ = SqlType(TypeId.ARRAY, element=array(TEXT))
-    parts = b.call(name, tuple(b.text(value, node) for value in values), type_, node)
-    return Rows("unnest", (parts,), (RowColumn(None, array(TEXT), True),))
+    texts = tuple(b.text(value, node) for value in values)
+    parts = b.call(name, texts, type_, node)
+    column = with_collation(array(TEXT), derived(texts, position_of(node)))
+    return Rows("unnest", (parts,), (RowColumn(None, column, True),))

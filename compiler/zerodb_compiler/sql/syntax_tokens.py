@@ -2,6 +2,7 @@
 
 U&'d\\0061t' UESCAPE '!'          ->  'dat', and so U&"..."
 @ x                              ->  abs(x); the operand goes as far as + - * / % ^ bind tighter
+collation for (x)                ->  pg_collation_for(x)
 pg_catalog.f(...)                ->  f(...)
 x::pg_catalog.t                  ->  x::t
 OPERATOR(pg_catalog.op)          ->  op
@@ -63,6 +64,8 @@ def _changed(tokens: list[Token], index: int) -> list[Token] | None:
     if kind is TokenType.L_PAREN and _word(tokens, index - 1) == "operator":
         operator = _system_operator(tokens, index)
         return None if operator is None else [*tokens[: index - 1], operator, *tokens[index + 5 :]]
+    if _word(tokens, index) == "collation" and _word(tokens, index + 1) == "for" and _word(tokens, index + 2) == "(":
+        return [*tokens[:index], _token(TokenType.VAR, "pg_collation_for", token), *tokens[index + 2 :]]
     if kind is TokenType.PARAMETER and token.text == "@":
         return _absolute(tokens, index)
     if kind is TokenType.R_PAREN and _word(tokens, index + 1) in ("search", "cycle"):

@@ -29,6 +29,7 @@ from zerodb_compiler.sql.binder_ddl import (
     nextval_of,
     table_expressions,
 )
+from zerodb_compiler.sql.collations import declared
 from zerodb_compiler.sql.scope import near
 from zerodb_compiler.types import BIGINT, INTEGER, SMALLINT, SqlType, TypeId
 from zerodb_storage import Column, TableVersion, WriteTransaction, encoding, lookup
@@ -260,6 +261,8 @@ def set_type(connection: Connection, write: WriteTransaction, version: TableVers
     ordinal = ordinal_of(version, action.name, action.position)
     column = version.columns[ordinal]
     new = column_type(action.type, action.position, view_of(connection, write).named_type)
+    if action.mode:
+        new = declared(new, action.mode, action.position)
     for other in version.columns:
         if other.generated is not None and (other is column or column.name in columns_of_text(other.generated)):
             raise error_for(

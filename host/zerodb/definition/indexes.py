@@ -28,6 +28,7 @@ from zerodb_compiler.constraints import Index, IndexKey, Unique
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.binder_ddl import check_key_type, chosen_name, table_expressions
+from zerodb_compiler.sql.collations import declared
 from zerodb_compiler.sql.scope import near
 from zerodb_storage import TableVersion, WriteTransaction
 from zerodb_storage.unique import check_existing
@@ -135,9 +136,14 @@ def add(connection: Connection, write: WriteTransaction, table: TableVersion, in
 
 def _key(connection: Connection, write: WriteTransaction, table: TableVersion, node: ddl.KeyDef) -> IndexKey:
     if node.column is not None:
-        return IndexKey(_column(table, node.column, node.position), None, node.descending, node.nulls_first)
+        column = _column(table, node.column, node.position)
+        if node.collation is not None:
+            declared(table.columns[column].type, node.collation, node.position)
+        return IndexKey(column, None, node.descending, node.nulls_first)
     assert node.expression is not None
-    _expressions(connection, write, table, "index expressions").expression(node.expression.tree)
+    expression = _expressions(connection, write, table, "index expressions").expression(node.expression.tree)
+    if node.collation is not None:
+        declared(expression.type, node.collation, node.position)
     return IndexKey(None, node.expression.text, node.descending, node.nulls_first)
 
 

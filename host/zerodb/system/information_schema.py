@@ -11,6 +11,7 @@ from zerodb.system.model import ColumnEntry, ConstraintEntry, Model, RelationEnt
 from zerodb.system.relations import view_text
 from zerodb.system.type_names import format_type, internal_name
 from zerodb_compiler.sql.binder_updatable import is_simple
+from zerodb_compiler.sql.collations import COLLATIONS, collatable, collation_of
 from zerodb_compiler.types import UNCONSTRAINED_NUMERIC, SqlType, TypeId
 
 _TEXT_OCTETS = 1 << 30
@@ -106,6 +107,9 @@ def type_columns(model: Model, type_: SqlType) -> Row:
     own = next((key for key, (_, known) in model.types.items() if known.name == type_.name), None)
     row |= {"udt_catalog": model.view.database, "udt_schema": own[0] if own is not None else "pg_catalog"}
     row["udt_name"] = internal_name(type_)
+    if collatable(type_) and (collation := collation_of(type_)) is not None:
+        row |= {"collation_catalog": model.view.database, "collation_schema": "pg_catalog"}
+        row["collation_name"] = collation
     if type_.is_text:
         row["character_maximum_length"] = type_.length
         row["character_octet_length"] = _TEXT_OCTETS if type_.length is None else type_.length * 4
@@ -421,7 +425,7 @@ def attributes(model: Model) -> Iterable[Row]:
 
 @_view("collations")
 def collations(model: Model) -> Iterable[Row]:
-    for name in ("C", "POSIX"):
+    for name in COLLATIONS:
         yield {
             "collation_catalog": model.view.database,
             "collation_schema": "pg_catalog",

@@ -19,6 +19,7 @@ from zerodb.system.model import (
     RelationEntry,
 )
 from zerodb.system.type_names import BY_OID, type_modifier
+from zerodb_compiler.sql.collations import COLLATIONS, collatable, collation_of
 from zerodb_compiler.types import SqlType, TypeId
 
 if TYPE_CHECKING:
@@ -174,7 +175,7 @@ def _attribute(model: Model, type_: SqlType, relation: int, number: int, name: s
         "attidentity": "",
         "attgenerated": "",
         "attislocal": True,
-        "attcollation": 100 if type_.is_text else 0,
+        "attcollation": COLLATIONS.get(collation_of(type_) or "default", 0) if collatable(type_) else 0,
     }
 
 

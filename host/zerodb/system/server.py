@@ -10,6 +10,8 @@ from zerodb.session_values import USER
 from zerodb.system import Row, system_table
 from zerodb.system.model import BTREE, DATABASE, HASH, HEAP, NAMESPACES, OWNER, Model
 from zerodb.utility import setting
+from zerodb_compiler.sql.collations import COLLATIONS
+from zerodb_compiler.types import UNICODE
 
 _SYSTEM = NAMESPACES["pg_catalog"]
 
@@ -81,19 +83,23 @@ def access_methods(model: Model) -> Iterable[Row]:
     yield {"oid": HASH, "amname": "hash", "amtype": "i"}
 
 
+_LOCALES = {"C": "C", "POSIX": "POSIX", "ucs_basic": "C"}
+
+
 @system_table("pg_collation")
 def collations(model: Model) -> Iterable[Row]:
-    for oid, name in ((100, "default"), (950, "C"), (951, "POSIX")):
+    for name, oid in COLLATIONS.items():
         yield {
             "oid": oid,
             "collname": name,
             "collnamespace": _SYSTEM,
             "collowner": OWNER,
-            "collprovider": "d" if name == "default" else "c",
+            "collprovider": "d" if name == "default" else "i" if name in UNICODE else "c",
             "collisdeterministic": True,
-            "collencoding": -1,
-            "collcollate": None if name == "default" else name,
-            "collctype": None if name == "default" else name,
+            "collencoding": 6 if name == "ucs_basic" else -1,
+            "collcollate": _LOCALES.get(name),
+            "collctype": _LOCALES.get(name),
+            "colliculocale": "und" if name in UNICODE else None,
         }
 
 

@@ -22,7 +22,7 @@ from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, Logical
 from zerodb_compiler.plan.transform import Fresh, call, map_expressions, map_plan, passed, rebuild
 from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.aggregates import ORDERED_SET
-from zerodb_compiler.sql.collations import undecided
+from zerodb_compiler.sql.collations import mismatch
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     AnySubquery,
@@ -66,7 +66,8 @@ def ordered(expression: Expression) -> Expression:
     """What an expression is ordered by: as `keyed`, but text of a collation is equal by its bytes alone."""
     type_ = expression.type
     if type_.collation == UNDECIDED:
-        raise undecided("string comparison", getattr(expression, "position", None))
+        parts = expression.arguments if isinstance(expression, Call) else ()
+        raise mismatch([part.type.collation for part in parts], getattr(expression, "position", None))
     if type_.has_sort_key or not type_.has_order_key:
         return keyed(_uncollated(expression))
     if isinstance(expression, Literal) and expression.value is None:
@@ -89,7 +90,7 @@ def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
         case Aggregate(keys=items) if any(item.column.type.id is TypeId.JSON for item in items):
             raise _no_operator("an equality")
         case Aggregate(keys=items) if any(item.column.type.collation == UNDECIDED for item in items):
-            raise undecided("string hashing", None)
+            raise mismatch([], None)
         case Sort(input=input_, keys=keys) if any(_is_ordered_otherwise(key.expression.type) for key in keys):
             return Sort(
                 input_, tuple([SortKey(ordered(key.expression), key.descending, key.nulls_first) for key in keys])

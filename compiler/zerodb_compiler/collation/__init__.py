@@ -15,7 +15,7 @@ ones, then the text.
     expansions     elements of those with several (or none)
     contractions   at each start: the entry of the character alone, how many; for each, the longest first:
                    the second character, the third or 0, the entry
-    primaries      u32 primary weights, zero bytes last; secondaries, tertiaries: u16 and u8 weights
+    primaries      primary weights, 4 bytes in the order of the key, zeros last; secondaries: 2; tertiaries: 1
     runs           first, last character, element of the first: Han characters with consecutive primaries
     classes        code point << 8 | canonical combining class, of all that have one
 

@@ -25,15 +25,19 @@ from zerodb_compiler.collation import (
     UNASSIGNED,
 )
 from zerodb_compiler.kernels.intrinsics import (
+    clz,
     div_s,
+    gt_u,
     i32,
     load8_u,
     load16_u,
     load32,
     memory_copy,
     ptr,
+    select,
     shr_u,
     store8,
+    store16,
     store32,
 )
 from zerodb_compiler.kernels.memory import allocate
@@ -187,79 +191,71 @@ def contracted(tables: ptr, contraction: ptr, p: ptr, end: ptr) -> tuple[ptr, i3
 
 def elements(worker: ptr, tables: ptr, p: ptr, length: i32) -> tuple[ptr, i32]:
     """The buffer (text_buffer.py) with the text's collation elements, and their bytes; 0 if there is no memory."""
-    base = begin(worker)
-    used = 0
+    base = reserve(worker, begin(worker), 0, (length << 2) + CHARACTER_BYTES)
+    if base == 0:
+        return 0, 0
+    limit = base + (length << 2)
+    out = base
     end = p + length
     passed = 0
     while p < end:
-        base = reserve(worker, base, used, CHARACTER_BYTES)
-        if base == 0:
-            return 0, 0
-        out = base + used
+        if gt_u(out, limit):
+            used = out - base
+            base = reserve(worker, base, used, used + (CHARACTER_BYTES << 1))
+            if base == 0:
+                return 0, 0
+            out = base + used
+            limit = out + used
         character, size = decode(p)
         p += size
         if passed & 1 == 0:
             entry = entry_of(tables, character)
-            if entry & 31 == SPECIAL:
-                kind = entry >> 5 & 7
-                if kind == HANGUL:
-                    out = put_hangul(tables, out, character)
-                elif kind == CONTRACTION:
-                    start = tables + load32(tables, CONTRACTIONS) + (shr_u(entry, 8) << 2)
-                    found = start
-                    while passed & 2 != 0:  # what an earlier contraction has taken is not between
-                        _, taken = decode(p)
-                        p += taken
-                        passed = shr_u(passed, 1)
-                    if shr_u(passed, 1) == 0:
-                        found, taken, mask = contracted(tables, start, p, end)
-                        p += taken
-                        passed = mask << 1
-                    out = put_entry(tables, out, load32(found), character)
-                else:
-                    out = put_entry(tables, out, entry, character)
+            if entry & 31 < UNASSIGNED:
+                store32(out, entry)
+                out += 4
+            elif entry & 255 == HANGUL << 5 | SPECIAL:
+                out = put_hangul(tables, out, character)
+            elif entry & 255 == CONTRACTION << 5 | SPECIAL:
+                found = tables + load32(tables, CONTRACTIONS) + (shr_u(entry, 8) << 2)
+                while passed & 2 != 0:  # what an earlier contraction has taken is not between
+                    _, taken = decode(p)
+                    p += taken
+                    passed = shr_u(passed, 1)
+                if shr_u(passed, 1) == 0:
+                    found, taken, mask = contracted(tables, found, p, end)
+                    p += taken
+                    passed = mask << 1
+                out = put_entry(tables, out, load32(found), character)
             else:
                 out = put_entry(tables, out, entry, character)
-        used = out - base
         passed = shr_u(passed, 1)
-    return base, used
+    return base, out - base
 
 
-def put_weight(out: ptr, weight: i32) -> ptr:
-    """Writes a weight without its zero bytes at the end."""
-    store8(out, shr_u(weight, 24))
-    store8(out, shr_u(weight, 16), 1)
-    store8(out, shr_u(weight, 8), 2)
-    store8(out, weight, 3)
-    out += 1
-    weight <<= 8
-    while weight != 0:
-        out += 1
-        weight <<= 8
-    return out
-
-
-def put_primaries(tables: ptr, out: ptr, from_: ptr, to: ptr) -> ptr:
+def put_primaries(tables: ptr, out: ptr, from_: ptr, to: ptr) -> tuple[ptr, i32]:
+    """Gives also in which bits the elements' other weights differ from the common ones."""
     primaries = tables + load32(tables, PRIMARIES)
     count = load32(tables, PRIMARY_COUNT)
+    common = load32(tables, COMMON_SECONDARY) << 5 | load32(tables, COMMON_TERTIARY)
+    different = 0
     while from_ < to:
         element = load32(from_)
         index = shr_u(element, 14)
-        beyond = FIRST_HAN + index - count
-        if element & 31 == UNASSIGNED:
-            beyond = FIRST_UNASSIGNED + shr_u(element, 5)
-            index = count
-        if index < count:
+        different |= (element ^ common) & 0x3FFF
+        if element & 31 != UNASSIGNED and index < count:
             weight = load32(primaries + (index << 2))
-            if weight != 0:
-                out = put_weight(out, weight)
+            store32(out, weight)
+            out += 4 - (clz(weight) >> 3)
         else:
+            beyond = FIRST_HAN + index - count
+            if element & 31 == UNASSIGNED:
+                beyond = FIRST_UNASSIGNED + shr_u(element, 5)
             store8(out, beyond >> 16)
             store8(out, beyond >> 8, 1)
             store8(out, beyond, 2)
             out += 3
         from_ += 4
-    return out
+    return out, different
 
 
 def put_secondaries(tables: ptr, out: ptr, from_: ptr, to: ptr) -> ptr:
@@ -268,12 +264,12 @@ def put_secondaries(tables: ptr, out: ptr, from_: ptr, to: ptr) -> ptr:
     last = out
     while from_ < to:
         element = load32(from_)
-        index = common if element & 31 == UNASSIGNED else element >> 5 & 511
-        weight = load16_u(secondaries + (index << 1)) << 16
-        if weight != 0:
-            out = put_weight(out, weight)
-            if index != common:
-                last = out
+        index = select(element & 31 == UNASSIGNED, common, element >> 5 & 511)
+        weight = load16_u(secondaries + (index << 1))
+        store16(out, weight)
+        out += 4 - (clz(weight) >> 3)
+        if index != common and weight != 0:
+            last = out
         from_ += 4
     return last
 
@@ -284,14 +280,12 @@ def put_tertiaries(tables: ptr, out: ptr, from_: ptr, to: ptr) -> ptr:
     last = out
     while from_ < to:
         index = load32(from_) & 31
-        if index == UNASSIGNED:
-            index = common
+        index = select(index == UNASSIGNED, common, index)
         weight = load8_u(tertiaries + index)
-        if weight != 0:
-            store8(out, weight)
-            out += 1
-            if index != common:
-                last = out
+        store8(out, weight)
+        out += i32(weight != 0)
+        if index != common and weight != 0:
+            last = out
         from_ += 4
     return last
 
@@ -304,11 +298,15 @@ def collation_key(worker: ptr, tables: ptr, p: ptr, length: i32) -> tuple[ptr, i
     if base == 0:
         return 0, 0
     end = base + used
-    out = put_primaries(tables, end, base, end)
+    out, different = put_primaries(tables, end, base, end)
     store8(out, 1)
-    out = put_secondaries(tables, out + 1, base, end)
+    out += 1
+    if different >> 5 != 0:
+        out = put_secondaries(tables, out, base, end)
     store8(out, 1)
-    out = put_tertiaries(tables, out + 1, base, end)
+    out += 1
+    if different & 31 != 0:
+        out = put_tertiaries(tables, out, base, end)
     store8(out, 1)
     memory_copy(out + 1, p, length)
     size = out + 1 + length - end

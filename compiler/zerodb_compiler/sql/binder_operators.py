@@ -10,7 +10,7 @@ from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.intervals import unpack
-from zerodb_compiler.sql import coercion
+from zerodb_compiler.sql import coercion, collations
 from zerodb_compiler.sql.binder_dates import DATED, date_arithmetic
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, no_operator, typed, united
 from zerodb_compiler.sql.binder_structured import (
@@ -20,7 +20,7 @@ from zerodb_compiler.sql.binder_structured import (
     quantified_array,
     structured_operator,
 )
-from zerodb_compiler.sql.expressions import Case, Expression, Literal
+from zerodb_compiler.sql.expressions import Call, Case, Expression, Literal
 from zerodb_compiler.sql.functions import SWAPPED
 from zerodb_compiler.sql.nodes import only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, UserValue, merged
@@ -478,4 +478,8 @@ def _nullif(b: ExpressionBinder, node: exp.Nullif) -> Bound:
     wanted = _as_compared(value.type, b.type_of(right))
     if wanted != value.type:
         value = b.cast(value, wanted, node)
-    return Case(((condition, Literal(None, value.type)),), value, value.type, True)
+    type_ = value.type
+    if collations.collatable(type_) and isinstance(condition, Call):
+        type_ = collations.with_collation(type_, collations.derived(condition.arguments, position_of(node)))
+        value = collations.in_collation(value, type_.collation)
+    return Case(((condition, Literal(None, type_)),), value, type_, True)

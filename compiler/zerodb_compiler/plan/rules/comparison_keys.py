@@ -22,7 +22,7 @@ from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, Logical
 from zerodb_compiler.plan.transform import Fresh, call, map_expressions, map_plan, passed, rebuild
 from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.aggregates import ORDERED_SET
-from zerodb_compiler.sql.collations import mismatch
+from zerodb_compiler.sql.collations import mismatch, undecided
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     AnySubquery,
@@ -66,8 +66,7 @@ def ordered(expression: Expression) -> Expression:
     """What an expression is ordered by: as `keyed`, but text of a collation is equal by its bytes alone."""
     type_ = expression.type
     if type_.collation == UNDECIDED:
-        parts = expression.arguments if isinstance(expression, Call) else ()
-        raise mismatch([part.type.collation for part in parts], getattr(expression, "position", None))
+        raise undecided("string comparison", getattr(expression, "position", None))
     if type_.has_sort_key or not type_.has_order_key:
         return keyed(_uncollated(expression))
     if isinstance(expression, Literal) and expression.value is None:
@@ -91,6 +90,8 @@ def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
             raise _no_operator("an equality")
         case Aggregate(keys=items) if any(item.column.type.collation == UNDECIDED for item in items):
             raise mismatch([], None)
+        case Sort(input=input_, keys=keys) if any(key.expression.type.collation == UNDECIDED for key in keys):
+            raise _without_collation(input_, keys)
         case Sort(input=input_, keys=keys) if any(_is_ordered_otherwise(key.expression.type) for key in keys):
             return Sort(
                 input_, tuple([SortKey(ordered(key.expression), key.descending, key.nulls_first) for key in keys])
@@ -106,6 +107,19 @@ def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
 def _no_operator(which: str) -> Exception:
     """json is a text that is never compared."""
     return error_for("42883", f"could not identify {which} operator for type json")
+
+
+def _without_collation(input_: LogicalPlan, keys: tuple[SortKey, ...]) -> Exception:
+    """A key that is computed here has different implicit collations; one that is a column of a subquery has none."""
+    (key, *_) = [key.expression for key in keys if key.expression.type.collation == UNDECIDED]
+    while isinstance(key, ColumnRef):
+        items = input_.items if isinstance(input_, Project) else ()
+        found = [item.expression for item in items if item.column == key.column]
+        if not found or not isinstance(input_, Project):
+            return undecided("string comparison", None)
+        key, input_ = found[0], input_.input
+    parts = key.arguments if isinstance(key, Call) else ()
+    return mismatch([part.type.collation for part in parts], getattr(key, "position", None))
 
 
 def _is_ordered_otherwise(type_: SqlType) -> bool:

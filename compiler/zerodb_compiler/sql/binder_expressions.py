@@ -211,6 +211,8 @@ class ExpressionBinder:
         position = position_of(node) if node is not None else None
         if any(collations.collation_of(argument.type) is not None for argument in arguments):
             arguments, type_ = collations.in_call(function, arguments, type_, position)
+            if function in collations.CASES and type_.is_text:
+                function, arguments = collations.in_c(function, arguments, position)
         return Call(function, arguments, type_, nullable, position)
 
 

@@ -11,12 +11,13 @@ kernels/collation.py; equality is that of the bytes in all of them.
 
 from __future__ import annotations
 
+import string
 from collections.abc import Sequence
 from dataclasses import replace
 
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, error_for
 from zerodb_compiler.sql.expressions import Call, Case, Cast, ColumnRef, Expression, Literal
-from zerodb_compiler.types import UNDECIDED, UNICODE, SqlType, TypeId, array
+from zerodb_compiler.types import TEXT, UNDECIDED, UNICODE, SqlType, TypeId, array
 
 DEFAULT = "default"
 _BYTES = frozenset({"C", "POSIX", "ucs_basic", DEFAULT, "C.UTF-8"})
@@ -35,10 +36,12 @@ _ORDERING = frozenset({"lt", "le", "gt", "ge", "greatest", "least"} | {
     f"{operator} {quantifier}" for operator in ("lt", "le", "gt", "ge") for quantifier in ("any", "all")
 })  # fmt: skip
 _COMPARING = _ORDERING | {"eq", "ne", "in", "is_distinct", "is_not_distinct", "eq any", "ne all", "eq all", "ne any"}
+CASES = frozenset({"lower", "upper", "initcap"})
+_ASCII = frozenset({"C", "POSIX", "ucs_basic"})
 _BY_CHARACTERS = {
     **dict.fromkeys(("like", "not_like"), "LIKE"),
     "ilike": "ILIKE",
-    **{name: f"{name}() function" for name in ("lower", "upper", "initcap")},
+    **{name: f"{name}() function" for name in CASES},
 }
 
 
@@ -128,6 +131,16 @@ def in_call(
     if function in _ORDERING:
         arguments = tuple(in_collation(argument, found) for argument in arguments)
     return arguments, with_collation(type_, found) if collatable(type_) else type_
+
+
+def in_c(function: str, arguments: tuple[Expression, ...], position: int | None) -> tuple[str, tuple[Expression, ...]]:
+    """Upper and lower case in a collation of bytes that was named: of ASCII letters alone, as in PostgreSQL."""
+    if collation_of(arguments[0].type) not in _ASCII:
+        return function, arguments
+    if function == "initcap":
+        raise NotSupportedError("initcap in a collation of bytes is not supported", position=position)
+    letters = (Literal(string.ascii_uppercase, TEXT), Literal(string.ascii_lowercase, TEXT))
+    return "translate", (*arguments, *(letters if function == "lower" else letters[::-1]))
 
 
 def in_collation(value: Expression, name: str | None) -> Expression:

@@ -45,6 +45,7 @@ class Options:
     most_failures: int = 20
     shrink_seconds: float = 30.0
     verbose: bool = False
+    first_round: int = 0
 
 
 @dataclass(slots=True)
@@ -74,7 +75,7 @@ class Search:
         return [self.subject] if self.oracle is None else [self.subject, self.oracle]
 
     def run(self) -> Tally:
-        round_ = 0
+        round_ = self.options.first_round
         while self.tally.counts["generated"] < self.options.queries:
             self._round(self.options.seed * 1_000_003 + round_)
             round_ += 1
@@ -277,13 +278,14 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--found", type=Path, help="folder for the failures' files")
     parser.add_argument("--most-failures", type=int, default=20)
     parser.add_argument("--shrink-seconds", type=float, default=30.0)
+    parser.add_argument("--first-round", type=int, default=0, help="rounds have 40 queries each")
     parser.add_argument("--verbose", action="store_true", help="print every query before it runs")
     given = parser.parse_args(arguments)
     names = list(ALL_TYPES) if given.types == "all" else given.types.split(",")
     types = {name: ALL_TYPES[name] for name in names}
     began = time.perf_counter()
     search = Search(Options(given.queries, given.seed, given.oracle, types, given.found, given.most_failures,
-                            given.shrink_seconds, given.verbose))  # fmt: skip
+                            given.shrink_seconds, given.verbose, given.first_round))  # fmt: skip
     tally = search.run()
     seconds = time.perf_counter() - began
     print(f"\nseed {given.seed}, oracle {given.oracle}: {tally} in {seconds:.0f} s")

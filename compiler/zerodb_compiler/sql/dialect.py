@@ -242,6 +242,8 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
             index += used
             limits.run = 0
             continue
+        if kind is TokenType.PARAMETER and token.text in _DOLLAR:
+            raise ProgrammingError('syntax error at or near "$"', position=token.start)
         if following is not None and (literal := _typed_literal(tokens, index)) is not None:
             used, replacement = literal
             out.extend(replacement)

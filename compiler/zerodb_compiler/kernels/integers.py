@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.kernels import errors
+from zerodb_compiler.kernels.hashing import combine, hash_i64
 from zerodb_compiler.kernels.int128 import compare, divide_truncating, multiply, subtract
 from zerodb_compiler.kernels.intrinsics import (
     bits_float,
@@ -111,6 +112,11 @@ def random_bits(worker: ptr, field: ptr) -> i64:
     store64(field, rotl(a, 24) ^ b ^ (b << 16))
     store64(field, rotl(b, 37), 8)
     return result
+
+
+def sample_double(row: i64, seed: i64) -> f64:
+    """From 0 to below 1, the same for the same row and seed."""
+    return bits_float(shr_u(combine(hash_i64(row), hash_i64(seed)), 12) | 1023 << 52) - 1.0
 
 
 def random_double(worker: ptr, field: ptr) -> f64:

@@ -14,12 +14,13 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError
 from zerodb_compiler.plan.logical import Item, Join, JoinKind, Lateral, LogicalPlan, Project, Scan, ScanColumn, Values
 from zerodb_compiler.plan.transform import free_ids
 from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder, united
 from zerodb_compiler.sql.binder_operators import compare
+from zerodb_compiler.sql.binder_sample import sampled
 from zerodb_compiler.sql.binder_search import HIDDEN
 from zerodb_compiler.sql.binder_updatable import rows_seen, shown
 from zerodb_compiler.sql.binder_views import view_query, visible_columns
@@ -158,8 +159,14 @@ class _From:
         alias = node.args.get("alias")
         name = fold(node.this)
         common = self.common.get(name) if node.args.get("db") is None else None
+        sample = node.args.get("sample")
+        if sample is not None:
+            node = node.copy()
+            node.set("sample", None)
         if common is not None:
             only(node, "this", "alias", "joins")
+            if sample is not None:
+                raise _no_sample(sample)
             source = self.named(table_query(self.binder, common, node), node, alias, name)
             if isinstance(common, WorkingTable):
                 source.relations[0].working = True
@@ -170,10 +177,13 @@ class _From:
             return source
         view = self.binder.view(node)
         if view is not None:
+            if sample is not None:
+                raise _no_sample(sample)
             return self.named(view_query(self.binder, view, node), node, alias, name)
         table = self.binder.table(node)
         columns = [self.binder.column(c.name, c.type, not c.not_null) for c in table.columns]
-        plan: LogicalPlan = Scan(table, tuple(ScanColumn(column, i) for i, column in enumerate(columns)))
+        scan = Scan(table, tuple(ScanColumn(column, i) for i, column in enumerate(columns)))
+        plan = scan if sample is None else sampled(self.binder, scan, sample)
         pairs = visible_columns(self.binder, node, table, columns)
         names = renamed(tuple(found for found, _ in pairs), _alias_columns(alias), name)
         pairs = [(found, column) for found, (_, column) in zip(names, pairs, strict=True)]
@@ -394,6 +404,12 @@ def left_join(
 
 def _may_be_lateral(node: exp.Expr) -> bool:
     return isinstance(node, exp.Lateral) or (isinstance(node, exp.Table) and not isinstance(node.this, exp.Identifier))
+
+
+def _no_sample(node: exp.Expr) -> NotSupportedError:
+    return NotSupportedError(
+        "TABLESAMPLE clause can only be applied to tables and materialized views", position=position_of(node)
+    )
 
 
 def _may_be_row(node: exp.Column) -> bool:

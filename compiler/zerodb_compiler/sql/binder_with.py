@@ -131,6 +131,8 @@ def _references(node: exp.Expr) -> dict[str, int]:
 
 
 def _is_volatile(query: exp.Expr) -> bool:
+    if query.find(exp.TableSample) is not None:
+        return True
     return any(function_name(call) in _VOLATILE for call in query.find_all(exp.Anonymous))
 
 

@@ -152,6 +152,14 @@ def _random(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlV
     return Real(e.f.let(e.f.call(e.context.kernel(integers.random_double), e.worker, field), "random"), False)
 
 
+@function("sample_number")
+def _sample_number(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
+    """Of a row's id and a seed (TABLESAMPLE)."""
+    del call, null
+    row, seed = (as_i64(argument) for argument in arguments)
+    return Real(e.f.let(e.f.call(e.context.kernel(integers.sample_double), row, seed), "sample"), False)
+
+
 @function("gen_random_uuid")
 def _uuid(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     """Version 4 of RFC 9562; the canonical number has its highest bit flipped."""

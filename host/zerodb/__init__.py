@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.cursor import Cursor
     from zerodb.statement import PreparedStatement
+    from zerodb_compiler.intervals import Interval
 
 __version__ = "0.1.0"
 
@@ -75,6 +76,7 @@ def connect(
 _LAZY = {
     "Connection": "zerodb.connection",
     "Cursor": "zerodb.cursor",
+    "Interval": "zerodb_compiler.intervals",
     "PreparedStatement": "zerodb.statement",
 }
 
@@ -104,6 +106,7 @@ __all__ = [
     "IntegrityError",
     "InterfaceError",
     "InternalError",
+    "Interval",
     "NotSupportedError",
     "OperationalError",
     "PreparedStatement",

@@ -230,7 +230,7 @@ _INTERVAL_MICROS = {
 @special("date_trunc")
 def _date_trunc(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     types = [b.type_of(value) for value in values]
-    kinds = (TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.INTERVAL)
+    kinds = (TypeId.DATE, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ, TypeId.INTERVAL, TypeId.TIME)
     if len(values) not in (2, 3) or types[1].id not in kinds:
         raise no_function("date_trunc", types, node)
     field = _constant_text(b, values[0], "date_trunc to a unit that is not constant", node)
@@ -239,6 +239,10 @@ def _date_trunc(b: ExpressionBinder, name: str, values: list[Bound], node: exp.E
     if type_.id is TypeId.DATE:
         # PostgreSQL prefers timestamp with time zone among the types a date may become.
         type_ = TIMESTAMPTZ
+    elif type_.id is TypeId.TIME:
+        type_ = INTERVAL
+    elif type_.id is TypeId.TIMESTAMP and len(values) == 3:
+        type_ = TIMESTAMPTZ  # there is no other with a zone
     if unit is None or (unit not in _UNITS and unit not in _YEARS and unit not in _SPANS):
         known = unit in _KNOWN
         raise error_for(

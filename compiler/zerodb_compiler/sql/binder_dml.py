@@ -185,6 +185,8 @@ def _insert_values(
 def check_insert_width(rows: list[list[exp.Expr]], ordinals: list[int], named: bool) -> None:
     width = len(rows[0])
     for row in rows:
+        if not row:
+            raise ProgrammingError('syntax error at or near ")"')
         if len(row) != width:
             raise ProgrammingError("VALUES lists must all be the same length", position=position_of(row))
     if width > len(ordinals) or (named and width < len(ordinals)):

@@ -117,6 +117,8 @@ def _values(binder: Binder, node: exp.Values, outer: Scope | None, common: Commo
     rows = [row.expressions if isinstance(row, exp.Tuple) else [row] for row in node.expressions]
     width = len(rows[0])
     for row in rows:
+        if not row:
+            raise ProgrammingError('syntax error at or near ")"', position=position_of(node))
         if len(row) != width:
             raise ProgrammingError("VALUES lists must all be the same length", position=position_of(row))
     columns: list[list[Expression]] = []

@@ -374,7 +374,7 @@ class Expressions:
                             lambda: node(
                                 "txts",
                                 f"array_agg({distinct}{{0}} order by {{0}})".replace(
-                                    "{0}", str(argument("txt", plain, 0))
+                                    "{0}", f"cast({argument('txt', plain, 0)} as text)"
                                 ),
                             )
                         )

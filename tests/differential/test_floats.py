@@ -34,7 +34,7 @@ def bits(value: Any) -> Any:
 
 def operate(op: str, a: float, b: float, is_single: bool) -> float | Failure:
     if op == "/" and b == 0:
-        return Failure("22012")
+        return a if math.isnan(a) else Failure("22012")
     match op:
         case "+":
             result = a + b
@@ -45,6 +45,8 @@ def operate(op: str, a: float, b: float, is_single: bool) -> float | Failure:
         case _:
             result = a / b
     result = single(result) if is_single else result
+    if result == 0 and a != 0 and ((op == "*" and b != 0) or (op == "/" and math.isfinite(b))):
+        return OVERFLOW  # PostgreSQL's underflow has the same SQLSTATE
     return OVERFLOW if math.isinf(result) and math.isfinite(a) and math.isfinite(b) else result
 
 

@@ -206,8 +206,10 @@ def test_bad_text(db: zerodb.Connection, text: str, type_: str, sqlstate: str, m
     with pytest.raises(zerodb.DataError) as caught:
         db.execute(query)
     assert (caught.value.sqlstate, caught.value.message) == (sqlstate, message)
-    assert caught.value.position is not None
-    assert query.index("cast") <= caught.value.position < query.index(" from")
+    # Texts of dates and times in other forms than ISO are read by the host, which does not know the place.
+    position = caught.value.position
+    assert type_ in ("date", "timestamp") or position is not None
+    assert position is None or query.index("cast") <= position < query.index(" from")
     guarded = f"select case when i = 1 then cast(a as {type_}) end from bad"
     assert db.execute(guarded).fetchall() == [(None,), (None,)]
     with pytest.raises(zerodb.DataError) as constant:

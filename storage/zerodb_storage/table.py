@@ -241,7 +241,8 @@ class TableVersion:
         if slot not in found.slots:
             return self._absent(column, found.rows - start)
         values = found.read(self.reader, slot)
-        coded = values.form is Form.CODES and self.schema.text_modes[column] is TextMode.DICTIONARY
+        # Segments from before a dictionary was retired keep their codes.
+        coded = values.form is Form.CODES and self.schema.text_modes[column] is not TextMode.PLAIN
         if not coded and not may_hold(values, self.columns[column].type):
             key = keys.column(found.table_id, found.id, slot)
             raise records.damaged(key, f"wrong values for column {self.columns[column].name}")

@@ -143,6 +143,7 @@ def _json_value(value: Any) -> str:
 def write_arrow(cursor: Cursor, out: IO[str]) -> None:
     """An Arrow IPC stream."""
     import pyarrow as pa
+    import pyarrow.ipc
 
     reader = pa.RecordBatchReader.from_stream(cursor)
     binary = getattr(out, "buffer", out)

@@ -147,6 +147,7 @@ def row_total(path: Path) -> int | None:
     if path.suffix != ".parquet" or not path.exists():
         return None
     import pyarrow as pa
+    import pyarrow.ipc
     import pyarrow.parquet
 
     try:
@@ -182,6 +183,7 @@ def _write(cursor: Cursor, path: Path, ending: str) -> None:
             (write_csv if ending == "csv" else write_json)(cursor, out)
         return
     import pyarrow as pa
+    import pyarrow.ipc
     import pyarrow.parquet
 
     table = cursor.fetch_arrow()

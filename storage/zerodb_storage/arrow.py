@@ -127,6 +127,13 @@ def from_arrow(array: pa.Array, type_: SqlType, column: str) -> Values:
     return values
 
 
+def _joined(texts: pa.LargeStringArray) -> str:
+    """All texts, one after the other: what their array holds anyway."""
+    offsets = np.frombuffer(texts.buffers()[1], np.int64)
+    first, last = int(offsets[texts.offset]), int(offsets[texts.offset + len(texts)])
+    return texts.buffers()[2].slice(first, last - first).to_pybytes().decode() if last > first else ""
+
+
 def _converted(array: pa.Array, type_: SqlType, column: str) -> pa.Array | None:
     """What Arrow itself does not cast: labels of an enum to their indexes, month_day_nano to interval, text to uuid."""
     kind = array.type
@@ -151,11 +158,12 @@ def _converted(array: pa.Array, type_: SqlType, column: str) -> pa.Array | None:
         import pyarrow.compute as pc
 
         digits = pc.replace_substring_regex(array.cast(pa.large_string()), "[-{}]", "")
-        try:
-            found = [None if text is None else bytes.fromhex(text) for text in digits.to_pylist()]
-            return pa.array(found, pa.binary(16))
-        except (ValueError, pa.ArrowException) as error:
-            raise error_for("22P02", f'column "{column}": invalid input syntax for type uuid: {error}') from error
+        wrong = pc.invert(pc.match_substring_regex(digits, "^[0-9a-fA-F]{32}$"))
+        if pc.any(wrong).as_py():
+            text = array.filter(wrong)[0].as_py()
+            raise error_for("22P02", f'column "{column}": invalid input syntax for type uuid: "{text}"')
+        numbers = bytes.fromhex(_joined(digits.fill_null("0" * 32)))
+        return pa.Array.from_buffers(pa.binary(16), len(array), [_mask(array), pa.py_buffer(numbers)])
     return None
 
 

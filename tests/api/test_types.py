@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import zerodb
@@ -117,3 +118,18 @@ def test_refused_by_name(query: str) -> None:
     with zerodb.connect(":memory:") as db, pytest.raises(zerodb.NotSupportedError) as caught:
         db.execute(query)
     assert caught.value.sqlstate == "0A000"
+
+
+def test_uuids_are_imported_from_text(tmp_path: Path) -> None:
+    numbers = [uuid.uuid4() for _ in range(3)]
+    texts = [str(numbers[0]), None, "{" + numbers[1].hex + "}", str(numbers[2]).upper()]
+    path = tmp_path / "u.parquet"
+    with zerodb.connect() as db:
+        db.execute("create table u (a uuid)")
+        pq.write_table(pa.table({"a": texts}), path)
+        db.import_file("u", path)
+        assert [row[0] for row in db.execute("select a from u").fetchall()] == [numbers[0], None, *numbers[1:]]
+        pq.write_table(pa.table({"a": ["12345"]}), path)
+        with pytest.raises(zerodb.DataError) as caught:
+            db.import_file("u", path)
+        assert caught.value.sqlstate == "22P02"

@@ -29,6 +29,7 @@ from zerodb_storage.kv import Batch, KeyValueStore
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.kv.rocks import RocksStore
 from zerodb_storage.recovery import TableState
+from zerodb_storage.renumbering import ALL_GONE, Numbering, Renumbering
 from zerodb_storage.segment import Segment
 from zerodb_storage.sequences import Sequences
 from zerodb_storage.snapshot import Objects, Snapshot
@@ -206,6 +207,7 @@ class Database:
         tables = {version.key: plan.versions.get(version.id, version) for version in transaction.tables.values()}
         self._next_table_id = transaction.next_table_id
         self._states = {id_: plan.states.get(id_, self._states.get(id_)) or TableState() for id_ in after}
+        plan.link_numberings()
         self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables), transaction.catalog)
         for found in plan.dropped_segments:
             self._watch(found, found.table_id, found.id)
@@ -221,6 +223,7 @@ class Database:
         tables = {**transaction.base.tables, version.key: plan.versions[version.id]}
         self._next_table_id = transaction.next_table_id
         self._states = {**self._states, **plan.states}
+        plan.link_numberings()
         self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables), self._snapshot.catalog)
         for found in plan.dropped_segments:
             self._watch(found, found.table_id, found.id)
@@ -264,6 +267,10 @@ class Database:
     def _plan_folded(self, plan: _Plan, before: TableVersion | None, folded: Folded) -> None:
         version = folded.version
         plan.versions[version.id] = version
+        if before is not None and before.numbering is not version.numbering:
+            there = folded.source is before.numbering  # else the table was truncated before
+            renumbering = folded.renumbering if there and folded.renumbering is not None else ALL_GONE
+            plan.renumbered.append((before.numbering, renumbering, version.numbering))
         plan.values += folded.values
         plan.batch.puts += folded.puts
         plan.batch.deletes += folded.deletes
@@ -329,9 +336,14 @@ class _Plan:
         self.values: list[tuple[bytes, bytes]] = []
         self.unfinished: list[bytes] = []
         self.versions: dict[int, TableVersion] = {}
+        self.renumbered: list[tuple[Numbering, Renumbering, Numbering]] = []
         self.states: dict[int, TableState] = {}
         self.dropped_segments: list[Segment] = []
         self.dropped_tables: list[TableVersion] = []
+
+    def link_numberings(self) -> None:
+        for old, renumbering, new in self.renumbered:
+            old.succeeded(renumbering, new)
 
 
 def _plan_objects(plan: _Plan, before: Objects, after: Objects) -> None:

@@ -2,8 +2,8 @@
 
 All visible rows of the delta, together with those of segments that are less than half full (small ones from earlier
 folds, and ones mostly deleted), are sorted by primary key, cut into segments and encoded. Deletions in the segments
-that stay become persistent delete vectors. The result is a new table version and the pairs that make it durable;
-nothing is written here.
+that stay become persistent delete vectors. The result is a new table version, with where each row went (`renumbering`),
+and the pairs that make it durable; nothing is written here.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import dictionary, keys, ordering, records, segment
 from zerodb_storage.catalog import Schema, TextMode
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
+from zerodb_storage.renumbering import GONE, Numbering, Renumbering
 from zerodb_storage.segment import EncodedColumn, Segment
 from zerodb_storage.table import Mask, TableVersion
 from zerodb_storage.values import Array, Values, concatenate
@@ -29,13 +30,17 @@ SEGMENT_TEXT_BYTES_MAX = 1 << 28
 
 @dataclass(slots=True)
 class Folded:
-    """A folded table and what to write for it: large values anywhere before the batch, the rest in the batch."""
+    """A folded table and what to write for it: large values anywhere before the batch, the rest in the batch.
+    `renumbering` leads from the row ids of the version that was folded, whose numbering was `source`, to those of the
+    new one, which has a numbering of its own; who publishes it joins the two. None: they are the same."""
 
     version: TableVersion
     values: list[tuple[bytes, bytes]] = field(default_factory=list)
     puts: list[tuple[bytes, bytes]] = field(default_factory=list)
     deletes: list[bytes] = field(default_factory=list)
     dropped: list[Segment] = field(default_factory=list)
+    source: Numbering | None = None
+    renumbering: Renumbering | None = None
 
 
 def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor | None = None) -> Folded:
@@ -44,13 +49,18 @@ def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor |
     chunks = [*rewritten, *range(len(segments), version.chunk_count)]
     kept = [chunk for chunk in range(len(segments)) if chunk not in set(rewritten)]
     schema, dictionaries = version.schema, dict(version.dictionaries)
-    result = Folded(version, dropped=[segments[chunk] for chunk in rewritten])
+    result = Folded(version, dropped=[segments[chunk] for chunk in rewritten], source=version.numbering)
     new: list[Segment] = []
+    parts: list[int | Array] = [np.empty(0, np.int64)] * version.chunk_count
+    for position, chunk in enumerate(kept):
+        parts[chunk] = position
     if chunks:
         columns = [_gathered(version, column, chunks) for column in range(len(version.columns))]
         if not kept:
             schema, columns = choose_text_modes(schema, columns, dictionaries)
-        columns = sorted_by_key(schema, columns, dictionaries)
+        order = key_order(schema, columns, dictionaries)
+        columns = columns if order is None else [values.take(order) for values in columns]
+        _place(parts, version, chunks, _positions(len(kept), columns, order))
         new = encode_segments(version.id, schema.slots, columns, segment_ids, result.values, executor)
     result.puts += [(keys.header(found.table_id, found.id), segment.header_value(found)) for found in new]
     masks: dict[int, Mask] = {}
@@ -67,8 +77,41 @@ def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor |
         delta_chunks=(),
         masks=MappingProxyType(masks),
         dictionaries=MappingProxyType(dictionaries),
+        numbering=Numbering(),
     )
+    result.renumbering = Renumbering.of(parts)
     return result
+
+
+def _positions(first_chunk: int, columns: Sequence[Values], order: Array | None) -> Array:
+    """The new row ids of gathered rows, which go into new segments from `first_chunk` on in the given order."""
+    spans = cuts(columns)
+    begins = np.array(
+        [(first_chunk + number) * CHUNK_ROWS - begin for number, (begin, _) in enumerate(spans)], np.int64
+    )
+    count = len(columns[0])
+    row_ids = np.arange(count, dtype=np.int64) + np.repeat(
+        np.array(begins, np.int64), [end - begin for begin, end in spans]
+    )
+    if order is None:
+        return row_ids
+    positions = np.empty(count, np.int64)
+    positions[order] = row_ids
+    return positions
+
+
+def _place(parts: list[int | Array], version: TableVersion, chunks: Sequence[int], positions: Array) -> None:
+    """Note where the rows of gathered chunks went, given where the visible ones did."""
+    taken = 0
+    for chunk in chunks:
+        rows = int(version.chunk_rows[chunk])
+        visible = version.visibility(chunk)
+        places = np.full(rows, GONE, np.int64)
+        there = np.arange(rows) if visible is None else np.flatnonzero(visible[1])
+        places[there] = positions[taken : taken + len(there)]
+        taken += len(there)
+        parts[chunk] = places
+    assert taken == len(positions)
 
 
 def _is_sparse(version: TableVersion, chunk: int, found: Segment) -> bool:
@@ -108,9 +151,9 @@ def choose_text_modes(
     return schema, chosen
 
 
-def sorted_by_key(schema: Schema, columns: list[Values], dictionaries: dict[int, Dictionary]) -> list[Values]:
-    order = ordering.sort_order(key_arrays(schema, columns, dictionaries)) if schema.primary_key else None
-    return columns if order is None else [values.take(order) for values in columns]
+def key_order(schema: Schema, columns: Sequence[Values], dictionaries: dict[int, Dictionary]) -> Array | None:
+    """Row numbers in the order of the primary key; None if the rows are to stay as they are."""
+    return ordering.sort_order(key_arrays(schema, columns, dictionaries)) if schema.primary_key else None
 
 
 def key_arrays(schema: Schema, columns: Sequence[Values], dictionaries: dict[int, Dictionary]) -> list[Array]:

@@ -1,7 +1,8 @@
 """`TableVersion`: one table as one snapshot sees it, and how its chunks are read in the table's layout.
 
 Chunks are the segments in order, then the chunks of the delta. Row id = chunk index * 65,536 + row in the chunk; row
-ids are stable until the table's delta is folded into segments.
+ids are stable until the table's delta is folded into segments: versions with the same `numbering` name the same rows by
+them, and from one numbering to a later one leads `renumbering.follow`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from zerodb_storage.catalog import Column, Schema, TextMode
 from zerodb_storage.delta import DeltaChunk
 from zerodb_storage.dictionary import Dictionary
 from zerodb_storage.kv import Reader
+from zerodb_storage.renumbering import Numbering
 from zerodb_storage.segment import ColumnFacts, SegmentSet, zones
 from zerodb_storage.values import Array, Form, Values, nulls, sorted_distinct, widen
 
@@ -93,6 +95,7 @@ class TableVersion:
     delta_chunks: tuple[DeltaChunk, ...] = ()
     masks: Mapping[int, Mask] = field(default_factory=lambda: MappingProxyType({}))
     dictionaries: Mapping[int, Dictionary] = field(default_factory=lambda: MappingProxyType({}))
+    numbering: Numbering = field(default_factory=Numbering)
 
     @property
     def id(self) -> int:

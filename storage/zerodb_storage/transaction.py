@@ -19,6 +19,7 @@ from zerodb_storage import arrow, dictionary, unique
 from zerodb_storage.altering import reshaped
 from zerodb_storage.catalog import Column, Schema, TextMode, table_key
 from zerodb_storage.dictionary import Dictionary
+from zerodb_storage.renumbering import Numbering
 from zerodb_storage.segment import SegmentSet
 from zerodb_storage.snapshot import NO_OBJECTS, Objects, Snapshot
 from zerodb_storage.table import TableHandle, TableVersion
@@ -148,7 +149,9 @@ class WriteTransaction:
         version = self.table(table)
         count = version.row_count
         empty = SegmentSet.of((), version.columns)
-        self.tables[table] = replace(version, segment_set=empty, delta_chunks=(), masks=MappingProxyType({}))
+        self.tables[table] = replace(
+            version, segment_set=empty, delta_chunks=(), masks=MappingProxyType({}), numbering=Numbering()
+        )
         self.changes.setdefault(version.id, Changes()).reshaped = True
         return count
 

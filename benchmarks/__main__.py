@@ -58,5 +58,19 @@ def import_(scale: str, threads: int, runs: int) -> None:
     run(scale, threads, runs)
 
 
+@main.command()
+@click.option("--against", default="sqlite,duckdb", show_default=True)
+@click.option("--rows", default=1_000_000, show_default=True)
+@click.option("--runs", default=5, show_default=True)
+@click.option("--only", default="", help="Some cases, by name (see CASES in oltp_benchmark.py), and `threads`.")
+def oltp(against: str, rows: int, runs: int, only: str) -> None:
+    """Small operations from Python, beside SQLite and DuckDB."""
+    from benchmarks.oltp_benchmark import Sizes, run
+    from benchmarks.peers import named
+
+    if not run(named(against), Sizes(rows=rows), runs, [name for name in only.split(",") if name]):
+        raise SystemExit(1)
+
+
 if __name__ == "__main__":
     main()

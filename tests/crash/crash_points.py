@@ -1,0 +1,70 @@
+"""Kills this process by itself at a chosen step: "module:Class.method:before:7" is before the seventh call.
+
+`half` is for `write_unlogged`: half of the pairs are written, then the process dies. A step that does not exist (any
+more) is an error, so that the list below keeps up with the code.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import itertools
+import os
+import signal
+from collections.abc import Callable
+from typing import Any
+
+_ROCKS = "zerodb_storage.kv.rocks:RocksStore"
+# Steps, and among how many of the first calls the kill may fall.
+POINTS: tuple[tuple[str, int], ...] = (
+    (f"{_ROCKS}.write:before", 60),
+    (f"{_ROCKS}.write:after", 60),
+    (f"{_ROCKS}.write_unlogged:before", 4),
+    (f"{_ROCKS}.write_unlogged:half", 4),
+    (f"{_ROCKS}.write_unlogged:after", 4),
+    ("zerodb_storage.database:fold:before", 6),
+    ("zerodb_storage.database:fold:after", 6),
+    ("zerodb_storage.database:Database.publish:before", 60),
+    ("zerodb_storage.database:Database.publish:after", 60),
+    ("zerodb_storage.database:Database.publish_segments:after", 2),
+    ("zerodb_storage.database:Database.reclaim:after", 60),
+    ("zerodb_storage.recovery:initialise:after", 1),
+    ("zerodb_storage.recovery:recover:after", 1),
+    ("zerodb_storage.recovery:collect_garbage:after", 1),
+    ("zerodb_storage.kv.seal:remove:before", 1),
+    ("zerodb_storage.kv.seal:remove:after", 1),
+    ("zerodb_storage.kv.seal:write:before", 1),
+    ("zerodb_storage.kv.seal:write:after", 1),
+    ("os:replace:before", 1),
+    ("os:replace:after", 1),
+    ("os:fsync:before", 3),
+    ("os:fsync:after", 3),
+)
+
+
+def arm(point: str) -> None:
+    """Makes the step deadly; called before a database is opened."""
+    module_name, path, when, count = point.split(":")
+    owner: Any = importlib.import_module(module_name)
+    *classes, name = path.split(".")
+    for part in classes:
+        owner = getattr(owner, part)
+    setattr(owner, name, _deadly(getattr(owner, name), when, int(count)))
+
+
+def _deadly(step: Callable[..., Any], when: str, count: int) -> Callable[..., Any]:
+    calls = itertools.count(1)
+
+    @functools.wraps(step)
+    def wrapped(*given: Any, **named: Any) -> Any:
+        if next(calls) != count:
+            return step(*given, **named)
+        if when == "half":
+            store, pairs = given
+            step(store, pairs[: len(pairs) // 2])
+        elif when == "after":
+            step(*given, **named)
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("alive")
+
+    return wrapped

@@ -1,0 +1,231 @@
+"""Rounds: start the process, kill it, reopen, compare with the model; and again, on the same database.
+
+What holds after a kill, with `done` the transactions that are there:
+
+    acknowledged  in done       (synchronous = off: those before some moment, in real time, and no others)
+    failed        not in done
+    unknown       either way
+    and every table is what the model makes of exactly the transactions in done
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import crash_points
+import crash_workload as workload
+
+import zerodb
+
+PROCESS = Path(__file__).with_name("crash_process.py")
+ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+SLOTS = 4
+MOST_SECONDS = 20.0  # until a chosen step must have come, on a slow machine
+
+
+@dataclass(slots=True)
+class Journal:
+    """What one run of the process told."""
+
+    begun: dict[workload.Place, int] = field(default_factory=dict)  # line number
+    acknowledged: dict[workload.Place, int] = field(default_factory=dict)
+    failed: dict[workload.Place, str] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, path: Path, run: int) -> Journal:
+        journal = cls()
+        for line, text in enumerate(path.read_text().splitlines() if path.exists() else ()):
+            kind, _, rest = text.partition(" ")
+            if kind == "bad":
+                raise AssertionError(f"run {run}: {json.loads(rest)}")
+            slot, number, *state = rest.split()
+            place = (run, int(slot), int(number))
+            match kind:
+                case "i":
+                    journal.begun[place] = line
+                case "a":
+                    journal.acknowledged[place] = line
+                case "f":
+                    journal.failed[place] = state[0]
+        return journal
+
+
+class Rounds:
+    def __init__(self, folder: Path, seed: int, synchronous: str = "full", slots: int = SLOTS) -> None:
+        self.folder, self.seed, self.synchronous, self.slots = folder, seed, synchronous, slots
+        self.path = str(folder / "test.zdb")
+        self.model = workload.Model(slots)
+        self.imports: Counter[tuple[int, int]] = Counter()  # batches by slot
+        self.run = 0
+        self.open: list[Journal] = []  # of runs that were not compared yet
+        self.committed = self.killed_by_step = 0
+
+    def rounds(self, count: int) -> None:
+        generator = random.Random(self.seed)
+        for number in range(count):
+            self.one(generator)
+            if number == count - 1 or generator.random() < 0.8:  # else crash again before anybody looks
+                self.compare()
+
+    def one(self, r: random.Random) -> None:
+        """Starts the process and kills it: after some time, or at a step of its own."""
+        self.run += 1
+        point = ""
+        if r.random() < 0.5:
+            step, calls = r.choice(crash_points.POINTS)
+            point = f"{step}:{r.randint(1, calls)}"
+        self.kill(point, r.uniform(0.0, 1.2), r.random() < 0.3, r.choice((400, 3000, 131_072)), r.choice((30, 16_384)))
+
+    def kill(self, point: str, delay_s: float, opening: bool, fold_rows: int, fold_records: int) -> None:
+        config = {
+            "path": self.path,
+            "journal": str(self.folder / f"journal_{self.run}"),
+            "seed": self.seed,
+            "run": self.run,
+            "slots": self.slots,
+            "synchronous": self.synchronous,
+            "fold_rows": fold_rows,
+            "fold_records": fold_records,
+            "point": point,
+            "seconds": 1.5 if point else 60,
+        }
+        command = [sys.executable, str(PROCESS), json.dumps(config)]
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.stdout is not None
+            assert process.stderr is not None
+            try:
+                first = process.stdout.readline()
+                if point:
+                    process.wait(MOST_SECONDS)
+                else:
+                    if not opening:
+                        first += process.stdout.readline()
+                    time.sleep(delay_s * (0.3 if opening else 1.0))
+            finally:
+                process.send_signal(signal.SIGKILL)
+            code = process.wait()
+            errors = process.stderr.read().decode()
+            journal = Journal.read(Path(config["journal"]), self.run)
+            assert first.startswith(b"ready"), errors
+            # 0: the chosen step did not come in time, and the process ended by itself.
+            assert code == -signal.SIGKILL or (point and code == 0), f"run {self.run}: exit {code}\n{errors}"
+            self.killed_by_step += bool(point) and code == -signal.SIGKILL
+        self.open.append(journal)
+
+    # --- comparison ---------------------------------------------------------------------------------------------------
+
+    def compare(self) -> None:
+        with zerodb.connect(self.path, threads=1, synchronous=self.synchronous) as db:
+            assert db.check() == []
+            if "done" not in db.tables():
+                assert not any(journal.begun for journal in self.open)
+                self.open.clear()
+                return
+            first = self.run - len(self.open) + 1
+            for run, journal in enumerate(self.open, first):
+                self._follow(db, run, journal)
+            self.open.clear()
+            compare(db, self.model)
+            assert db.check() == []
+
+    def _follow(self, db: zerodb.Connection, run: int, journal: Journal) -> None:
+        done = {tuple(row) for row in db.execute("select run, slot, n from done where run = ?", [run]).fetchall()}
+        tasks = {place: workload.task(self.seed, *place) for place in journal.begun}
+        imports = {place for place, task in tasks.items() if task.kind == "import"}
+        acknowledged = journal.acknowledged.keys() - imports
+        assert done <= journal.begun.keys(), "never begun"
+        assert not done & journal.failed.keys(), "failed, but there"
+        if self.synchronous == "off":
+            _check_is_prefix(done, {place: journal.acknowledged[place] for place in acknowledged}, journal.begun)
+        else:
+            assert acknowledged <= done, f"lost: {sorted(acknowledged - done)}"
+        for place in sorted(done):
+            self.model.apply(tasks[place])
+        self.committed += len(done)
+        for slot in range(self.slots):
+            self._check_imports(db, run, slot, {p: tasks[p] for p in imports if p[1] == slot}, journal)
+
+    def _check_imports(
+        self, db: zerodb.Connection, run: int, slot: int, tasks: dict[Any, workload.Task], journal: Journal
+    ) -> None:
+        """Batches commit one by one, each whole."""
+        sql = f"select n, batch, count(*), min(i), max(i) from imports_{slot} where run = ? group by n, batch"
+        found: dict[int, set[int]] = {}
+        for number, batch, count, low, high in db.execute(sql, [run]).fetchall():
+            rows = workload.IMPORT_ROWS
+            assert (count, low, high) == (rows, batch * rows, (batch + 1) * rows - 1), "half a batch"
+            found.setdefault(number, set()).add(batch)
+        for place, task in tasks.items():
+            batches = found.pop(place[2], set())
+            assert batches == set(range(len(batches))), batches
+            if place in journal.acknowledged and self.synchronous != "off":
+                assert len(batches) == task.operations[0][1], f"lost batches of import {place}"
+            self.imports[slot, 0] += len(batches)
+        assert not found
+        total = db.execute(f"select count(*) from imports_{slot}").fetchone()
+        assert total == (self.imports[slot, 0] * workload.IMPORT_ROWS,) or run != self.run
+
+
+def _check_is_prefix(done: set[Any], acknowledged: dict[Any, int], begun: dict[Any, int]) -> None:
+    """What is lost was committed after what is there: nothing that is there began after a lost one had ended."""
+    lost = [line for place, line in acknowledged.items() if place not in done]
+    if lost:
+        late = [place for place in done if begun[place] > min(lost)]
+        assert not late, f"lost one that ended before {late} began"
+
+
+def compare(db: zerodb.Connection, model: workload.Model) -> None:
+    """Every table against the model."""
+
+    def rows(sql: str) -> list[Any]:
+        return db.execute(sql).fetchall()
+
+    assert Counter(rows("select run, slot, n from done")) == Counter(model.done)
+    assert dict(rows("select id, balance from accounts")) == model.balances
+    for k, items in rows("select k, items from lists"):
+        elements = items.split()
+        assert len(elements) == len(set(elements)), "appended twice"
+        by_slot: dict[int, list[str]] = {slot: [] for slot in range(model.slots)}
+        for element in elements:
+            by_slot[int(element.split(".")[1])].append(element)
+        assert by_slot == {slot: model.elements.get((k, slot), []) for slot in range(model.slots)}
+    claims = [(name, slot) for slot, names in model.claims.items() for name in names]
+    assert Counter(rows("select name, slot from claims")) == Counter(claims)
+    tickets = Counter(
+        {tuple(place): n for *place, n in rows("select run, slot, n, count(*) from tickets group by 1, 2, 3")}
+    )
+    assert tickets == model.tickets
+    assert rows("select count(*) - count(distinct id) from tickets") == [(0,)]
+    items = {(slot, k): row for slot, found in model.items.items() for k, row in found.items()}
+    found = rows("select slot, k, v, s from items")
+    assert len(found) == len(items)
+    assert {(slot, k): (v, s) for slot, k, v, s in found} == items
+    assert {row[0] for row in rows("select id from parents")} == model.children.keys()
+    children = sorted((child, parent) for parent, ids in model.children.items() for child in ids)
+    assert sorted(rows("select id, parent from children")) == children
+    tables = set(db.tables())
+    for slot in range(model.slots):
+        _compare_own(db, f"own_{slot}", model.own[slot], tables)
+        number = model.views[slot]
+        if number is not None:
+            assert rows(f"select n from view_{slot}") == [(number,)]
+
+
+def _compare_own(db: zerodb.Connection, table: str, own: workload.Own | None, tables: set[str]) -> None:
+    assert (table in tables) == (own is not None)
+    if own is not None:
+        cursor = db.execute(f"select * from {table}")
+        assert [column[0] for column in cursor.description] == ["a", "b", *own.extra]
+        found = cursor.fetchall()
+        assert len(found) == len(own.rows)
+        assert {row[0]: row for row in found} == own.rows

@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from zerodb import checks, foreign_keys, unique_expressions
+from zerodb.arrow_inserts import copied_rows
 from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
 from zerodb.conflicts import first_of_each_key, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
@@ -150,6 +151,10 @@ def change(
             inserted = inserted if keep is None else inserted.take(pa.array(keep))
         return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=inserted)))
     assert query is not None
+    if isinstance(statement, st.Insert) and statement.conflict is None and statement.returning is None:
+        rows = None if connection._observed is not None else copied_rows(query.logical, view, values)
+        if rows is not None:
+            return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=rows)))
     result = Result.of(connection, query, view, values)
     width = len(table.columns)
     match statement:

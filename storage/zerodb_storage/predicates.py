@@ -371,7 +371,8 @@ def _above(values: Values, bound: Scalar, *, strictly: bool) -> Array:
             low, high = _halves(bound)
             lows, highs = values.data[:, 0].view(np.uint64), values.data[:, 1]
             same = (lows > low) if strictly else (lows >= low)
-            return (highs > high) | ((highs == high) & same)
+            later: Array = (highs > high) | ((highs == high) & same)
+            return later
         case Form.CODES:
             raise AssertionError("codes are decoded first")
 

@@ -72,5 +72,59 @@ def oltp(against: str, rows: int, runs: int, only: str) -> None:
         raise SystemExit(1)
 
 
+@main.command()
+@click.option("--workloads", default="ABCDEF", show_default=True)
+@click.option("--distribution", type=click.Choice(["uniform", "zipfian", "latest"]), help="Instead of the workload's.")
+@click.option("--records", default=100_000, show_default=True)
+@click.option("--operations", default=10_000, show_default=True)
+@click.option("--against", default="sqlite", show_default=True)
+def ycsb(workloads: str, distribution: str | None, records: int, operations: int, against: str) -> None:
+    """YCSB's workloads, every operation a durable transaction."""
+    from benchmarks.peers import named
+    from benchmarks.ycsb_benchmark import run
+
+    if not run(workloads, distribution, records, operations, named(against)):
+        print("the peers hold DIFFERENT rows")
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("--warehouses", default=1, show_default=True)
+@click.option("--seconds", default=20.0, show_default=True, help="For each peer; with --kill the longest round.")
+@click.option("--threads", default=1, show_default=True, help="Terminals.")
+@click.option("--against", default="sqlite", show_default=True)
+@click.option("--isolation", type=click.Choice(["snapshot", "serializable"]), default="snapshot", show_default=True)
+@click.option("--items", default=100_000, show_default=True)
+@click.option("--customers", default=3000, show_default=True, help="Of a district.")
+@click.option("--kill", default=0, help="Rounds: run, kill the process, reopen and check.")
+def tpcc(
+    warehouses: int, seconds: float, threads: int, against: str, isolation: str, items: int, customers: int, kill: int
+) -> None:
+    """TPC-C's five transactions, with its consistency conditions."""
+    from benchmarks.peers import named
+    from benchmarks.tpcc.schema import Scale
+    from benchmarks.tpcc_benchmark import crash, report
+
+    scale = Scale(warehouses, items, customers)
+    if kill:
+        wrong = crash(scale, threads, kill, seconds)
+        print("\n".join(wrong) or f"nothing lost in {kill} crashes; the consistency conditions hold")
+        raise SystemExit(bool(wrong))
+    if not report(scale, seconds, threads, named(against), isolation):
+        raise SystemExit(1)
+
+
+@main.command()
+@click.option("--rows", default=1_000_000, show_default=True)
+@click.option("--seconds", default=4.0, show_default=True, help="Of each measurement.")
+@click.option("--rounds", default=5, show_default=True)
+@click.option("--cores", default=2, show_default=True, help="0: all.")
+def mixed(rows: int, seconds: float, rounds: int, cores: int) -> None:
+    """A reader while two writers commit."""
+    from benchmarks.mixed_benchmark import run
+
+    run(rows, seconds, rounds, cores)
+
+
 if __name__ == "__main__":
     main()

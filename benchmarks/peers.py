@@ -14,6 +14,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 from collections.abc import Callable, Sequence
+from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any, Protocol
@@ -37,7 +38,7 @@ class Session(Protocol):
     def register(self, name: str, data: Any) -> object:
         """Makes Arrow data a table of the session."""
 
-    def begin(self) -> object: ...
+    def begin(self, *, read_only: bool = False) -> object: ...
 
     def commit(self) -> object: ...
 
@@ -54,6 +55,12 @@ class Peer(Protocol):
     def money(self, cents: int) -> Any:
         """An amount as the driver takes and gives it for a numeric(p, 2) column."""
 
+    def fraction(self, ten_thousandths: int) -> Any:
+        """A number as the driver takes it for a numeric(4, 4) column."""
+
+    def moment(self, at: datetime) -> Any:
+        """A timestamp as the driver takes it."""
+
     def retryable(self, error: Exception) -> bool:
         """Whether the transaction should be run again."""
 
@@ -61,12 +68,12 @@ class Peer(Protocol):
 
 
 class ZerodbSession:
-    def __init__(self, connection: zerodb.Connection) -> None:
+    def __init__(self, connection: zerodb.Connection, isolation: str | None) -> None:
         self.connection = connection
+        self.isolation = isolation
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.register = connection.register
-        self.begin = connection.begin
         self.commit = connection.commit
         self.rollback = connection.rollback
         self.close = connection.close
@@ -74,20 +81,29 @@ class ZerodbSession:
     def prepare(self, sql: str) -> Run:
         return self.connection.prepare(sql).execute
 
+    def begin(self, *, read_only: bool = False) -> None:
+        self.connection.begin(self.isolation, read_only=read_only)
+
 
 class Zerodb:
     name = "zerodb"
 
-    def __init__(self, folder: Path, threads: int = 1) -> None:
+    def __init__(self, folder: Path, threads: int = 1, isolation: str | None = None) -> None:
         self.path = str(folder / "zerodb.zdb")
-        self._threads = threads
+        self.isolation = isolation
         self._first = zerodb.connect(self.path, threads=threads, synchronous="full")
 
     def session(self) -> ZerodbSession:
-        return ZerodbSession(self._first.duplicate())
+        return ZerodbSession(self._first.duplicate(), self.isolation)
 
     def money(self, cents: int) -> Decimal:
         return Decimal(cents).scaleb(-2)
+
+    def fraction(self, ten_thousandths: int) -> Decimal:
+        return Decimal(ten_thousandths).scaleb(-4)
+
+    def moment(self, at: datetime) -> datetime:
+        return at
 
     def retryable(self, error: Exception) -> bool:
         return isinstance(error, Error) and bool(error.retryable)
@@ -99,7 +115,9 @@ class Zerodb:
 class SqliteSession:
     def __init__(self, path: str) -> None:
         # 500 statements: like the others, it parses each text once.
-        self.connection = sqlite3.connect(path, WAIT_S, isolation_level=None, cached_statements=500)
+        self.connection = sqlite3.connect(
+            path, WAIT_S, isolation_level=None, check_same_thread=False, cached_statements=500
+        )
         self.connection.execute("pragma journal_mode=wal")
         self.connection.execute("pragma synchronous=full")
         self.execute = self.connection.execute
@@ -120,9 +138,9 @@ class SqliteSession:
     def register(self, name: str, data: Any) -> None:
         raise NotImplementedError("SQLite takes no Arrow data")
 
-    def begin(self) -> None:
+    def begin(self, *, read_only: bool = False) -> None:
         # A transaction that is going to write takes the lock at once: it would fail when it takes it later.
-        self.connection.execute("begin immediate")
+        self.connection.execute("begin" if read_only else "begin immediate")
 
     def commit(self) -> None:
         self.connection.execute("commit")
@@ -144,6 +162,12 @@ class Sqlite:
     def money(self, cents: int) -> float:
         return cents / 100
 
+    def fraction(self, ten_thousandths: int) -> float:
+        return ten_thousandths / 10_000
+
+    def moment(self, at: datetime) -> str:
+        return at.isoformat(" ")
+
     def retryable(self, error: Exception) -> bool:
         return isinstance(error, sqlite3.OperationalError) and "locked" in str(error)
 
@@ -157,13 +181,16 @@ class DuckdbSession:
         self.execute = connection.execute
         self.executemany = connection.executemany
         self.register = connection.register
-        self.begin = connection.begin
         self.commit = connection.commit
         self.rollback = connection.rollback
         self.close = connection.close
 
     def prepare(self, sql: str) -> Run:
         return functools.partial(self.connection.execute, sql)
+
+    def begin(self, *, read_only: bool = False) -> None:
+        del read_only  # it has no such transactions
+        self.connection.begin()
 
 
 class Duckdb:
@@ -180,6 +207,12 @@ class Duckdb:
 
     def money(self, cents: int) -> Decimal:
         return Decimal(cents).scaleb(-2)
+
+    def fraction(self, ten_thousandths: int) -> Decimal:
+        return Decimal(ten_thousandths).scaleb(-4)
+
+    def moment(self, at: datetime) -> datetime:
+        return at
 
     def retryable(self, error: Exception) -> bool:
         return isinstance(error, self._error)

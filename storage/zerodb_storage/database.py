@@ -26,6 +26,7 @@ from zerodb_storage import checking, commit_log, encoding, keys, records, recove
 from zerodb_storage.catalog import is_temporary, schema_record
 from zerodb_storage.fold import Folded, fold
 from zerodb_storage.kv import Batch, KeyValueStore
+from zerodb_storage.kv.fail_stop import FailStop
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.kv.rocks import RocksStore
 from zerodb_storage.recovery import TableState
@@ -48,7 +49,8 @@ SYNCHRONOUS = ("full", "normal", "off")
 class Database:
     """An open database. Use `Database.open`."""
 
-    def __init__(self, store: KeyValueStore, *, read_only: bool, synchronous: str) -> None:
+    def __init__(self, inner: KeyValueStore, *, read_only: bool, synchronous: str) -> None:
+        store = FailStop(inner)
         recovery.initialise(store, read_only=read_only)
         recovered = recovery.recover(store)
         if not read_only:
@@ -141,9 +143,11 @@ class Database:
             raise error_for("55006", "the database cannot be closed while a transaction is open")
         try:
             self._closed = True
-            if not self.read_only:
-                self.sequences.settle()
-            self._store.close()
+            try:
+                if not self.read_only and not self._store.has_failed:
+                    self.sequences.settle()
+            finally:
+                self._store.close()
         finally:
             self._writer.release()
 

@@ -71,8 +71,9 @@ class Sequences:
         head = first + np.arange(left, dtype=np.int64) * step
         rest = begin + np.arange(count - left, dtype=np.int64) % whole * step
         values = np.concatenate((head, rest))
-        state.last, state.called, state.reserved = int(values[-1]), True, int(values[-1])
-        self._write(definition.id, state)
+        last = int(values[-1])
+        self._write(definition.id, _State(last, True, last))
+        state.last, state.called, state.reserved = last, True, last
         return values
 
     def set(self, definition: SequenceDefinition, value: int, called: bool) -> None:
@@ -82,8 +83,9 @@ class Sequences:
             message = f'setval: value {value} is out of bounds for sequence "{definition.name}" {bounds}'
             raise error_for("22003", message)
         with self.lock:
-            self._states[definition.id] = state = _State(value, called, value)
+            state = _State(value, called, value)
             self._write(definition.id, state)
+            self._states[definition.id] = state
 
     def current(self, definition: SequenceDefinition) -> tuple[int, bool]:
         """(last value, whether it was handed out), as PostgreSQL's `select last_value, is_called from sequence`."""
@@ -96,8 +98,8 @@ class Sequences:
         with self.lock:
             for id_, state in self._states.items():
                 if state.reserved != state.last:
+                    self._write(id_, _State(state.last, state.called, state.last))
                     state.reserved = state.last
-                    self._write(id_, state)
 
     def _state(self, definition: SequenceDefinition) -> _State:
         state = self._states.get(definition.id)
@@ -115,12 +117,13 @@ class Sequences:
         return state
 
     def _move(self, definition: SequenceDefinition, state: _State, last: int) -> None:
-        state.last, state.called = last, True
         step = definition.increment
         if (last > state.reserved) if step > 0 else (last < state.reserved):
             ahead = last + RESERVED_AHEAD * step
-            state.reserved = max(min(ahead, definition.maximum), definition.minimum)
-            self._write(definition.id, _State(state.reserved, True, state.reserved))
+            reserved = max(min(ahead, definition.maximum), definition.minimum)
+            self._write(definition.id, _State(reserved, True, reserved))  # may fail: then nothing was taken
+            state.reserved = reserved
+        state.last, state.called = last, True
 
     def _write(self, id_: int, state: _State) -> None:
         key = keys.sequence(id_)

@@ -47,6 +47,7 @@ class FaultyStore:
         self.failed = 0
 
     def arm(self, fault: Fault | None) -> None:
+        """Counts calls from now on; those made while `fault` is None count nothing."""
         self.calls.clear()
         self.fault, self.failed = fault, 0
 
@@ -56,10 +57,10 @@ class FaultyStore:
             return found
 
         def call(*given: Any, **named: Any) -> Any:
-            self.calls[name] += 1
             fault = self.fault
             if fault is None:
                 return found(*given, **named)
+            self.calls[name] += 1
             hit = fault.method == name and self.calls[name] == fault.number
             late = fault.lasting and self.failed and name in ("write", "write_unlogged", "sync")
             if not hit and not late:

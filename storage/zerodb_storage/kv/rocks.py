@@ -240,9 +240,11 @@ class RocksStore:
             return
         self._closed = True
         try:
-            if not self._logged and not self._read_only:
-                self._database.flush(True)
-            self._database.close()
+            try:
+                if not self._logged and not self._read_only:
+                    self._database.flush(True)
+            finally:
+                self._database.close()
             if not self._read_only:
                 seal.write(self.path)
         except Exception as error:

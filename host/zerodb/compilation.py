@@ -28,6 +28,7 @@ from zerodb_compiler.plan.index_choice import LEAST_ROWS
 from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.plan.optimize import optimize
 from zerodb_compiler.plan.physical_plan import plan_physical
+from zerodb_compiler.plan.scan_reads import ScanRead, scan_reads
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import bind_shape
 from zerodb_compiler.sql.expressions import Column, Literal, Parameter
@@ -81,6 +82,7 @@ class CompiledQuery:
     program: Program
     code: CompiledProgram
     output: tuple[OutputColumn, ...]  # with the names that users see
+    reads: tuple[ScanRead, ...] = ()  # of stored tables
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -246,7 +248,7 @@ def _compile(
         OutputColumn(name, made.type, column.nullable)
         for name, made, column in zip(names, program.output, columns, strict=True)
     )
-    return CompiledQuery(bound, logical, plan, program, code, output)
+    return CompiledQuery(bound, logical, plan, program, code, output, scan_reads(bound, plan))
 
 
 def returned(

@@ -199,6 +199,9 @@ class _TableReads:
 
     def note(self, predicate: Predicate) -> bool:
         """False if there are too many."""
+        match predicate.conditions:
+            case (Among(slot=slot, values=values),):
+                return all(self.note_point((slot,), (value,)) for value in values)
         point = predicate.point
         if point is not None:
             return self.note_point(*point)

@@ -1,0 +1,131 @@
+"""zerodb behind the tester's protocols: each session is a connection that a thread of its own works for.
+
+A text of several statements is what it is over PostgreSQL's simple protocol: one implicit transaction, unless the text
+itself says BEGIN. Whether a session waits is asked of the lock table.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from tests.isolation.tester import Failure, Result, Table
+
+import zerodb
+
+# PostgreSQL's defaults, which the expected files were made with.
+DEFAULTS = ("set default_transaction_isolation = 'read committed'",)
+PATIENCE_S = 0.3
+
+
+class ZerodbEngine:
+    """The database in the directory `path`."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+        self._kept = zerodb.connect(path, synchronous="off", threads=1)
+
+    def connect(self, name: str) -> ZerodbConnection:
+        connection = zerodb.connect(self._path)
+        for setting in DEFAULTS:
+            connection.execute(setting)
+        return ZerodbConnection(connection, name)
+
+    def close(self) -> None:
+        self._kept.close()
+
+
+class ZerodbConnection:
+    def __init__(self, connection: zerodb.Connection, name: str) -> None:
+        self._connection = connection
+        self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self._done = threading.Event()
+        self._done.set()
+        self._results: list[Result] = []
+        self._started = 0.0
+        self._thread = threading.Thread(target=self._work, name=f"isolation {name}", daemon=True)
+        self._thread.start()
+
+    def start(self, sql: str) -> None:
+        assert self._done.is_set(), "the last text has not ended"
+        self._done.clear()
+        self._results = []
+        self._started = time.monotonic()
+        self._texts.put(sql)
+
+    def wait(self, seconds: float) -> bool:
+        return self._done.wait(seconds)
+
+    def results(self) -> list[Result]:
+        return self._results
+
+    def is_blocked(self) -> bool:
+        return time.monotonic() > self._started + PATIENCE_S
+
+    def notices(self) -> list[str]:
+        return []
+
+    def cancel(self) -> None:
+        self._connection.interrupt()
+
+    def close(self) -> None:
+        self._texts.put(None)
+        self._thread.join(timeout=10)
+        assert not self._thread.is_alive(), "a session does not end"
+        self._connection.close()
+
+    def _work(self) -> None:
+        while (sql := self._texts.get()) is not None:
+            try:
+                for result in _run(self._connection, sql):
+                    self._results.append(result)
+            except zerodb.Error as error:
+                self._results.append(Failure(str(error.args[0])))
+            except BaseException as error:  # a fault of ours, which the comparison shows
+                self._results.append(Failure(repr(error), "FAULT"))
+            finally:
+                self._done.set()
+
+
+def _run(connection: zerodb.Connection, sql: str) -> Iterator[Result]:
+    """Runs a text statement by statement."""
+    statements = list(connection.statements(sql))
+    opened = False  # the implicit transaction
+    try:
+        for statement in statements:
+            word = _first_word(statement)
+            if word in _BEGINS and opened:
+                connection.commit()
+                opened = False
+            elif word not in _BEGINS and len(statements) > 1 and not connection.in_transaction:
+                connection.begin()
+                opened = True
+            yield from _result(connection.execute(statement))
+            opened = opened and connection.in_transaction and word not in _ENDS
+        if opened:
+            opened = False
+            connection.commit()
+    except BaseException:
+        if opened:
+            connection.rollback()
+        raise
+
+
+_BEGINS = frozenset({"begin", "start"})
+_ENDS = frozenset({"commit", "end", "rollback", "abort"})
+
+
+def _first_word(statement: str) -> str:
+    return statement.split(None, 1)[0].strip(";").lower() if statement.strip() else ""
+
+
+def _result(cursor: Any) -> Iterator[Result]:
+    """The cursor's result set, if it has one, as PostgreSQL's texts."""
+    outcome = cursor._outcome
+    if outcome is not None and outcome.columns is not None:
+        batches = outcome.batches
+        rows = tuple(tuple(row) for number in range(len(batches)) for row in batches.texts(number))
+        yield Table(tuple(column.name for column in outcome.columns), rows)

@@ -1,9 +1,9 @@
 """Folding the delta of a table into new segments.
 
-All visible rows of the delta, together with those of segments that are less than half full (small ones from earlier
-folds, and ones mostly deleted), are sorted by primary key, cut into segments and encoded. Deletions in the segments
-that stay become persistent delete vectors. The result is a new table version, with where each row went (`renumbering`),
-and the pairs that make it durable; nothing is written here.
+All visible rows of the delta, together with those of segments that are worth rewriting (`segment_choice`), are sorted
+by primary key, cut into segments and encoded. Deletions in the segments that stay become persistent delete vectors. The
+result is a new table version, with where each row went (`renumbering`), and the pairs that make it durable; nothing is
+written here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from types import MappingProxyType
 import numpy as np
 
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import dictionary, keys, ordering, records, segment
+from zerodb_storage import dictionary, keys, ordering, records, segment, segment_choice
 from zerodb_storage.catalog import Schema, TextMode
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
 from zerodb_storage.renumbering import GONE, Numbering, Renumbering
@@ -24,7 +24,6 @@ from zerodb_storage.segment import EncodedColumn, Segment
 from zerodb_storage.table import Mask, TableVersion
 from zerodb_storage.values import Array, Values, concatenate
 
-SMALL_SEGMENT_BYTES = 8 << 20
 SEGMENT_TEXT_BYTES_MAX = 1 << 28
 
 
@@ -45,7 +44,7 @@ class Folded:
 
 def fold(version: TableVersion, segment_ids: Iterator[int], executor: Executor | None = None) -> Folded:
     segments = version.segment_set.segments
-    rewritten = [chunk for chunk, found in enumerate(segments) if _is_sparse(version, chunk, found)]
+    rewritten = segment_choice.to_rewrite(version)
     chunks = [*rewritten, *range(len(segments), version.chunk_count)]
     kept = [chunk for chunk in range(len(segments)) if chunk not in set(rewritten)]
     schema, dictionaries = version.schema, dict(version.dictionaries)
@@ -112,12 +111,6 @@ def _place(parts: list[int | Array], version: TableVersion, chunks: Sequence[int
         taken += len(there)
         parts[chunk] = places
     assert taken == len(positions)
-
-
-def _is_sparse(version: TableVersion, chunk: int, found: Segment) -> bool:
-    """Mostly deleted, or small in rows and bytes (few but long rows make a full segment, too)."""
-    visible = found.rows - (version.masks[chunk].deleted if chunk in version.masks else 0)
-    return 2 * visible < (CHUNK_ROWS if found.byte_count < SMALL_SEGMENT_BYTES else found.rows)
 
 
 def _gathered(version: TableVersion, column: int, chunks: Sequence[int]) -> Values:

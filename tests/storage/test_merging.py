@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from zerodb_compiler import types
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import Column, Database, TableVersion, WriteTransaction, dictionary, fold
+from zerodb_storage import Column, Database, TableVersion, WriteTransaction, dictionary, fold, segment_choice
 from zerodb_storage.kv import Batch
 from zerodb_storage.merging import carried
 from zerodb_storage.renumbering import GONE
@@ -69,7 +69,7 @@ class Writer:
 @given(st.data(), st.integers(0, 2), st.integers(1, 3), st.integers(0, 3), st.sampled_from([2, 40, 1000]))
 def test_carried(rows_of: Rows, data: st.DataObject, folds: int, before: int, after: int, distinct: int) -> None:
     with pytest.MonkeyPatch.context() as patch, Database.open(None) as db:
-        patch.setattr(fold, "SMALL_SEGMENT_BYTES", data.draw(st.sampled_from([0, 1 << 20])))
+        patch.setattr(segment_choice, "SMALL_SEGMENT_BYTES", data.draw(st.sampled_from([0, 1 << 20])))
         patch.setattr(dictionary, "SIZE_MAX", data.draw(st.sampled_from([1 << 16, 5])))
         with db.begin() as tx:
             tx.create_table("t", COLUMNS, [0])

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from zerodb_compiler import types
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import Column, Database, TableVersion, fold
+from zerodb_storage import Column, Database, TableVersion, fold, segment_choice
 from zerodb_storage.kv import Batch
 from zerodb_storage.renumbering import ALL_GONE, GONE, Numbering, Renumbering, follow
 from zerodb_storage.values import Array
@@ -108,7 +108,7 @@ def check_moved(old: dict[tuple[Any, ...], int], gone: Array, folded: TableVersi
 def test_fold_tells_where_rows_went(data: st.DataObject, with_key: bool) -> None:
     """Some rounds of inserting, deleting and folding; the rows of each version are found by its renumbering."""
     with pytest.MonkeyPatch.context() as patch, Database.open(None) as db:
-        patch.setattr(fold, "SMALL_SEGMENT_BYTES", data.draw(st.sampled_from([0, 1 << 20])))
+        patch.setattr(segment_choice, "SMALL_SEGMENT_BYTES", data.draw(st.sampled_from([0, 1 << 20])))
         with db.begin() as tx:
             tx.create_table("t", [Column("a", types.BIGINT), Column("b", types.BIGINT)], [0] if with_key else [])
         serial, start = itertools.count(), db.snapshot().tables["t"]

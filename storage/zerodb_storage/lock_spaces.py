@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from zerodb_storage.lock_modes import ROW_CONFLICTS, RowMode
+from zerodb_storage.lock_modes import ROW_CONFLICTS, RowMode, TableMode
 from zerodb_storage.values import Array, sorted_distinct
 
 SMALL = 64  # as many rows are locked one by one
@@ -142,10 +142,11 @@ class Request:
 class ModeLocks:
     """One object that is held in modes: a table or an advisory lock. A claim is a mode."""
 
-    __slots__ = ("conflicts", "held", "queue", "what")
+    __slots__ = ("conflicts", "held", "queue", "transient", "what")
 
-    def __init__(self, what: tuple[Any, ...], conflicts: tuple[int, ...]) -> None:
+    def __init__(self, what: tuple[Any, ...], conflicts: tuple[int, ...], transient: bool = False) -> None:
         self.what = what
+        self.transient = transient  # whether it goes as soon as it is free
         self.conflicts = conflicts
         self.held: dict[Owner, int] = {}  # modes as bits
         self.queue: list[Request] = []
@@ -168,14 +169,13 @@ class ModeLocks:
         before = self.held.get(owner, 0)
         if not before >> claim & 1:
             self.held[owner] = before | 1 << claim
+            self.transient |= claim == TableMode.ACCESS_EXCLUSIVE  # the table may have been dropped
             owner.log.append((self, 1 << claim, 0))
 
     def undo(self, owner: Owner, bit: int, _before: int) -> None:
-        modes = self.held[owner] & ~bit
-        if modes:
-            self.held[owner] = modes
-        else:
-            del self.held[owner]
+        modes = self.held.pop(owner)
+        if modes != bit:
+            self.held[owner] = modes & ~bit
 
 
 @dataclass(eq=False, slots=True)
@@ -196,6 +196,7 @@ class RowLocks:
     single: dict[int, Owner | dict[Owner, int]] = field(default_factory=dict)
     bulks: list[Bulk] = field(default_factory=list)
     queue: list[Request] = field(default_factory=list)
+    transient: ClassVar[bool] = False
 
     @property
     def is_free(self) -> bool:
@@ -305,7 +306,7 @@ class RowLocks:
             self.single[id_] = modes
 
     def undo(self, owner: Owner, what: Any, before: int) -> None:
-        if isinstance(what, Bulk):
+        if type(what) is Bulk:
             self.bulks.remove(what)
             return
         held = self.single.get(what)

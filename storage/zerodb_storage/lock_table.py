@@ -80,7 +80,7 @@ class LockTable:
     def advisory_of(self, key: tuple[int, ...]) -> ModeLocks:
         found = self.advisory.get(key)
         if found is None:
-            found = self.advisory[key] = ModeLocks(("advisory", *key), ADVISORY_CONFLICTS)
+            found = self.advisory[key] = ModeLocks(("advisory", *key), ADVISORY_CONFLICTS, True)
         return found
 
     def _drop_if_free(self, space: Space) -> None:
@@ -173,17 +173,16 @@ class LockTable:
     def release_to(self, owner: Owner, mark: int) -> list[Request]:
         """Gives up what was locked since `owner.log` had `mark` entries; the requests that are granted now."""
         log = owner.log
-        if len(log) == mark:
-            return self._woken(owner) if owner.watchers and not mark else []
-        touched: dict[int, Space] = {}
+        touched: list[Space] = []
         while len(log) > mark:
             space, what, before = log.pop()
             space.undo(owner, what, before)
             if space.queue:
-                touched[id(space)] = space
-            elif isinstance(space, ModeLocks) and (what == 1 << TableMode.ACCESS_EXCLUSIVE or space.what[0] != "table"):
+                if space not in touched:
+                    touched.append(space)
+            elif space.transient:
                 self._drop_if_free(space)
-        granted = self._settle(touched.values())
+        granted = self._settle(touched) if touched else []
         return granted + self._woken(owner) if owner.watchers else granted
 
     def release_one(self, owner: Owner, space: ModeLocks, mode: int) -> list[Request]:

@@ -100,7 +100,7 @@ class Locks:
             modes = held.get(owner, 0)
             if modes >> mode & 1:
                 return False
-            if mode <= _WEAK and not space.queue and not any(m & _STRONG for m in held.values()):
+            if mode <= _WEAK and not space.queue and (not held or not any(m & _STRONG for m in held.values())):
                 held[owner] = modes | 1 << mode
                 owner.log.append((space, 1 << mode, 0))
                 return False

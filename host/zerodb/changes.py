@@ -193,6 +193,8 @@ def _with_changes(
     results: list[int] = []
     try:
         for part, query in zip(statement.parts, prepared.parts, strict=True):
+            if isinstance(part.statement, st.Query):
+                raise NotSupportedError("FOR UPDATE and FOR SHARE are not supported")
             outcome = change(connection, write, part.statement, query, view, values)
             if part.result is not None:
                 table = transient_table(part.result, outcome.table(stored=True))

@@ -122,8 +122,8 @@ class Prepared:
         if query is None:
             return None
         match statement:
-            case st.Query():
-                return query.output
+            case st.Query(columns=columns):
+                return query.output[: len(columns)]  # behind them the ids of the rows to lock
             case st.Insert(returning=found) | st.Update(returning=found) | st.Delete(returning=found) if found:
                 return returned(statement.source, query.output, found)[1]
             case st.Merge(returning=found) if found:
@@ -206,8 +206,9 @@ def _dependency(bound: BoundShape, table: TableInfo) -> Dependency:
 def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Sequence[str]] | None:
     """The plan that running a statement needs, with the columns it has to give."""
     match statement:
-        case st.Query(plan=plan, columns=columns, names=names):
-            return plan, columns, names
+        case st.Query(plan=plan, columns=columns, names=names, locks=locks):
+            ids = [locked.row_id for locked in locks]
+            return plan, [*columns, *ids], [*names, *(column.name for column in ids)]
         case (
             st.CreateTableAs(query=st.Query(plan=plan, columns=columns, names=names))
             | st.SetSequence(query=st.Query(plan=plan, columns=columns, names=names))

@@ -14,6 +14,7 @@ from zerodb.explain import explain
 from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
 from zerodb.sequence_values import resolved, set_sequence
+from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
 
@@ -36,6 +37,8 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
     if not isinstance(statement, UNQUERIED):
         connection._session.note_query()
     match statement:
+        case st.Query(locks=locks) if locks:
+            raise NotSupportedError("FOR UPDATE and FOR SHARE are not supported")
         case st.Query():
             assert prepared.query is not None
             values = resolved(connection, values)

@@ -110,7 +110,13 @@ def _statement(statement: st.Statement) -> str:
                 f"{name} {column.type}{'?' if column.nullable else ''} = {column.name}#{column.id}"
                 for name, column in zip(names, columns, strict=True)
             ]
-            return f"query: {', '.join(heads)}\n{format_logical(plan, types=True)}"
+            locks = [
+                f"lock {item.table.name} {item.row_id.name}#{item.row_id.id} {item.strength.name} {item.wait.name}\n"
+                for item in statement.locks
+            ]
+            return f"query: {', '.join(heads)}\n{''.join(locks)}{format_logical(plan, types=True)}"
+        case st.WithChanges(parts=parts, main=main):
+            return "\n".join([*(f"first {_statement(part.statement)}" for part in parts), _statement(main)])
         case st.Insert(table=table, source=source):
             return f"insert into {table.name}\n{format_logical(source, types=True)}"
         case st.Update(table=table, source=source, assigned=assigned):

@@ -21,6 +21,7 @@ from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.plan.logical import With
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.binder_locks import LockingParts, locks_of
 from zerodb_compiler.sql.binder_with import Shared
 from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
@@ -68,6 +69,8 @@ class Binder:
         "context",
         "inlined",
         "inlining",
+        "locking",
+        "locking_top",
         "places",
         "seen",
         "shared",
@@ -89,6 +92,8 @@ class Binder:
         self.inlining: list[int] = []  # the views whose queries are being bound
         self.seen: dict[tuple[str, str | None], ViewTable] = {}  # what names mean within a view's query
         self.top: exp.Expr | None = None  # the query whose rows are those of the statement
+        self.locking_top: exp.Expr | None = None  # the query that may lock the rows it gives itself
+        self.locking = LockingParts()
         self._counters = _Counters()
         self.shared = Shared()
         self.unknown: dict[int, Constant] = {}  # column id -> the literal without type that it is
@@ -108,9 +113,21 @@ class Binder:
                 statement = self.with_shared(self._tree(parsed.tree))
         except RecursionError:
             raise error_for("54001", "statement is nested too deeply", position=parsed.start) from None
+        if self.locking.parts:
+            statement = self._with_locking(statement)
         if parsed.explain is not None:
             return st.Explain(statement, parsed.explain.analyze, parsed.explain.options)
         return statement
+
+    def _with_locking(self, statement: st.Statement) -> st.Statement:
+        """The statement after its locking subqueries."""
+        parts = self.locking.taken()
+        match statement:
+            case st.WithChanges(parts=others, main=main):
+                return st.WithChanges((*others, *parts), main)
+            case st.Query() | st.Insert() | st.Update() | st.Delete() | st.Merge():
+                return st.WithChanges(parts, statement)
+        raise unsupported("FOR UPDATE or FOR SHARE in this statement")
 
     def _definition(self, node: ddl.Definition) -> st.Statement:
         if isinstance(node, ddl.CreateTableAs):
@@ -146,7 +163,9 @@ class Binder:
         """A statement without data-modifying WITH queries."""
         match node:
             case exp.Select() | exp.SetOperation() | exp.Subquery() | exp.Values():
-                self.top = node
+                self.top = self.locking_top = node
+                if locks_of(node):
+                    return self.query(node, None)
                 return set_sequence(self, node) or self.query(node, None)
             case exp.Insert():
                 from zerodb_compiler.sql.binder_dml import insert

@@ -77,6 +77,7 @@ def with_changes(binder: Binder, node: exp.Expr) -> st.WithChanges:
             continue
         before = exp.With(expressions=with_.expressions[:index], recursive=with_.args.get("recursive"))
         statement = binder.with_shared(_part(binder, cte.this, with_tables(before, None, {})))
+        parts += binder.locking.taken()
         hidden = f"{TRANSIENT}with {len(parts) + 1}"
         result = None
         if statement.returning is None:

@@ -19,6 +19,7 @@ from zerodb_compiler.plan.logical import Item, Join, JoinKind, Lateral, LogicalP
 from zerodb_compiler.plan.transform import free_ids
 from zerodb_compiler.sql import binder_table_functions as table_functions
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder, united
+from zerodb_compiler.sql.binder_locks import Clauses
 from zerodb_compiler.sql.binder_operators import compare
 from zerodb_compiler.sql.binder_sample import sampled
 from zerodb_compiler.sql.binder_search import HIDDEN
@@ -52,6 +53,8 @@ def bind_from(binder: Binder, node: exp.Select, outer: Scope | None, common: Com
     only(from_, "this")
     builder = _From(binder, outer, common, node)
     source = builder.joined(from_.this, node.args.get("joins") or [])
+    builder.clauses.check_names()
+    scope.locked = tuple(builder.clauses.locked)
     scope.relations, scope.visible = source.relations, source.visible
     return source.plan, scope
 
@@ -71,7 +74,7 @@ _KINDS = {"": JoinKind.INNER, "LEFT": JoinKind.LEFT, "RIGHT": JoinKind.LEFT, "FU
 
 
 class _From:
-    __slots__ = ("_row_names", "before", "binder", "common", "laterals", "node", "outer")
+    __slots__ = ("_row_names", "before", "binder", "clauses", "common", "laterals", "node", "outer")
 
     def __init__(
         self, binder: Binder, outer: Scope | None, common: CommonTables, node: exp.Select | None = None
@@ -81,6 +84,7 @@ class _From:
         self._row_names: set[str] | None = None
         self.outer = outer
         self.common = common
+        self.clauses = Clauses(node)
         self.before: list[Source] = []  # what stands left of the item being bound: LATERAL sees it
         self.laterals = False
 
@@ -114,10 +118,12 @@ class _From:
             case exp.Subquery():
                 source = self.derived(node)
             case exp.Values():
+                self.clauses.other(_label(node), "VALUES")
                 source = self.named(self.binder.query(node, self.outer, self.common), node, node.args.get("alias"))
             case exp.Lateral() if isinstance(node.this, exp.Func):
                 self.laterals = True
                 source = table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
+                self.clauses.other(source.relations[0].name, "a function")
             case exp.Lateral():
                 source = self.lateral(node)
             case _:
@@ -150,12 +156,15 @@ class _From:
             self.outer,
             self.common,
         )
-        return self.named(self.binder.query(node.this, scope, self.common), node, node.args.get("alias"))
+        query = self.clauses.query(_label(node), node.this)
+        return self.named(self.binder.query(query, scope, self.common), node, node.args.get("alias"))
 
     def table(self, node: exp.Table) -> Source:
         if not isinstance(node.this, exp.Identifier):
             self.laterals = True
-            return table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
+            source = table_functions.function_source(self.binder, node, self.outer, self.common, self.before)
+            self.clauses.other(source.relations[0].name, "a function")
+            return source
         alias = node.args.get("alias")
         name = fold(node.this)
         common = self.common.get(name) if node.args.get("db") is None else None
@@ -167,6 +176,7 @@ class _From:
             only(node, "this", "alias", "joins")
             if sample is not None:
                 raise _no_sample(sample)
+            self.clauses.other(_label(node) or name, "a WITH query")
             source = self.named(table_query(self.binder, common, node), node, alias, name)
             if isinstance(common, WorkingTable):
                 source.relations[0].working = True
@@ -179,15 +189,18 @@ class _From:
         if view is not None:
             if sample is not None:
                 raise _no_sample(sample)
-            return self.named(view_query(self.binder, view, node), node, alias, name)
+            label = _label(node) or name
+            query = view_query(self.binder, view, node, lambda tree: self.clauses.query(label, tree))
+            return self.named(query, node, alias, name)
         table = self.binder.table(node)
         columns = [self.binder.column(c.name, c.type, not c.not_null) for c in table.columns]
+        label = _label(node) or name
         scan = Scan(table, tuple(ScanColumn(column, i) for i, column in enumerate(columns)))
+        scan = self.clauses.scan(self.binder, label, scan)
         plan = scan if sample is None else sampled(self.binder, scan, sample)
         pairs = visible_columns(self.binder, node, table, columns)
         names = renamed(tuple(found for found, _ in pairs), _alias_columns(alias), name)
         pairs = [(found, column) for found, (_, column) in zip(names, pairs, strict=True)]
-        label = fold(alias.this) if alias is not None and alias.this is not None else name
         return Source(plan, [Relation(label, pairs, table, position_of(node))], pairs)
 
     def derived(self, node: exp.Subquery) -> Source:
@@ -199,18 +212,21 @@ class _From:
                 return source
             only(alias, "this", "columns")
             label = fold(alias.this)
+            self.clauses.other(label, "a join")
             names = renamed(tuple(name for name, _ in source.visible), _alias_columns(alias), label)
             pairs = [(name, column) for name, (_, column) in zip(names, source.visible, strict=True)]
             return Source(source.plan, [Relation(label, pairs, None, position_of(node))], pairs)
         only(node, "this", "alias", "with_", "order", "limit", "offset", "joins")
         # Before the first join in parentheses the joins are this node's (item), and not of the query.
         query = node.this if node.args.get("joins") and not any(map(node.args.get, _OF_QUERY)) else node
+        query = self.clauses.query(_label(node), query)
         return self.named(self.binder.query(query, self.outer, self.common), node, alias)
 
     def named(self, query: Query, node: exp.Expr, alias: exp.Expr | None, name: str | None = None) -> Source:
         if alias is not None:
             only(alias, "this", "columns")
             name = fold(alias.this) if alias.this is not None else name
+        self.clauses.take(query)
         names = renamed(query.names, _alias_columns(alias), name or "subquery")
         pairs = list(zip(names, query.columns, strict=True))
         return Source(query.plan, [Relation(name, pairs, None, position_of(node))], pairs)
@@ -300,6 +316,7 @@ class _From:
         """The source with all columns nullable: those of a scan are made so, others pass through a Project."""
         source = self.with_presence(source)
         output = source.plan.output
+        self.clauses.nullable(source.plan)
         if all(column.nullable for column in output):
             return source
         new: dict[int, Column]
@@ -450,6 +467,12 @@ def _using_alias(using: list[exp.Expr] | None) -> tuple[list[exp.Expr] | None, s
     if using and str(using[-1].this).startswith(USING_ALIAS):
         return using[:-1], str(using[-1].this)[len(USING_ALIAS) :]
     return using, None
+
+
+def _label(node: exp.Expr) -> str | None:
+    """The name that an alias gives an item of FROM."""
+    alias = node.args.get("alias")
+    return fold(alias.this) if alias is not None and alias.this is not None else None
 
 
 def _alias_columns(alias: exp.Expr | None) -> tuple[exp.Expr, ...]:

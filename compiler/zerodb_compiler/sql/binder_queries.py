@@ -7,7 +7,7 @@ BY needs besides), Aggregate (DISTINCT), Sort, Limit, and a Project that drops w
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -29,6 +29,7 @@ from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, unit
 from zerodb_compiler.sql.binder_first_rows import distinct_on, with_ties
 from zerodb_compiler.sql.binder_from import bind_from
 from zerodb_compiler.sql.binder_grouping import bind_group
+from zerodb_compiler.sql.binder_locks import as_part, check_select, check_set_operation, check_values, runs_first
 from zerodb_compiler.sql.binder_names import output_name
 from zerodb_compiler.sql.binder_records import expansion, is_expansion
 from zerodb_compiler.sql.binder_sets import set_operation
@@ -59,6 +60,7 @@ _SELECT = (
     "limit",
     "offset",
     "with_",
+    "locks",
 )
 _MODIFIERS = ("order", "limit", "offset", "with_")
 
@@ -93,14 +95,18 @@ def _bound(
 ) -> Query:
     match node:
         case exp.Select():
-            return _Select(binder, node, outer, common, untyped, targets).bind()
+            query = _Select(binder, node, outer, common, untyped, targets).bind()
+            locks_itself = node is binder.locking_top or not runs_first(node)
+            return query if locks_itself else as_part(binder, query, node)
         case exp.Subquery():
             only(node, "this", "alias", *_MODIFIERS)
             query = bind_query(binder, node.this, outer, common, untyped=untyped, targets=targets)
         case exp.SetOperation():
             only(node, "this", "expression", "distinct", *_MODIFIERS)
+            check_set_operation(node)
             query = set_operation(binder, node, outer, common, untyped)
         case exp.Values():
+            check_values(node)
             only(node, "expressions", "alias", *_MODIFIERS)
             query = _values(binder, node, outer, common)
         case _:
@@ -147,7 +153,7 @@ def _modified(binder: Binder, query: Query, node: exp.Expr, outer: Scope | None,
             keys.append(_sort_key(item, key))
         plan = Sort(plan, tuple(keys))
     plan = limited(binder, plan, node, outer, common)
-    return query if plan is query.plan else Query(plan, query.columns, query.names)
+    return query if plan is query.plan else replace(query, plan=plan)
 
 
 # ---- ORDER BY and LIMIT
@@ -288,6 +294,7 @@ class _Select:
         expressions.clause = "ORDER BY"
         order = self.order_by(expressions)
         windows.bind_clause(expressions)
+        check_select(node, aggregates=aggregates.is_grouped, windows=windows.are_used, sets=False)
         if group is not None or having is not None or aggregates.is_grouped:
             windows.above(lambda part: aggregates.above(self.binder, part))
             plan, condition, order = self.grouped(plan, aggregates, condition, order)
@@ -406,7 +413,9 @@ class _Select:
         return plan, condition, order
 
     def project(self, plan: LogicalPlan, order: list[tuple[exp.Ordered, int | Expression]]) -> Query:
+        below = plan
         plan, order = expanded_sets(self.binder, plan, self.outputs, order)
+        check_select(self.node, aggregates=False, windows=False, sets=plan is not below)
         items: dict[int, Item] = {}
         self.below = {column.id for column in plan.output}
         columns = [self.item(items, output.expression, output.name) for output in self.outputs]
@@ -431,6 +440,10 @@ class _Select:
                     sqlstate="42P10",
                     position=position_of(item),
                 )
+        places = tuple(
+            Item(self.item(items, ColumnRef(locked.row_id), "row_id"), ColumnRef(locked.row_id))
+            for locked in self.scope.locked
+        )
         all_items = tuple(items.values())
         if not (tuple(item.column for item in all_items) == plan.output and all(_passes(item) for item in all_items)):
             plan = Project(plan, all_items)
@@ -447,8 +460,9 @@ class _Select:
             plan = Sort(plan, tuple(keys))
         plan = limited(self.binder, plan, self.node, self.outer, self.common)
         if len(items) > visible:
-            plan = Project(plan, tuple(Item(i.column, ColumnRef(i.column)) for i in all_items[:visible]))
-        return Query(plan, tuple(columns), tuple(output.name for output in self.outputs))
+            shown = tuple(Item(i.column, ColumnRef(i.column)) for i in all_items[:visible])
+            plan = Project(plan, (*shown, *places)) if len(items) > visible + len(places) else plan
+        return Query(plan, tuple(columns), tuple(output.name for output in self.outputs), self.scope.locked)
 
     def item(self, items: dict[int, Item], expression: Expression, name: str) -> Column:
         """The column that gives the expression; a column that passes through is listed once (one of a query around

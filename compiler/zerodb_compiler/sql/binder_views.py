@@ -11,7 +11,7 @@ renaming a table or a column changes no view, and `select *` gives the columns t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -67,14 +67,16 @@ class _Names:
         return ()
 
 
-def view_query(binder: Binder, view: ViewInfo, node: exp.Table) -> Query:
-    """The view's query, bound. 42P17 if the view names itself."""
+def view_query(
+    binder: Binder, view: ViewInfo, node: exp.Table, change: Callable[[exp.Expr], exp.Expr] | None = None
+) -> Query:
+    """The view's query, bound; `change` is what a locking clause makes of it. 42P17 if the view names itself."""
     if view.id in binder.inlining:
         raise error_for(
             "42P17", f'infinite recursion detected in rules for relation "{view.name}"', position=position_of(node)
         )
     binder.inlined[view.id] = view
-    query = bind_text(binder, view)
+    query = bind_text(binder, view, change)
     names = [name for name, _ in view.columns]
     seen = binder.seen.get(_key(node))
     if seen is not None and seen.columns:
@@ -83,7 +85,7 @@ def view_query(binder: Binder, view: ViewInfo, node: exp.Table) -> Query:
     return replace(query, columns=query.columns[: len(names)], names=tuple(names))
 
 
-def bind_text(binder: Binder, view: ViewInfo) -> Query:
+def bind_text(binder: Binder, view: ViewInfo, change: Callable[[exp.Expr], exp.Expr] | None = None) -> Query:
     """The query of the view's text, whose literals and places are not the statement's."""
     from zerodb_compiler.sql.parse import parse
 
@@ -99,7 +101,7 @@ def bind_text(binder: Binder, view: ViewInfo) -> Query:
     context.literals = None
     binder.inlining.append(view.id)
     try:
-        return binder.query(parsed.tree, None, {})
+        return binder.query(parsed.tree if change is None else change(parsed.tree), None, {})
     finally:
         binder.catalog, binder.tables_by_name, binder.views_by_name, binder.seen, context.literals = kept
         binder.inlining.pop()

@@ -84,6 +84,10 @@ class Windows:
         self._in_clause = False
         self._taken = 0  # how many items of the WINDOW clause are bound
 
+    @property
+    def are_used(self) -> bool:
+        return bool(self._found)
+
     def bind_clause(self, b: ExpressionBinder) -> None:
         """Binds the rest of the WINDOW clause: what is wrong in a window nobody uses is an error too."""
         while self._taken < len(self._clause):

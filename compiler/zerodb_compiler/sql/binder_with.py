@@ -116,9 +116,9 @@ def bind_unused(binder: Binder, tables: CommonTables, before: CommonTables) -> N
     """A common table that nobody uses is not computed, but must be right."""
     for name, table in tables.items():
         if isinstance(table, CommonTable) and before.get(name) is not table and not table.is_bound:
-            definitions = len(binder.shared.definitions)
+            definitions, locking = len(binder.shared.definitions), len(binder.locking.parts)
             table_query(binder, table, None)
-            del binder.shared.definitions[definitions:]
+            del binder.shared.definitions[definitions:], binder.locking.parts[locking:]
 
 
 def _references(node: exp.Expr) -> dict[str, int]:
@@ -170,10 +170,12 @@ def table_query(binder: Binder, table: CommonTable | WorkingTable, node: exp.Exp
     if table.shared is not None:
         return _scan(binder, *table.shared)
     table.is_bound = True
+    locking = len(binder.locking.parts)
     if table.clauses is not None and not table.recursive:
         raise ProgrammingError("WITH query is not recursive", position=position_of(node))
     query = _recursive(binder, table) if table.recursive else _plain(binder, table)
     once = table.materialized or (table.materialized is None and table.uses > 1 and not _is_cheap(query.plan))
+    once = once or len(binder.locking.parts) > locking  # which rows are locked is decided once
     if node is None or not once or free_ids(query.plan) or _reads_working(query.plan):
         return query
     number = binder.shared.number()

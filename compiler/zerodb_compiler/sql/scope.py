@@ -58,6 +58,7 @@ class Scope:
     captured: list[tuple[Column, int | None]] = field(default_factory=list)
     aggregates: Any = None  # of its query (binder_aggregates.Aggregates), where it may have any
     _plain: dict[str, Column | None] | None = None
+    locked: tuple[Any, ...] = ()  # the tables of FROM whose rows the query locks (statements.LockedTable)
 
     def resolve(self, name: str, qualifier: str | None, position: int | None) -> ColumnRef:
         """The column of that name. ProgrammingError 42703, 42702 (ambiguous) or 42P01 (no such table in FROM)."""

@@ -17,11 +17,43 @@ from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.utility_statements import UtilityStatement
 
 
+class LockStrength(enum.IntEnum):
+    """What a locking clause lets others still do with the rows; numbered from weak to strong."""
+
+    KEY_SHARE = 0
+    SHARE = 1
+    NO_KEY_UPDATE = 2
+    UPDATE = 3
+
+
+class LockWait(enum.IntEnum):
+    """What becomes of rows that somebody else has locked. Of several clauses the highest counts, as in PostgreSQL."""
+
+    WAIT = 0
+    SKIP = 1
+    ERROR = 2
+
+
+@dataclass(frozen=True, slots=True)
+class LockedTable:
+    """A table whose rows a query locks: the ids of those it gave are in its plan's output. `scanned` is the table under
+    the key that the plan reads it by, with SKIP one that nothing else is read by."""
+
+    table: TableInfo
+    scanned: TableInfo
+    row_id: Column
+    strength: LockStrength
+    wait: LockWait
+
+
 @dataclass(frozen=True, slots=True)
 class Query:
+    """`locks` are of a SELECT ... FOR UPDATE or the like; others have none."""
+
     plan: LogicalPlan
     columns: tuple[Column, ...]
     names: tuple[str, ...]
+    locks: tuple[LockedTable, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +134,16 @@ class Merge:
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """A data-modifying WITH query. `result` is the table that others read its RETURNING rows from."""
+    """A data-modifying WITH query, or a locking query. `result` is the table that others read its rows from."""
 
-    statement: Insert | Update | Delete | Merge
+    statement: Insert | Update | Delete | Merge | Query
     result: TableInfo | None
 
 
 @dataclass(frozen=True, slots=True)
 class WithChanges:
-    """A statement with data-modifying WITH queries: each part and `main` run once, in this order, over the snapshot
-    that the first one saw and the results of the parts before."""
+    """A statement with data-modifying WITH queries or locking subqueries: each part and `main` run once, in this order,
+    over the snapshot that the first one saw and the results of the parts before."""
 
     parts: tuple[Part, ...]
     main: Query | Insert | Update | Delete | Merge

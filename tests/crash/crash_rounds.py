@@ -68,6 +68,7 @@ class Rounds:
         self.imports: Counter[tuple[int, int]] = Counter()  # batches by slot
         self.run = 0
         self.open: list[Journal] = []  # of runs that were not compared yet
+        self.failures: Counter[str] = Counter()
         self.committed = self.killed_by_step = 0
 
     def rounds(self, count: int) -> None:
@@ -86,7 +87,16 @@ class Rounds:
             point = f"{step}:{r.randint(1, calls)}"
         self.kill(point, r.uniform(0.0, 1.2), r.random() < 0.3, r.choice((400, 3000, 131_072)), r.choice((30, 16_384)))
 
-    def kill(self, point: str, delay_s: float, opening: bool, fold_rows: int, fold_records: int) -> None:
+    def peaceful(self, seconds: float, fold_rows: int, fold_records: int) -> None:
+        """A process that ends by itself: nothing is left unknown."""
+        self.run += 1
+        command = self._command("", seconds, fold_rows, fold_records)
+        subprocess.run(command, env=ENVIRONMENT, check=True, timeout=seconds + 120)
+        journal = Journal.read(self.folder / f"journal_{self.run}", self.run)
+        assert journal.begun.keys() == journal.acknowledged.keys() | journal.failed.keys()
+        self.open.append(journal)
+
+    def _command(self, point: str, seconds: float, fold_rows: int, fold_records: int) -> list[str]:
         config = {
             "path": self.path,
             "journal": str(self.folder / f"journal_{self.run}"),
@@ -97,9 +107,12 @@ class Rounds:
             "fold_rows": fold_rows,
             "fold_records": fold_records,
             "point": point,
-            "seconds": 1.5 if point else 60,
+            "seconds": seconds,
         }
-        command = [sys.executable, str(PROCESS), json.dumps(config)]
+        return [sys.executable, str(PROCESS), json.dumps(config)]
+
+    def kill(self, point: str, delay_s: float, opening: bool, fold_rows: int, fold_records: int) -> None:
+        command = self._command(point, 1.5 if point else 60, fold_rows, fold_records)
         with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
             assert process.stderr is not None
@@ -115,7 +128,7 @@ class Rounds:
                 process.send_signal(signal.SIGKILL)
             code = process.wait()
             errors = process.stderr.read().decode()
-            journal = Journal.read(Path(config["journal"]), self.run)
+            journal = Journal.read(self.folder / f"journal_{self.run}", self.run)
             assert first.startswith(b"ready"), errors
             # 0: the chosen step did not come in time, and the process ended by itself.
             assert code == -signal.SIGKILL or (point and code == 0), f"run {self.run}: exit {code}\n{errors}"
@@ -142,6 +155,7 @@ class Rounds:
         done = {tuple(row) for row in db.execute("select run, slot, n from done where run = ?", [run]).fetchall()}
         tasks = {place: workload.task(self.seed, *place) for place in journal.begun}
         imports = {place for place, task in tasks.items() if task.kind == "import"}
+        self.failures.update(journal.failed.values())
         acknowledged = journal.acknowledged.keys() - imports
         assert done <= journal.begun.keys(), "never begun"
         assert not done & journal.failed.keys(), "failed, but there"
@@ -194,7 +208,6 @@ def compare(db: zerodb.Connection, model: workload.Model) -> None:
     assert dict(rows("select id, balance from accounts")) == model.balances
     for k, items in rows("select k, items from lists"):
         elements = items.split()
-        assert len(elements) == len(set(elements)), "appended twice"
         by_slot: dict[int, list[str]] = {slot: [] for slot in range(model.slots)}
         for element in elements:
             by_slot[int(element.split(".")[1])].append(element)

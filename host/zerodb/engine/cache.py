@@ -110,10 +110,11 @@ class ModuleCache:
 
     def load(self, engine: wasmtime.Engine, wasm: bytes, tier: Tier) -> wasmtime.Module | None:
         """The module from its stored artifact, if there is one that we made ourselves."""
-        if self._blobs is None:
+        blobs = self._blobs  # another thread may give it up at any time
+        if blobs is None:
             return None
         key = self._artifact_key(wasm, tier)
-        stored = self._blobs.get_blob(key)
+        stored = blobs.get_blob(key)
         if stored is None or len(stored) <= _DIGEST_BYTES:
             return None
         signature, payload = stored[:_DIGEST_BYTES], stored[_DIGEST_BYTES:]
@@ -126,12 +127,13 @@ class ModuleCache:
 
     def store(self, module: wasmtime.Module, wasm: bytes, tier: Tier) -> None:
         """Keeps the artifact. A store that cannot write (read only, full, closed) is no reason for a query to fail."""
-        if self._blobs is None:
+        blobs = self._blobs
+        if blobs is None:
             return
         key = self._artifact_key(wasm, tier)
         payload = zstandard.ZstdCompressor(level=1).compress(bytes(module.serialize()))
         try:
-            self._blobs.put_blob(key, self._sign(key, payload) + payload)
+            blobs.put_blob(key, self._sign(key, payload) + payload)
         except Exception:
             self._blobs = None
 

@@ -8,6 +8,7 @@ Other statements (UPDATE, DELETE, INSERTs that compute) run once per set of para
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -94,15 +95,14 @@ def _columns(prepared: Prepared, rows: list[Parameters]) -> list[Sequence[Any]]:
             return [[row[str(parameter.name)] for row in rows] for parameter in prepared.user]  # type: ignore[call-overload]
         except (KeyError, TypeError) as error:
             raise ProgrammingError(f"a row has no value for parameter {error}", sqlstate="08P01") from None
-    try:
-        columns = list(zip(*rows, strict=True))
-    except ValueError:
-        width = len(first)
+    width = len(first)
+    if not set(map(type, rows)) <= {tuple, list}:
+        rows = list(map(tuple, rows))
+    if set(map(len, rows)) != {width}:
         wrong = next(index for index, row in enumerate(rows) if len(row) != width)
-        raise ProgrammingError(
-            f"row {wrong + 1} has {len(rows[wrong])} values, not {width}", sqlstate="08P01"
-        ) from None
-    return [columns[int(parameter.name) - 1] for parameter in prepared.user]
+        raise ProgrammingError(f"row {wrong + 1} has {len(rows[wrong])} values, not {width}", sqlstate="08P01")
+    # Column by column: `zip(*rows)` makes an iterator for each row, which takes five times as long for a million.
+    return [list(map(itemgetter(int(parameter.name) - 1), rows)) for parameter in prepared.user]
 
 
 def _one_by_one(connection: Connection, ready: Ready, rows: list[Parameters]) -> Outcome:

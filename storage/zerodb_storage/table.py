@@ -235,6 +235,21 @@ class TableVersion:
         delta_chunk = self.delta_chunks[chunk - len(self.segment_set.segments)]
         return ("delta", delta_chunk.serial, column, layout.encoding, layout.width), delta_chunk.rows
 
+    def changed_since(self, older: TableVersion) -> list[int] | None:
+        """The chunks whose rows, or which of them are visible, are other than in the older version, and those it has
+        not; None if the segments are others."""
+        if self.segment_set is not older.segment_set or self.schema.slots != older.schema.slots:
+            return None
+        masks, before, base = self.masks, older.masks, len(self.segment_set.segments)
+        changed = set()
+        if masks is not before:
+            changed = {chunk for chunk in {*masks, *before} if masks.get(chunk) is not before.get(chunk)}
+        known = older.delta_chunks
+        for position, found in enumerate(self.delta_chunks):
+            if position >= len(known) or known[position] is not found:
+                changed.add(base + position)
+        return sorted(chunk for chunk in changed if chunk < self.chunk_count)
+
     def read(self, chunk: int, column: int, start: int = 0) -> Values:
         """A column of a chunk from row `start` on, as it is kept (CODES or TEXT for text)."""
         segments = self.segment_set.segments

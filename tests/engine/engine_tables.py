@@ -88,7 +88,13 @@ class MemoryTable:
     def chunk_key(self, chunk: int, column: int) -> Hashable:
         return ("memory", self.id, chunk, column)
 
-    def load(self, chunk: int, column: int) -> Loaded:
+    def growth_key(self, chunk: int, column: int) -> None:
+        return None
+
+    def changed_since(self, older: Any) -> None:
+        return None
+
+    def load(self, chunk: int, column: int, start: int = 0) -> Loaded:
         self.loads += 1
         values, layout = self.columns[column][chunk], self.layout.columns[column]
         if isinstance(values, list):

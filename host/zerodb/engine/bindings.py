@@ -119,8 +119,12 @@ class TableBinding:
                 words[base + (abi.CHUNK_VISIBILITY_FIELD >> 2)] = address
             slot = base + (abi.CHUNK_HEADER >> 2)
             for ordinal in self.ordinals:
-                key = version.chunk_key(chunk, ordinal)
-                entry = self._pool.pin(key, partial(version.load, chunk, ordinal))
+                growing = version.growth_key(chunk, ordinal)
+                if growing is None:
+                    key = version.chunk_key(chunk, ordinal)
+                    entry = self._pool.pin(key, partial(version.load, chunk, ordinal))
+                else:
+                    entry = self._pool.pin_growing(*growing, partial(version.load, chunk, ordinal))
                 entries.append(entry)
                 words[slot] = entry.data
                 words[slot + 1] = (entry.validity or ones) if version.layout.columns[ordinal].has_nulls else 0
@@ -131,39 +135,53 @@ class TableBinding:
         return entries
 
     def adopt(self, old: TableBinding) -> None:
-        """Takes over the chunks of an unused binding of an older version that are the same still; what no version will
-        ask for again (a delta chunk that has grown) is freed at once, lest every insert leave a dead copy behind."""
+        """Takes over the chunks of an older version's binding that are the same still, or shares them if the binding
+        has users; what no version will ask for again (visibility masks that were replaced) is freed at once, lest every
+        change leave a dead copy behind."""
         layout, before = self.version.layout, old.version.layout
         same = layout.has_deletes == before.has_deletes and all(
             layout.columns[i] == before.columns[i] for i in self.ordinals
         )
-        if not same:
+        changed = self.version.changed_since(old.version) if same else None
+        if changed is None:
+            if not old.users:
+                old.give_up()
             return
+        count = min(self.chunk_count, old.chunk_count)
+        kept = np.ones(count, np.bool_)
+        kept[[chunk for chunk in changed if chunk < count]] = False
         with self._lock, old._lock:
-            ours, theirs, rows_field = self._descriptors(), old._descriptors(), abi.CHUNK_ROWS_FIELD >> 2
-            for chunk, entries in enumerate(old._pins[: self.chunk_count]):
-                if entries is None:
-                    continue
+            kept &= old.resident[:count]
+            self._descriptors()[:count][kept] = old._descriptors()[:count][kept]
+            self.resident[:count] = kept
+            self.missing -= int(np.count_nonzero(kept))
+            chunks = np.flatnonzero(kept).tolist()
+            for chunk in chunks:
+                self._pins[chunk] = old._pins[chunk]
+            if old.users:
+                self._pool.repin([entry for chunk in chunks for entry in old._pins[chunk] or ()])
+                return
+            for chunk in chunks:
                 old._pins[chunk] = None
-                if ours[chunk, rows_field] == theirs[chunk, rows_field] and self._is_same(chunk, entries):
-                    ours[chunk] = theirs[chunk]
-                    self._pins[chunk] = entries
-                    self.resident[chunk] = True
-                    self.missing -= 1
-                else:
-                    kept = set(self._keys(chunk))
-                    for entry in entries:
-                        if entry.key in kept:
-                            self._pool.unpin(entry)
-                        else:
-                            self._pool.discard(entry)
+            for chunk in changed:
+                if chunk < count and (entries := old._pins[chunk]) is not None:
+                    old._pins[chunk] = None
+                    self._let_go(entries, self._keys(chunk))
 
-    def _is_same(self, chunk: int, entries: list[Entry]) -> bool:
-        """Whether the entries are this chunk's. With equal layouts the keys of all columns change together, so one
-        column's will do. (Without columns and deletions there are none: the caller compares the rows.)"""
-        if self.version.layout.has_deletes or not self.ordinals:
-            return self._keys(chunk) == [entry.key for entry in entries]
-        return self.version.chunk_key(chunk, self.ordinals[0]) == entries[0].key
+    def give_up(self) -> None:
+        """Lets all chunks go, those of the delta for good: the version that comes after this one has other chunks."""
+        with self._lock:
+            for chunk, entries in enumerate(self._pins):
+                if entries is not None:
+                    self._pins[chunk] = None
+                    self._let_go(entries, [entry.key for entry in entries if entry.growth is None])
+
+    def _let_go(self, entries: list[Entry], keys: list[Hashable]) -> None:
+        for entry in entries:
+            if entry.key in keys:
+                self._pool.unpin(entry)
+            else:
+                self._pool.discard(entry)
 
     def _keys(self, chunk: int) -> list[Hashable]:
         """The buffer pool's keys of all that `_load` pins, in its order."""
@@ -171,7 +189,9 @@ class TableBinding:
         keys: list[Hashable] = []
         if version.layout.has_deletes and (mask := version.visibility(chunk)) is not None:
             keys.append(("visibility", mask[0]))
-        keys += [version.chunk_key(chunk, ordinal) for ordinal in self.ordinals]
+        for ordinal in self.ordinals:
+            growing = version.growth_key(chunk, ordinal)
+            keys.append(version.chunk_key(chunk, ordinal) if growing is None else growing[0])
         return keys
 
     def lock(self, chunks: Array | range) -> bool:
@@ -268,7 +288,7 @@ class Bindings:
             old = self._tables.get(key)
             self._tables[key] = made
             if old is not None:
-                if not old.users:
+                if not old.closed:
                     made.adopt(old)
                 self._retire(old)
         return made

@@ -304,7 +304,12 @@ class Engine:
                 self._idle_bytes -= self._idle_frames.pop(frame, 0)
             if frame.fits(snapshot):
                 return frame
-            self._close_frame(frame)
+            try:
+                frame.rebind(snapshot)
+            except BaseException:
+                self._close_frame(frame)
+                raise
+            return frame
         self._check_open()
         frame = Frame(compiled.program, self.memory, self.bindings, snapshot, workers)
         for worker in frame.workers:

@@ -108,6 +108,17 @@ class Frame:
                 return False
         return self._bindings.use(self.bound)
 
+    def rebind(self, snapshot: Snapshot) -> None:
+        """Makes a frame that no execution uses right for another snapshot, over tables of the same layouts; its
+        bindings have one user more."""
+        self.scans, self._versions, self._dictionaries = (), (), ()
+        try:
+            self._bind(snapshot)
+        except BaseException:
+            self._bindings.leave(self.bound)
+            raise
+        self._put_bindings()
+
     def _bind(self, snapshot: Snapshot) -> None:
         program, names = self.program, {scan.table_id: scan.table_name for scan in self.program.scans}
         for scan in program.scans:
@@ -136,11 +147,7 @@ class Frame:
         for offset, data in program.constants:
             self._template[offset : offset + len(data)] = data
         self._put(abi.QUERY_WORKERS, len(self.workers))
-        for scan, binding in zip(program.scans, self.scans, strict=True):
-            self._put(scan.slot, binding.address)
-        for slot, bound in zip(program.dictionaries, self._dictionaries, strict=True):
-            self._put(slot.offset + abi.DICTIONARY_ADDRESS, bound.address)
-            self._put(slot.offset + abi.DICTIONARY_SIZE, bound.size)
+        self._put_bindings()
         for worker in self.workers:
             self._put(worker.offset + abi.WORKER_QUERY, self.address)
             self._put(worker.offset + abi.WORKER_INDEX, worker.index)
@@ -150,6 +157,14 @@ class Frame:
                 self._put(worker.offset + abi.WORKER_NEXT, self.workers[worker.index + 1].address)
         if program.output and program.output_block_bytes:
             self._give_spare(self.workers[0])
+
+    def _put_bindings(self) -> None:
+        program = self.program
+        for scan, binding in zip(program.scans, self.scans, strict=True):
+            self._put(scan.slot, binding.address)
+        for slot, bound in zip(program.dictionaries, self._dictionaries, strict=True):
+            self._put(slot.offset + abi.DICTIONARY_ADDRESS, bound.address)
+            self._put(slot.offset + abi.DICTIONARY_SIZE, bound.size)
 
     def _give_spare(self, worker: WorkerState) -> None:
         worker.spare = self._memory.allocate(self.program.output_block_bytes)

@@ -6,6 +6,10 @@ Idea: an entry is pinned while a query may read it and otherwise waits in least-
 the memory's limit is reached (`reclaim`). Entries are found by keys that the storage gives, which change exactly if the
 bytes would. Loading (reading, decompressing, copying in) happens outside the lock; a second thread that wants the same
 entry waits for the first one.
+
+Columns of the delta grow at their end, by a row or two between one query and the next. Their entries (`pin_growing`)
+have room for more: rows that an entry lacks are added behind the others, which queries over older versions go on
+reading.
 """
 
 from __future__ import annotations
@@ -20,7 +24,10 @@ import numpy as np
 
 from zerodb.engine.memory import Memory
 from zerodb_compiler.errors import OperationalError
+from zerodb_compiler.layout import CHUNK_ROWS
 
+LEAST_ROWS = 64  # room for them in a growing entry
+LEAST_HEAP_BYTES = 1024
 Array = np.ndarray[Any, Any]
 
 
@@ -44,9 +51,21 @@ class Loaded:
     text_bytes: Array | None = None
 
 
+@dataclass(slots=True)
+class Growth:
+    """How far a growing entry is filled. `heap` is the address of a text column's bytes."""
+
+    rows: int
+    rows_most: int
+    heap: int = 0
+    heap_used: int = 0
+    heap_most: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Entry:
-    """A pinned or evictable block. `data` and `validity` are addresses; `validity` is 0 where the loader gave none."""
+    """A pinned or evictable block. `data` and `validity` are addresses; `validity` is 0 where the loader gave none.
+    A growing entry that was too small is `replaced` by another one under its key, and freed with its last pin."""
 
     key: Hashable
     data: int = 0
@@ -54,6 +73,8 @@ class Entry:
     pins: int = 1
     bytes: int = 0
     loaded: threading.Event | None = field(default_factory=threading.Event)
+    growth: Growth | None = None
+    replaced: bool = False
 
 
 def out_of_memory(memory: Memory) -> OperationalError:
@@ -68,6 +89,7 @@ class BufferPool:
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self._lock = threading.Lock()
+        self._growing = threading.Lock()  # held while an entry grows
         self._entries: dict[Hashable, Entry] = {}
         self._unpinned: OrderedDict[Hashable, Entry] = OrderedDict()
         self.loads = 0
@@ -103,6 +125,91 @@ class BufferPool:
         ready.set()
         return entry
 
+    def pin_growing(self, key: Hashable, rows: int, load: Callable[[int], ColumnData]) -> Entry:
+        """The entry of a column that only grows, with at least its first `rows` rows, pinned once more. `load(start)`
+        gives those from `start` on. Always with a validity. Raises as `pin`."""
+        with self._growing:
+            with self._lock:
+                known = self._entries.get(key)
+                if known is not None:
+                    if known.pins == 0:
+                        del self._unpinned[key]
+                    known.pins += 1
+            if known is None:
+                return self._grown(key, rows, load, None)
+            assert known.growth is not None
+            try:
+                if known.growth.rows >= rows or self._add_rows(known, known.growth, rows, load):
+                    return known
+                return self._grown(key, rows, load, known)
+            except BaseException:
+                self.unpin(known)
+                raise
+
+    def _add_rows(self, entry: Entry, growth: Growth, rows: int, load: Callable[[int], ColumnData]) -> bool:
+        """Puts the missing rows behind the others; False if they have no room there."""
+        if rows > growth.rows_most:
+            return False
+        column = load(growth.rows)
+        if growth.heap_used + (0 if column.text_bytes is None else len(column.text_bytes)) > growth.heap_most:
+            return False
+        self._put_rows(entry, growth, column, rows)
+        self.loads += 1
+        return True
+
+    def _grown(self, key: Hashable, rows: int, load: Callable[[int], ColumnData], known: Entry | None) -> Entry:
+        """A new entry, in the place of `known`, which was too small and loses the caller's pin."""
+        assert rows > 0
+        column = load(0)
+        text = column.text_bytes
+        room = max(rows, min(max(2 * rows, LEAST_ROWS), CHUNK_ROWS))
+        growth = Growth(0, room)
+        heap_bytes = 0
+        if text is not None:
+            data_bytes = 4 * (room + 1) + 15 & ~15
+            growth.heap_most = len(text) if room == rows else max(2 * len(text), LEAST_HEAP_BYTES)
+            heap_bytes = growth.heap_most + 31 & ~15  # may be read 16 bytes past its end
+        else:
+            data_bytes = room * (column.data.nbytes // rows) + 15 & ~15
+        entry = Entry(key, loaded=None, growth=growth)
+        entry.data = self._memory.allocate(data_bytes + heap_bytes + room)
+        if not entry.data:
+            raise out_of_memory(self._memory)
+        growth.heap = entry.data + data_bytes
+        entry.validity = growth.heap + heap_bytes
+        entry.bytes = self._memory.size_of(entry.data)
+        self._put_rows(entry, growth, column, rows)
+        with self._lock:
+            self.loads += 1
+            if known is not None:
+                known.replaced = True
+                self._unpin_locked(known)
+            self._entries[key] = entry
+        return entry
+
+    def _put_rows(self, entry: Entry, growth: Growth, column: ColumnData, rows: int) -> None:
+        """Writes the rows from `growth.rows` to `rows`, which the caller has found room for."""
+        memory, data, text, start = self._memory, column.data, column.text_bytes, growth.rows
+        count = rows - start
+        if text is not None:
+            first, base = entry.data + 4 * start, growth.heap + growth.heap_used
+            target = memory.array[first : first + 4 * (count + 1)].view(np.uint32)
+            np.add(data, base, out=target, casting="unsafe")
+            memory.write(base, text)
+            growth.heap_used += len(text)
+        else:
+            memory.write(entry.data + start * (data.nbytes // count), data)
+        place = entry.validity + start
+        memory.array[place : place + count] = 1 if column.validity is None else column.validity
+        growth.rows = rows
+
+    def repin(self, entries: list[Entry]) -> None:
+        """Pins entries once more that somebody holds."""
+        with self._lock:
+            for entry in entries:
+                assert entry.pins > 0
+                entry.pins += 1
+
     def unpin(self, entry: Entry) -> None:
         with self._lock:
             self._unpin_locked(entry)
@@ -116,7 +223,7 @@ class BufferPool:
         """Unpins an entry that nobody will ask for again; it is freed with its last pin."""
         with self._lock:
             self._unpin_locked(entry)
-            if not entry.pins:
+            if not entry.pins and not entry.replaced:
                 del self._unpinned[entry.key], self._entries[entry.key]
                 self._memory.free(entry.data)
 
@@ -124,7 +231,10 @@ class BufferPool:
         assert entry.pins > 0
         entry.pins -= 1
         if entry.pins == 0:
-            self._unpinned[entry.key] = entry
+            if entry.replaced:
+                self._memory.free(entry.data)
+            else:
+                self._unpinned[entry.key] = entry
 
     def reclaim(self, wanted: int) -> bool:
         """Evicts unpinned entries, oldest first, until `wanted` bytes are free; False if there was nothing to evict."""

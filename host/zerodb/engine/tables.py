@@ -4,8 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
-from typing import Any, Protocol
+from collections.abc import Hashable, Mapping, Sequence
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -44,7 +44,13 @@ class TableVersion(Protocol):
     def chunk_rows(self) -> np.ndarray[Any, Any]: ...
     def zone_map(self, column: int) -> ZoneMap | None: ...
     def chunk_key(self, chunk: int, column: int) -> Hashable: ...
-    def load(self, chunk: int, column: int) -> ColumnData: ...
+    def growth_key(self, chunk: int, column: int) -> tuple[Hashable, int] | None:
+        """(identity, rows) of a chunk that only grows; None for any other."""
+
+    def load(self, chunk: int, column: int, start: int = 0) -> ColumnData: ...
+    def changed_since(self, older: Self) -> Sequence[int] | None:
+        """The chunks that are other than in an older version; None where more than that differs."""
+
     def visibility(self, chunk: int) -> tuple[Hashable, np.ndarray[Any, Any]] | None: ...
 
 

@@ -16,7 +16,18 @@ import numpy as np
 import pyarrow as pa
 
 from zerodb_compiler.errors import Error
-from zerodb_storage import Column, Database, checking, commit_log, database, encoding, keys, records, recovery, segment
+from zerodb_storage import (
+    Column,
+    Database,
+    checking,
+    commit_log,
+    encoding,
+    keys,
+    publishing,
+    records,
+    recovery,
+    segment,
+)
 from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.values import Form, Values
@@ -113,7 +124,7 @@ def seeds() -> tuple[bytes, ...]:
 @cache
 def stored() -> tuple[tuple[bytes, bytes], ...]:
     """All pairs of a database with folded and logged rows, deletions, dictionaries, keys and objects."""
-    store, folded = MemoryStore(), database.FOLD_ROWS
+    store, folded = MemoryStore(), publishing.FOLD_ROWS
     with Database(store, read_only=False, synchronous="off") as db:
         with db.begin() as tx:
             columns = [
@@ -134,7 +145,7 @@ def stored() -> tuple[tuple[bytes, bytes], ...]:
                 }
                 tx.append("t", pa.table(data))
                 tx.delete("t", np.array([3]))
-            database.FOLD_ROWS = 10 if start == 0 else folded  # a fold between the first and the second
+            publishing.FOLD_ROWS = 10 if start == 0 else folded  # a fold between the first and the second
         with db.begin() as tx:
             tx.put_object("sequence", "public", "counter", {"start": 1, "increment": 1})
         return tuple(store.scan(b"\0", b"\xff"))

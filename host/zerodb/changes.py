@@ -21,7 +21,7 @@ import pyarrow as pa
 from zerodb import checks, foreign_keys, unique_expressions
 from zerodb.arrow_inserts import copied_rows
 from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
-from zerodb.conflicts import first_of_each_key, new_rows
+from zerodb.conflicts import first_of_each_key, lock_keys, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
 from zerodb.engine.rows import chosen, joined, taken
 from zerodb.outcome import Outcome, QueryBatches
@@ -36,7 +36,8 @@ from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
 from zerodb_compiler.types import BIGINT
-from zerodb_storage import TableVersion, WriteTransaction
+from zerodb_storage import RowMode, TableMode, TableVersion, WriteTransaction
+from zerodb_storage.locking import unique_keys
 from zerodb_storage.values import Values as StoredValues
 
 if TYPE_CHECKING:
@@ -82,6 +83,7 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
     count = 0
     gone: list[foreign_keys.Gone] = []
     if change.deleted is not None:
+        _lock(write, version, change.deleted, assigned)
         gone = foreign_keys.before_deletion(write, version, change.deleted, assigned)
         count = write.delete(table.key, change.deleted)
     written: list[StoredValues] | None = None
@@ -98,6 +100,16 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
     if gone and count:
         foreign_keys.after_change(connection, write, table.id, gone, written if change.is_update else None)
     return count
+
+
+def _lock(write: WriteTransaction, version: TableVersion, row_ids: RowIds, assigned: set[int] | None) -> None:
+    """Rows that go or are replaced are this transaction's until it ends, and so are the keys that go with them."""
+    write.lock_table(version.key, TableMode.ROW_EXCLUSIVE)
+    keys = {column for columns in unique_keys(version).values() for column in columns[0]}
+    whole = assigned is None or bool(assigned & keys)
+    write.lock_rows(version.key, row_ids, RowMode.UPDATE if whole else RowMode.NO_KEY_UPDATE)
+    if whole:
+        write.lock_keys_of(version.key, row_ids, assigned)
 
 
 def _check_proposed(connection: Connection, table: TableInfo, rows: pa.Table) -> None:
@@ -268,6 +280,7 @@ def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge,
     inserts, updates, deletes = (by_action[a] for a in (st.Action.INSERT, st.Action.UPDATE, st.Action.DELETE))
     if statement.key is not None and len(inserts):
         fresh = new.take(pa.array(inserts))
+        lock_keys(write, table, statement.key, fresh)
         first = first_of_each_key(write, table, statement.key, fresh)
         if len(first) < len(inserts):
             raise _twice(statement)

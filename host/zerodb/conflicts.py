@@ -40,6 +40,7 @@ def new_rows(
         complete = _complete(columns, rows.num_rows, key)
         if len(complete):
             columns = [values.take(complete) for values in columns]
+            write.lock_proposed(version.key, key.columns, columns, nulls_equal=not key.nulls_distinct)
             taken = lookup.present(version, key.columns, columns)
             # A row that is left out for another key takes none: only rows that stay are before it.
             candidates = np.flatnonzero(~taken & alone[complete])
@@ -79,6 +80,14 @@ def first_of_each_key(write: WriteTransaction, table: TableInfo, key: Unique, ro
         firsts[complete] = False
         firsts[complete[_firsts([values.take(complete) for values in columns])]] = True
     return np.flatnonzero(firsts)
+
+
+def lock_keys(write: WriteTransaction, table: TableInfo, key: Unique, rows: pa.Table) -> None:
+    """Nobody else adds rows with the keys of these from now on."""
+    version = write.table(table.key)
+    if version.constraints.partitioning is None:
+        columns = key_columns(version, key.columns, rows)
+        write.lock_proposed(version.key, key.columns, columns, nulls_equal=not key.nulls_distinct)
 
 
 def key_columns(version: TableVersion, key: Sequence[int], rows: pa.Table) -> list[Values]:

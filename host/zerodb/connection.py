@@ -12,7 +12,7 @@ import itertools
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from zerodb import database as databases
 from zerodb import errors as _errors
@@ -22,7 +22,7 @@ from zerodb.cursor import Cursor
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
 from zerodb.psql import script_text
-from zerodb.session import Session, now
+from zerodb.session import Session, ends_failed, now
 from zerodb.statement import PreparedStatement
 from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
@@ -32,7 +32,7 @@ from zerodb_compiler import zones
 from zerodb_compiler.errors import Error, InterfaceError, InternalError, ProgrammingError, error_for
 from zerodb_compiler.sql.parse import parse
 from zerodb_compiler.sql.utility_statements import Copy
-from zerodb_storage import TableVersion
+from zerodb_storage import Outdated, TableVersion
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 
 
 _SESSIONS = itertools.count(3)
+T = TypeVar("T")
 
 
 @contextlib.contextmanager
@@ -126,15 +127,38 @@ class Connection:
 
     def _run(self, sql: str, parameters: Parameters | None) -> Outcome:
         self._check_open()
-        with self._lock, _own_mistakes():
+
+        def once() -> Outcome:
             view = self._view()
-            ready = self._database.prepare(sql, view)
-            return self._run_ready(ready, view, parameters)
+            return self._run_ready(self._database.prepare(sql, view), view, parameters)
+
+        with self._lock, _own_mistakes():
+            return self._statement(once, sql)
 
     def _run_many(self, sql: str, parameters: Iterable[Parameters]) -> Outcome:
         self._check_open()
+        rows = list(parameters)
         with self._lock:
-            return many.run_many(self, self._database.prepare(sql, self._view()), parameters)
+            return self._statement(lambda: many.run_many(self, self._database.prepare(sql, self._view()), rows), sql)
+
+    def _statement(self, once: Callable[[], T], text: str | None = None) -> T:
+        """Runs a statement, again if others changed meanwhile what it has read. If it fails, so does the transaction
+        around it. `text` is its SQL, if it may be one that ends a failed transaction."""
+        session = self._session
+        if session.is_failed and not ends_failed(text):
+            raise error_for("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+        try:
+            while True:
+                try:
+                    result = once()
+                    break
+                except Outdated:
+                    session.run_again()
+        except BaseException:
+            session.fail()
+            raise
+        session.succeeded()
+        return result
 
     def _run_ready(self, ready: Ready, view: View, parameters: Parameters | None) -> Outcome:
         """Runs a statement that fits `view`; the places in its errors are places in its own text."""
@@ -168,7 +192,10 @@ class Connection:
         self.begin(isolation, read_only=read_only)
         try:
             yield self
-            self.commit()
+            if not self.commit():
+                raise error_for(
+                    "25P02", "a statement of the transaction failed: it was rolled back", hint="see the first error"
+                )
         except BaseException:
             self.rollback()
             raise
@@ -178,11 +205,12 @@ class Connection:
         with self._lock:
             self._session.begin(isolation, read_only=read_only)
 
-    def commit(self) -> None:
-        """Ends the transaction; without one it does nothing."""
+    def commit(self) -> bool:
+        """Ends the transaction; without one it does nothing. False if a statement of it failed: then it is rolled
+        back."""
         self._check_open()
         with self._lock:
-            self._session.commit()
+            return self._session.commit()
 
     def rollback(self) -> None:
         """Undoes the transaction; without one it does nothing."""
@@ -242,7 +270,7 @@ class Connection:
         self._check_open()
         options = importing.ImportOptions(format, header, delimiter, nulls, names, primary_key)
         with self._lock:
-            return importing.import_file(self, table, Path(path), options, progress)
+            return self._statement(lambda: importing.import_file(self, table, Path(path), options, progress))
 
     def copy_from(self, sql: str, file: IO[Any]) -> int:
         """Runs COPY ... FROM STDIN with the content of a file object as the data; the number of rows."""
@@ -260,7 +288,7 @@ class Connection:
             statement = self._database.prepare(sql, self._view()).prepared.statement
             if not isinstance(statement, Copy):
                 raise ProgrammingError("copy_from() and copy_to() are for COPY")
-            return run_copy(self, statement, file).row_count
+            return self._statement(lambda: run_copy(self, statement, file).row_count)
 
     def tables(self) -> list[str]:
         """The names of all tables this connection sees."""
@@ -290,6 +318,8 @@ class Connection:
     def interrupt(self) -> None:
         """Ends what this connection runs now with error 57014. May be called from any thread."""
         self._check_open()
+        if self._session.waiting is not None:
+            self._session.waiting.cancel()
         self._database.engine.interrupt(self)
 
     def close(self) -> None:

@@ -91,8 +91,7 @@ def _control(
             session.begin(isolation, read_only=bool(read_only))
             return Outcome("BEGIN")
         case st.Commit():
-            session.commit()
-            return Outcome("COMMIT")
+            return Outcome("COMMIT" if session.commit() else "ROLLBACK")
         case st.Rollback():
             session.rollback()
             return Outcome("ROLLBACK")

@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from zerodb_compiler.constraints import ForeignKey
 from zerodb_compiler.errors import DatabaseError, error_for
-from zerodb_storage import TableVersion, WriteTransaction, lookup
+from zerodb_storage import Outdated, TableVersion, WriteTransaction, lookup
 from zerodb_storage import arrow as storage_arrow
 from zerodb_storage.values import Values
 
@@ -81,7 +81,7 @@ def _check_keys(write: WriteTransaction, table: TableVersion, key: ForeignKey, c
     if len(columns[0]) == 0:
         return
     parent = referenced_table(write, table, key)
-    found = lookup.present(parent, referenced_columns(parent, key), columns)
+    found = write.share_keys(parent, referenced_columns(parent, key), columns)
     missing = np.flatnonzero(~found)
     if len(missing):
         shown = _shown(table, key.columns, columns, int(missing[0]))
@@ -168,6 +168,7 @@ def after_change(
             continue
         child = write.table(item.referrer.table.key)
         keys = [values.take(vanished) for values in item.old]
+        _check_unseen(write, child, key, keys)
         row_ids, numbers = lookup.matches(child, key.columns, keys, nulls_equal=False)
         if len(row_ids) == 0:
             continue
@@ -179,6 +180,16 @@ def after_change(
             raise _still_referred(parent, child, key, keys, int(numbers[0]))
         replacing = None if new is None else [new[column].take(vanished) for column in columns]
         _act(connection, write, child, key, action, (row_ids, numbers), replacing)
+
+
+def _check_unseen(write: WriteTransaction, child: TableVersion, key: ForeignKey, keys: list[Values]) -> None:
+    """The keys are locked, so no more rows come that refer to them; but some may have since the snapshot."""
+    now = write.on_newest(child.id)
+    if now is not child:
+        there = lookup.matches(now, key.columns, keys, nulls_equal=False)[0]
+        seen = lookup.matches(child, key.columns, keys, nulls_equal=False)[0]
+        if len(there) != len(seen):
+            raise Outdated
 
 
 def _still_referred(

@@ -122,6 +122,12 @@ class Options:
         return None if value is None else parse_duration(value) or None
 
     @property
+    def lock_timeout_s(self) -> float | None:
+        """None is no limit."""
+        value = self.values.get("lock_timeout")
+        return None if value is None else parse_duration(value) or None
+
+    @property
     def threads(self) -> int | None:
         """None is what the database was opened with."""
         value = self.values.get("threads")
@@ -320,7 +326,7 @@ _TABLE = (
     Setting("lc_monetary", "C", partial(_only, "C")),
     Setting("lc_numeric", "C", partial(_only, "C")),
     Setting("lc_time", "C", partial(_only, "C")),
-    Setting("lock_timeout", "0", _no_timeout),
+    Setting("lock_timeout", "0", _duration, "longest wait for a lock"),
     Setting("max_identifier_length", "63", _fixed),
     Setting("memory_limit", "", _memory_limit, "bytes for columns and workspace"),
     Setting("role", "none", _no_user),

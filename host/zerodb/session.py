@@ -1,16 +1,17 @@
 """The transaction state of one connection.
 
-Reading takes a snapshot and never waits. Writing takes storage's single write transaction: outside BEGIN for one
-statement (autocommit), inside from the first write until COMMIT. Each writing statement runs under a savepoint, so a
-statement that fails changes nothing and the transaction goes on.
+Reading takes a snapshot and never waits. A write transaction of storage (its own changes on top of a snapshot) begins
+with the first write: outside BEGIN for one statement (autocommit), inside until COMMIT. A statement locks the rows and
+keys that it changes, and waits for others who hold them.
 
-    isolation          snapshot for reading            a write after another connection committed meanwhile
-    read committed     one per statement               goes on with the newest data
-    snapshot           one per transaction             40001, retryable: first committer wins
-    serializable       one per transaction             40001, retryable
+    isolation          snapshot               a row that another transaction changed since the snapshot
+    read committed     one per statement      the statement is undone and runs again on the newest snapshot
+    snapshot           one per transaction    40001, retryable: first committer wins
+    serializable       one per transaction    40001; reads are checked at the commit, too
 
-Since one transaction writes at a time and starts writing only from the newest state, what commits under the last two
-is serializable. Limit: the 40001 comes on any commit in between, not only on one that touched the same rows.
+The first statement of a transaction, and so every statement in autocommit, runs again instead of failing: nothing was
+seen before it. A statement that fails aborts the transaction, as in PostgreSQL: 25P02 until its end, or until a
+rollback to a savepoint.
 """
 
 from __future__ import annotations
@@ -23,10 +24,9 @@ from dataclasses import dataclass, field
 from zerodb.engine import keyboard
 from zerodb.foreign_keys import check_pending
 from zerodb.options import Options, Settings
-from zerodb_compiler.errors import OperationalError, error_for
+from zerodb_compiler.errors import Error, error_for
 from zerodb_storage import Database as Storage
-from zerodb_storage import Savepoint, Snapshot, WriteTransaction
-from zerodb_storage.database import LOCK_TIMEOUT_S
+from zerodb_storage import Outdated, Owner, Savepoint, Snapshot, WriteTransaction
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
@@ -52,6 +52,8 @@ class Transaction:
     read_only: bool = False
     started: int = field(default_factory=now)  # microseconds since 1970, UTC
     queried: bool = False  # whether a statement other than SET and its like has run
+    failed: bool = False  # until a rollback
+    first: bool = True  # whether no statement before this one has looked at the snapshot
     snapshot: Snapshot | None = None  # taken by the first statement
     write: WriteTransaction | None = None  # begun by the first write
     # name, storage's savepoint (None: nothing was written yet), settings
@@ -70,8 +72,10 @@ class Session:
         self._read_only = read_only
         self._transaction: Transaction | None = None
         self._writing_now: WriteTransaction | None = None
+        self._again: WriteTransaction | None = None  # of an autocommitted statement that runs again
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
+        self.waiting: Owner | None = None  # whose wait for a lock `Connection.interrupt` ends
         self.temporary_schema = ""
         self.has_on_commit = False  # whether a temporary table was made with ON COMMIT DROP or DELETE ROWS
 
@@ -125,25 +129,87 @@ class Session:
                 raise error_for("25001", "transaction read-write mode must be set before any query")
             transaction.read_only = read_only
 
-    def commit(self) -> None:
-        """Ends the transaction; without one it does nothing."""
+    def commit(self) -> bool:
+        """Ends the transaction; without one it does nothing. False if it had failed, and was rolled back."""
         with keyboard.held():
             transaction, self._transaction = self._transaction, None
+            if transaction is not None and transaction.failed:
+                self._undo(transaction)
+                return False
             if transaction is not None and transaction.write is not None:
                 try:
                     self._commit(transaction.write)
-                except BaseException:
+                except BaseException as error:
                     self._options.rollback()
+                    if isinstance(error, Outdated):
+                        raise self._conflict() from None
                     raise
             self._options.commit()
+            return True
 
     def rollback(self) -> None:
         """Undoes the transaction; without one it does nothing."""
         with keyboard.held():
             transaction, self._transaction = self._transaction, None
-            self._options.rollback()
-            if transaction is not None and transaction.write is not None:
-                transaction.write.rollback()
+            if transaction is not None:
+                self._undo(transaction)
+            else:
+                self._options.rollback()
+
+    def _undo(self, transaction: Transaction) -> None:
+        self._options.rollback()
+        if transaction.write is not None:
+            transaction.write.rollback()
+
+    @property
+    def is_failed(self) -> bool:
+        """Whether the transaction takes no more statements."""
+        return self._transaction is not None and self._transaction.failed
+
+    def fail(self) -> None:
+        """A statement failed: what the transaction did since its last savepoint is undone, and its locks are free."""
+        if self._again is not None:
+            self._again.rollback()
+            self._again = None
+        transaction = self._transaction
+        if transaction is None or transaction.failed:
+            return
+        transaction.failed = True
+        if transaction.write is None:
+            return
+        last = transaction.savepoints[-1][1] if transaction.savepoints else None
+        if last is not None:
+            transaction.write.rollback_to(last)
+        else:
+            transaction.write.rollback()
+            transaction.write = None
+
+    def succeeded(self) -> None:
+        """A statement has ended."""
+        if self._transaction is not None:
+            self._transaction.first = self._transaction.first and self._transaction.snapshot is None
+
+    def run_again(self) -> None:
+        """After Outdated: makes ready to run the same statement once more; 40001 where it may not."""
+        transaction = self._transaction
+        if transaction is None:
+            return
+        if transaction.isolation != "read committed" and not transaction.first:
+            raise self._conflict()
+        if transaction.write is not None:
+            try:
+                transaction.write.refresh()
+            except Outdated:
+                raise self._conflict() from None
+            transaction.snapshot = transaction.write.base
+        else:
+            transaction.snapshot = None
+
+    @staticmethod
+    def _conflict() -> Error:
+        return error_for(
+            "40001", "could not serialize access due to concurrent update", hint="run the transaction again"
+        )
 
     def savepoint(self, name: str) -> None:
         transaction = self._in_transaction("SAVEPOINT")
@@ -160,6 +226,7 @@ class Session:
         index = self._find(transaction, name)
         _, saved, settings = transaction.savepoints[index]
         del transaction.savepoints[index + 1 :]
+        transaction.failed = False
         self._options.restore(settings)
         if transaction.write is None:
             return
@@ -186,10 +253,13 @@ class Session:
         transaction = self._transaction
         if transaction is None:
             return self._storage.snapshot()
+        if transaction.isolation == "read committed":
+            if transaction.write is None:
+                return self._storage.snapshot()
+            if self._writing_now is None:
+                transaction.write.refresh()
         if transaction.write is not None:
             return transaction.write.snapshot()
-        if transaction.isolation == "read committed":
-            return self._storage.snapshot()
         if transaction.snapshot is None:
             transaction.snapshot = self._storage.snapshot()
         return transaction.snapshot
@@ -221,38 +291,55 @@ class Session:
 
     def _writing(self) -> Iterator[WriteTransaction]:
         transaction = self._transaction
+        if transaction is None and self._writing_now is not None:  # part of a statement that writes already
+            yield self._writing_now
+            return
         if transaction is None:
-            write = self._writing_now = self._begin()
-            try:
-                yield write
-            except BaseException:
-                write.rollback()
-                raise
-            finally:
-                self._writing_now = None
-            self._commit(write)
+            yield from self._autocommit()
             return
         if transaction.write is None:
-            transaction.write = self._begin_write(transaction)
+            transaction.write = self._storage.begin(transaction.snapshot)
+            transaction.snapshot = transaction.write.base
         write = transaction.write
+        self._limit(write)
+        outer, self._writing_now = self._writing_now, write
         savepoint = write.savepoint()
         try:
             yield write
+        except BaseException as error:
+            write.rollback_to(savepoint, keep_locks=isinstance(error, Outdated))
+            raise
+        finally:
+            self._writing_now = outer
+
+    def _autocommit(self) -> Iterator[WriteTransaction]:
+        write, self._again = self._again or self._storage.begin(), None
+        self._limit(write)
+        self._writing_now = write
+        try:
+            start = write.savepoint()
+            try:
+                yield write
+            finally:
+                self._writing_now = None
+            self._commit(write)
+        except Outdated:
+            if write.is_open:  # its locks stay, so that it gets on
+                write.rollback_to(start, keep_locks=True)
+                write.refresh()
+                self._again = write
+            raise
         except BaseException:
-            write.rollback_to(savepoint)
+            write.rollback()
             raise
 
-    def _begin(self) -> WriteTransaction:
-        """Storage's write transaction; waiting for it counts for the statement timeout."""
+    def _limit(self, write: WriteTransaction) -> None:
+        """Waiting for locks counts for the statement timeout."""
         timeout = self._options.statement_timeout_s
-        if timeout is None or timeout >= LOCK_TIMEOUT_S:
-            return self._storage.begin()
-        try:
-            return self._storage.begin(timeout)
-        except OperationalError as error:
-            if error.sqlstate != "55P03":
-                raise
-            raise error_for("57014", "the statement was cancelled: it waited for another transaction") from None
+        deadline = None if timeout is None else time.monotonic() + timeout
+        write.owner.begin_statement(lock_timeout_s=self._options.lock_timeout_s, deadline_s=deadline)
+        self.waiting = write.owner
+        keyboard.while_waiting(write.owner.cancel)
 
     def _commit(self, write: WriteTransaction) -> None:
         before = {version.id for version in write.base.tables.values()}
@@ -274,20 +361,8 @@ class Session:
         if self.is_read_only:
             raise error_for("25006", "cannot write in a read-only transaction")
 
-    def _begin_write(self, transaction: Transaction) -> WriteTransaction:
-        write = self._begin()
-        seen = transaction.snapshot
-        if (
-            seen is not None
-            and write.snapshot().sequence != seen.sequence
-            and transaction.isolation != "read committed"
-        ):
-            write.rollback()
-            raise error_for(
-                "40001",
-                "could not write: another transaction committed since this one began to read",
-                hint="run the transaction again",
-            )
-        if seen is None:
-            transaction.snapshot = write.snapshot()  # if the write is rolled back to a savepoint, reads go on from here
-        return write
+
+def ends_failed(text: str | None) -> bool:
+    """Whether a statement may run in a transaction that has failed."""
+    words = [] if text is None else text.split(None, 2)
+    return bool(words) and words[0].rstrip(";").lower() in ("rollback", "abort", "commit", "end")

@@ -12,6 +12,7 @@ from zerodb_compiler.sql.parameters import UserParameter
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
+    from zerodb.outcome import Outcome
     from zerodb.view import View
     from zerodb_compiler.codegen.program import OutputColumn
 
@@ -42,9 +43,13 @@ class PreparedStatement:
         connection = self.connection
         connection._check_open()
         cursor = Cursor(connection)
-        with connection._lock:
+
+        def once() -> Outcome:
             view = self._refresh()
-            cursor._start(connection._run_ready(self._ready, view, parameters))
+            return connection._run_ready(self._ready, view, parameters)
+
+        with connection._lock:
+            cursor._start(connection._statement(once, self.sql))
         return cursor
 
     def _refresh(self) -> View:

@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 
 def check(connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table) -> None:
-    for index in table.constraints.indexes:
+    for number, index in enumerate(table.constraints.indexes):
         if not index.unique or index.is_plain:
             continue
         if index.predicate is not None and not evaluate(connection, table, rows, ["1"], index.predicate).num_rows:
             continue
+        write.lock_index(table.key, number)
         found = first_duplicate(connection, write, table, index)
         if found is not None:
             message = f'duplicate key value violates unique constraint "{index.name}"'

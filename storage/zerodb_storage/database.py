@@ -1,12 +1,13 @@
-"""`Database`: one store, its last committed snapshot, and the way from a transaction to the next snapshot.
+"""`Database`: one store, its last committed snapshot, and the way from transactions to the next snapshot.
 
-    begin -> WriteTransaction -> publish: per changed table a commit record, or a fold when the delta has grown enough
+    begin -> WriteTransaction -> publish: in groups (group_commit), each rebased on the newest versions (publishing)
                                  -> large values, unlogged and flushed, if there are many
                                  -> one atomic, synced batch: commit records, catalog, headers, state
                                  -> the new snapshot becomes the current one
 
-One writer at a time; readers hold immutable snapshots and never wait. Values of dropped segments are deleted when no
-snapshot refers to them any more; garbage records make sure that they are deleted after a crash, too.
+Any number of transactions write at a time; readers hold immutable snapshots and never wait. Nobody sees a commit before
+it is as durable as promised. Values of dropped segments are deleted when no snapshot refers to them any more; garbage
+records make sure that they are deleted after a crash, too.
 """
 
 from __future__ import annotations
@@ -14,33 +15,27 @@ from __future__ import annotations
 import itertools
 import os
 import threading
+import time
 import weakref
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
-from types import MappingProxyType
-
-import numpy as np
+from collections.abc import Callable, Sequence
 
 from zerodb_compiler.errors import error_for
-from zerodb_storage import checking, commit_log, encoding, keys, records, recovery
-from zerodb_storage.catalog import is_temporary, schema_record
-from zerodb_storage.fold import Folded, fold
+from zerodb_storage import checking, keys, publishing, records, recovery
+from zerodb_storage.catalog import is_temporary
+from zerodb_storage.fold import Folded
+from zerodb_storage.group_commit import GroupCommit, Ticket
 from zerodb_storage.kv import Batch, KeyValueStore
 from zerodb_storage.kv.fail_stop import FailStop
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.kv.rocks import RocksStore
-from zerodb_storage.recovery import TableState
-from zerodb_storage.renumbering import ALL_GONE, Numbering, Renumbering
-from zerodb_storage.segment import Segment
+from zerodb_storage.locks import Locks, Outdated
+from zerodb_storage.publishing import Plan
 from zerodb_storage.sequences import Sequences
-from zerodb_storage.snapshot import Objects, Snapshot
+from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import TableVersion
-from zerodb_storage.transaction import Changes, WriteTransaction
-from zerodb_storage.values import Form, Values
+from zerodb_storage.transaction import WriteTransaction
 
-FOLD_ROWS = 131_072  # rows inserted and deleted since the last fold
-FOLD_RECORDS = 16_384  # commit records since the last fold: bounds the time replay takes
-PARALLEL_FOLD_ROWS = 262_144
 UNLOGGED_BYTES_MIN = 4 << 20
 LOCK_TIMEOUT_S = 10.0
 SYNCHRONOUS = ("full", "normal", "off")
@@ -49,7 +44,15 @@ SYNCHRONOUS = ("full", "normal", "off")
 class Database:
     """An open database. Use `Database.open`."""
 
-    def __init__(self, inner: KeyValueStore, *, read_only: bool, synchronous: str) -> None:
+    def __init__(
+        self,
+        inner: KeyValueStore,
+        *,
+        read_only: bool,
+        synchronous: str,
+        clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+    ) -> None:
+        """`clock` gives microseconds since 1970, UTC."""
         store = FailStop(inner)
         recovery.initialise(store, read_only=read_only)
         recovered = recovery.recover(store)
@@ -59,16 +62,33 @@ class Database:
         self._store = store
         self.read_only = read_only
         self._sync = synchronous == "full"
+        self._clock = clock
         self._snapshot = recovered.snapshot
         self._states = recovered.states
-        self._next_table_id = recovered.next_table_id
+        self.locks = Locks()
         self.sequences = Sequences(store)
+        self._next_table_id = recovered.next_table_id
         self.segment_ids = itertools.count(recovered.next_segment_id)
-        self._writer = threading.Lock()
+        self._commits: GroupCommit[WriteTransaction] = GroupCommit(self._publish)
+        self.renumberings = 0  # odd while row ids are about to change
+        self._counters = threading.Lock()
+        self._open_transactions = 0
         self._unused: deque[tuple[int, int]] = deque()
         self._closed = False
         if not read_only:
+            if recovered.format != recovery.FORMAT_VERSION:
+                self._bring_up_to_date()
             self._drop_temporary()
+
+    def _bring_up_to_date(self) -> None:
+        """From an older format: without commit records there is nothing that the formats write differently."""
+        plan = Plan.after(self._snapshot, self._states)
+        plan.sequence += 1
+        for version in self._snapshot.tables.values():
+            if version.delta_chunks or version.masks:
+                publishing.fold_into(plan, publishing.folded(version, self.segment_ids))
+        plan.batch.puts.append(recovery.format_record())
+        self._apply(plan)
 
     def _drop_temporary(self) -> None:
         """What sessions of an earlier process left behind."""
@@ -111,45 +131,54 @@ class Database:
         self._check_open()
         return self._snapshot
 
-    def begin(self, timeout_s: float = LOCK_TIMEOUT_S) -> WriteTransaction:
-        """Start the write transaction; waits for another one to end, 55P03 after `timeout_s`."""
+    def begin(self, base: Snapshot | None = None) -> WriteTransaction:
+        """Start a transaction that may write, on the last committed snapshot or an earlier one. Never waits."""
         self._check_open()
         if self.read_only:
             raise error_for("25006", "the database is open for reading only")
-        if not self._writer.acquire(timeout=timeout_s):
-            raise error_for("55P03", f"another transaction is writing and did not end within {timeout_s:g} s")
-        try:
-            self._check_open()
+        if self._unused:
             self.reclaim()
-            return WriteTransaction(self, self._snapshot, self._next_table_id)
-        except BaseException:
-            self._writer.release()
-            raise
+        with self._counters:
+            self._open_transactions += 1
+        return WriteTransaction(self, self._snapshot if base is None else base)
 
-    def reserve_table_ids(self, next_table_id: int) -> None:
-        """Never give an id again that a rolled-back transaction used: something may still be keyed by it."""
-        self._next_table_id = max(self._next_table_id, next_table_id)
+    def ended(self, _transaction: WriteTransaction) -> None:
+        """A transaction that `begin` gave is over."""
+        with self._counters:
+            self._open_transactions -= 1
 
-    def release_writer(self) -> None:
-        """End of the write transaction."""
-        self._writer.release()
+    def next_table_id(self) -> int:
+        """A number for a table or another object. Never given again, after a rollback either: something may still be
+        keyed by it."""
+        with self._counters:
+            self._next_table_id += 1
+            return self._next_table_id - 1
+
+    def newest(self, table_id: int) -> TableVersion:
+        """A table as last committed; Outdated if it was dropped."""
+        found = self._snapshot.table_with_id(table_id)
+        if found is None:
+            raise Outdated
+        return found
 
     def close(self) -> None:
-        """Close the store; waits for a running transaction, 55006 if it does not end. Snapshots cannot be loaded from
-        any more."""
+        """Close the store; waits for open transactions, 55006 if they do not end. Snapshots cannot be loaded from any
+        more."""
         if self._closed:
             return
-        if not self._writer.acquire(timeout=LOCK_TIMEOUT_S):
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while self._open_transactions and time.monotonic() < deadline:
+            time.sleep(0.01)
+        if self._open_transactions:
             raise error_for("55006", "the database cannot be closed while a transaction is open")
-        try:
+        with self._commits.alone():
+            self._closed = True
             self._closed = True
             try:
                 if not self.read_only and not self._store.has_failed:
                     self.sequences.settle()
             finally:
                 self._store.close()
-        finally:
-            self._writer.release()
 
     def get_blob(self, key: bytes) -> bytes | None:
         """A value of the module cache; None if it is missing or damaged."""
@@ -171,14 +200,10 @@ class Database:
             self._store.write(Batch(puts=[(full, records.seal(full, value))]), sync=False)
 
     def check(self) -> list[str]:
-        """Read and verify every record; the problems found, by name. No transaction may write meanwhile (55P03)."""
+        """Read and verify every record; the problems found, by name. Commits wait meanwhile."""
         self._check_open()
-        if not self._writer.acquire(timeout=LOCK_TIMEOUT_S):
-            raise error_for("55P03", "the database cannot be checked while a transaction is writing")
-        try:
+        with self._commits.alone():
             return checking.check(self._store)
-        finally:
-            self._writer.release()
 
     def compact(self) -> None:
         """Give the space of deleted values back to the system now."""
@@ -189,51 +214,74 @@ class Database:
         if self._closed:
             raise error_for("08003", "the database is closed")
 
-    # Publishing. Only the holder of the writer lock comes here.
+    # --- publishing: one thread at a time ----------------------------------------------------------------------------
 
     def publish(self, transaction: WriteTransaction) -> None:
-        """Make a transaction's changes durable and then visible. On an error nothing changed."""
-        base = transaction.base.tables
-        before = {version.id: version for version in base.values()}
-        after = {version.id: version for version in transaction.tables.values()}
-        plan = _Plan(self._snapshot.sequence + 1)
-        for table_id, version in before.items():
-            if table_id not in after:
-                self._plan_drop(plan, version)
-        for table_id, version in after.items():
-            if version is not before.get(table_id):
-                changes = transaction.changes.get(table_id, Changes())
-                self._plan_table(plan, before.get(table_id), version, changes)
-        _plan_objects(plan, transaction.base.catalog, transaction.catalog)
-        if not plan.batch:
+        """Make a transaction's changes durable and then visible. On an error nothing changed; Outdated if it does not
+        go with what others have committed since its base."""
+        if transaction.has_changes():
+            self._commits.commit(transaction)
+
+    def _publish(self, group: Sequence[Ticket[WriteTransaction]]) -> None:
+        self.reclaim()
+        plan = Plan.after(self._snapshot, self._states)
+        for ticket in group:
+            transaction = ticket.item
+            assert transaction is not None
+            plain = publishing.is_plain(transaction)
+            if not plain:
+                self._apply(plan)
+                plan = Plan.after(self._snapshot, self._states)
+            try:
+                publishing.add(plan, transaction, self.segment_ids)
+            except Exception as error:
+                ticket.error = error
+                continue
+            if not plain:
+                self._apply(plan)
+                plan = Plan.after(self._snapshot, self._states)
+        self._apply(plan)
+
+    def publish_segments(self, transaction: WriteTransaction, added: Folded) -> None:
+        """Bulk import: publish a version whose new segments were encoded outside. Its table is locked."""
+        with self._commits.alone():
+            self.reclaim()
+            plan = Plan.after(self._snapshot, self._states)
+            plan.sequence += 1
+            if transaction.defines:
+                if plan.defined != transaction.base.defined or added.version.key in plan.tables:
+                    raise error_for("40001", "could not create the table: another transaction defined something")
+                plan.defined = plan.sequence
+            publishing.fold_into(plan, added)
+            self._apply(plan)
+
+    def _apply(self, plan: Plan) -> None:
+        """Writes what is planned, then shows it."""
+        if plan.sequence == self._snapshot.sequence:
             return
-        self._write(plan, transaction.next_table_id)
-        tables = {version.key: plan.versions.get(version.id, version) for version in transaction.tables.values()}
-        self._next_table_id = transaction.next_table_id
-        self._states = {id_: plan.states.get(id_, self._states.get(id_)) or TableState() for id_ in after}
-        plan.link_numberings()
-        self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables), transaction.catalog)
+        self._write(plan)
+        self._states = plan.states
+        if plan.renumbered:
+            self.renumberings += 1
+            for table_id, _, renumbering, _ in plan.renumbered:
+                self.locks.renumber(table_id, renumbering.apply)
+            plan.link_numberings()
+            self._snapshot = plan.snapshot()
+            self.renumberings += 1
+        else:
+            self._snapshot = plan.snapshot()
         for found in plan.dropped_segments:
             self._watch(found, found.table_id, found.id)
         for version in plan.dropped_tables:
             self._watch(version.handle, version.id, keys.WHOLE_TABLE)
 
-    def publish_segments(self, transaction: WriteTransaction, added: Folded) -> None:
-        """Bulk import: publish a version whose new segments were encoded outside."""
-        version = added.version
-        plan = _Plan(self._snapshot.sequence + 1)
-        self._plan_folded(plan, transaction.base.tables.get(version.key), added)
-        self._write(plan, transaction.next_table_id)
-        tables = {**transaction.base.tables, version.key: plan.versions[version.id]}
-        self._next_table_id = transaction.next_table_id
-        self._states = {**self._states, **plan.states}
-        plan.link_numberings()
-        self._snapshot = Snapshot(plan.sequence, MappingProxyType(tables), self._snapshot.catalog)
-        for found in plan.dropped_segments:
-            self._watch(found, found.table_id, found.id)
-
-    def _write(self, plan: _Plan, next_table_id: int) -> None:
-        state = {"sequence": plan.sequence, "next_table_id": next_table_id}
+    def _write(self, plan: Plan) -> None:
+        state = {
+            "sequence": plan.sequence,
+            "next_table_id": self._next_table_id,
+            "defined": plan.defined,
+            "time": self._clock(),
+        }
         plan.batch.put(keys.STATE, records.pack(keys.STATE, state))
         if sum(len(value) for _, value in plan.values) < UNLOGGED_BYTES_MIN:
             plan.batch.puts += plan.values
@@ -244,76 +292,6 @@ class Database:
             plan.batch.deletes += plan.unfinished
         self._store.write(plan.batch, sync=self._sync)
 
-    def _plan_table(self, plan: _Plan, before: TableVersion | None, version: TableVersion, changes: Changes) -> None:
-        state = self._states.get(version.id, TableState())
-        deleted = changes.deletions()
-        rows = state.logged_rows + changes.row_count + len(deleted)
-        if changes.reshaped or rows >= FOLD_ROWS or state.logged_records + 1 >= FOLD_RECORDS:
-            folded = self._folded(version)
-            self._plan_folded(plan, before, folded)
-            if changes.reshaped and before is not None:
-                self._plan_replaced(plan, before, version)
-            return
-        if before is None or before.schema != version.schema:
-            _put_schema(plan, version)
-        if changes.row_count or len(deleted):
-            record = commit_log.CommitRecord(state.last_logged, changes.rows(), deleted)
-            plan.batch.puts.append(commit_log.pack(version.id, plan.sequence, record))
-            state = TableState(state.logged_records + 1, rows, plan.sequence, state.stored_strings)
-        plan.states[version.id] = state
-
-    def _folded(self, version: TableVersion) -> Folded:
-        if version.delta_rows < PARALLEL_FOLD_ROWS:
-            return fold(version, self.segment_ids)
-        with ThreadPoolExecutor(os.cpu_count() or 1, "fold") as executor:
-            return fold(version, self.segment_ids, executor)
-
-    def _plan_folded(self, plan: _Plan, before: TableVersion | None, folded: Folded) -> None:
-        version = folded.version
-        plan.versions[version.id] = version
-        if before is not None and before.numbering is not version.numbering:
-            there = folded.source is before.numbering  # else the table was truncated before
-            renumbering = folded.renumbering if there and folded.renumbering is not None else ALL_GONE
-            plan.renumbered.append((before.numbering, renumbering, version.numbering))
-        plan.values += folded.values
-        plan.batch.puts += folded.puts
-        plan.batch.deletes += folded.deletes
-        plan.batch.delete_range(*keys.table_range(b"L", version.id))
-        plan.unfinished += sorted({keys.garbage(keys.table_of(k), keys.segment_of(k)) for k, _ in folded.values})
-        for found in folded.dropped:
-            plan.batch.put(keys.garbage(found.table_id, found.id), b"")
-        plan.dropped_segments += folded.dropped
-        if before is None or before.schema != version.schema:
-            _put_schema(plan, version)
-        stored = dict(self._states.get(version.id, TableState()).stored_strings)
-        for column, known in version.dictionaries.items():
-            slot = version.columns[column].slot
-            first = stored.get(slot, 0)
-            if known.size > first:
-                offsets, text = known.store.buffers(first, known.size)
-                key = keys.strings(version.id, slot, first)
-                run = Values(Form.TEXT, offsets - offsets[0], None, np.ascontiguousarray(text))
-                plan.batch.put(key, records.seal(key, encoding.encode(run)))
-                stored[slot] = known.size
-        plan.states[version.id] = TableState(stored_strings=stored)
-
-    def _plan_replaced(self, plan: _Plan, before: TableVersion, version: TableVersion) -> None:
-        """Segments that the transaction gave up as a whole."""
-        kept = {found.id for found in version.segment_set.segments}
-        for found in before.segment_set.segments:
-            if found.id not in kept:
-                plan.batch.deletes += [keys.header(found.table_id, found.id), keys.deleted(found.table_id, found.id)]
-                plan.batch.put(keys.garbage(found.table_id, found.id), b"")
-                plan.dropped_segments.append(found)
-
-    def _plan_drop(self, plan: _Plan, version: TableVersion) -> None:
-        batch = plan.batch
-        batch.delete(keys.table(version.id))
-        for letter in (b"D", b"H", b"V", b"L"):
-            batch.delete_range(*keys.table_range(letter, version.id))
-        batch.put(keys.garbage(version.id, keys.WHOLE_TABLE), b"")
-        plan.dropped_tables.append(version)
-
     # Space of what nobody can read any more.
 
     def _watch(self, owner: object, table_id: int, segment: int) -> None:
@@ -321,7 +299,7 @@ class Database:
         finalizer.atexit = False
 
     def reclaim(self) -> None:
-        """Delete the values of dropped segments and tables that no snapshot refers to. Needs the writer lock."""
+        """Delete the values of dropped segments and tables that no snapshot refers to."""
         while self._unused:
             table_id, found = self._unused.popleft()
             batch = Batch(deletes=[keys.garbage(table_id, found)])
@@ -329,40 +307,3 @@ class Database:
             self._store.write(batch, sync=False)
             if found == keys.WHOLE_TABLE:
                 self._store.compact(*keys.table_range(b"C", table_id))
-
-
-class _Plan:
-    """What one commit writes, and what it changes in memory afterwards."""
-
-    def __init__(self, sequence: int) -> None:
-        self.sequence = sequence
-        self.batch = Batch()
-        self.values: list[tuple[bytes, bytes]] = []
-        self.unfinished: list[bytes] = []
-        self.versions: dict[int, TableVersion] = {}
-        self.renumbered: list[tuple[Numbering, Renumbering, Numbering]] = []
-        self.states: dict[int, TableState] = {}
-        self.dropped_segments: list[Segment] = []
-        self.dropped_tables: list[TableVersion] = []
-
-    def link_numberings(self) -> None:
-        for old, renumbering, new in self.renumbered:
-            old.succeeded(renumbering, new)
-
-
-def _plan_objects(plan: _Plan, before: Objects, after: Objects) -> None:
-    if before is after:
-        return
-    for name in before.keys() - after.keys():
-        plan.batch.delete(keys.object_(*name))
-        if name[0] == "sequence":
-            plan.batch.delete(keys.sequence(before[name]["id"]))
-    for name, data in after.items():
-        if name not in before or before[name] != data:
-            key = keys.object_(*name)
-            plan.batch.put(key, records.pack(key, {"data": data}))
-
-
-def _put_schema(plan: _Plan, version: TableVersion) -> None:
-    key = keys.table(version.id)
-    plan.batch.put(key, records.pack(key, schema_record(version.schema)))

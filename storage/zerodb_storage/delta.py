@@ -150,11 +150,22 @@ def append(chunks: tuple[DeltaChunk, ...], batch: Sequence[Values]) -> tuple[Del
         if not grown or _is_full(grown[-1]) or not _same_forms(grown[-1], batch):
             grown.append(DeltaChunk(_ChunkBuffer(batch), 0, tuple(ColumnFacts(0, None) for _ in batch)))
         tail = grown[-1]
-        end = min(total, begin + CHUNK_ROWS - tail.rows)
+        end = _end(tail, batch, begin, min(total, begin + CHUNK_ROWS - tail.rows))
         part = batch if end - begin == total else [values.slice(begin, end) for values in batch]
         grown[-1] = _appended(tail, part)
         begin = end
     return tuple(grown)
+
+
+def _end(tail: DeltaChunk, batch: Sequence[Values], begin: int, end: int) -> int:
+    """How far the rows from `begin` on go into a chunk: up to `end` while there is room for text, one at least."""
+    for column, values in zip(tail.buffer.columns, batch, strict=True):
+        if values.form is Form.TEXT:
+            room = CHUNK_TEXT_BYTES_MAX - column.text_bytes(tail.rows)
+            if int(values.data[end] - values.data[begin]) > room:
+                fitting = int(np.searchsorted(values.data, values.data[begin] + room, "right")) - 1
+                end = max(begin + 1, min(end, fitting))
+    return end
 
 
 def _is_full(chunk: DeltaChunk) -> bool:

@@ -8,6 +8,7 @@ unused entries; codes never change.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from threading import Lock
 
 import numpy as np
 import pyarrow as pa
@@ -22,11 +23,12 @@ _SAMPLE_ROWS = 1 << 16
 class DictionaryStore:
     """All strings of one column's dictionary, in the order of their codes."""
 
-    __slots__ = ("_bytes", "_codes", "_offsets", "size")
+    __slots__ = ("_bytes", "_codes", "_growing", "_offsets", "size")
 
     def __init__(self) -> None:
         self.size = 0
         self._codes: dict[bytes, int] = {}
+        self._growing = Lock()
         self._offsets: Array = np.zeros(256, np.int64)
         self._bytes: Array = np.empty(4096, np.uint8)
 
@@ -49,10 +51,11 @@ class DictionaryStore:
 
     def codes_for(self, strings: list[bytes]) -> Array | None:
         """Codes of distinct strings, appending the new ones; None (and no change) if that would pass `SIZE_MAX`."""
-        new = [string for string in strings if string not in self._codes]
-        if self.size + len(new) > SIZE_MAX:
-            return None
-        self.append(new)
+        with self._growing:  # of several transactions that bring new strings
+            new = [string for string in strings if string not in self._codes]
+            if self.size + len(new) > SIZE_MAX:
+                return None
+            self.append(new)
         return np.fromiter(map(self._codes.__getitem__, strings), np.int32, len(strings))
 
     def code_of(self, string: bytes) -> int | None:

@@ -28,6 +28,7 @@ from zerodb_storage.database import Database
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
 from zerodb_storage.files import schema_of
 from zerodb_storage.fold import Folded
+from zerodb_storage.locks import Outdated, TableMode
 from zerodb_storage.segment import EncodedColumn
 from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import WriteTransaction
@@ -62,8 +63,19 @@ def import_batches(
         if create and table not in transaction.tables:
             declared = columns if columns is not None else schema_of(_schema(reader))
             transaction.create_table(table, declared, primary_key)  # durable with the first batch
+        else:
+            _lock(transaction, table)
         version = transaction.table(table)
         return _Import(database, transaction, version, progress, threads or os.cpu_count() or 1).run(reader)
+
+
+def _lock(transaction: WriteTransaction, table: str) -> None:
+    """Keeps other writers away from the table; readers go on."""
+    while True:
+        try:
+            return transaction.lock_table(table, TableMode.SHARE_ROW_EXCLUSIVE)
+        except Outdated:  # somebody wrote before we had the lock
+            transaction.refresh()
 
 
 def _schema(reader: Iterable[pa.RecordBatch]) -> pa.Schema:

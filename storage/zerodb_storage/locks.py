@@ -139,12 +139,20 @@ class Locks:
         return free
 
     def lock_keys(
-        self, owner: Owner, table_id: int, key_number: int, digests: Array, *, timeout_s: float | None = None
+        self,
+        owner: Owner,
+        table_id: int,
+        key_number: int,
+        digests: Array,
+        *,
+        shared: bool = False,
+        timeout_s: float | None = None,
     ) -> bool:
-        """Keys of a unique constraint, by 64-bit digests; exclusively."""
+        """Keys of a unique constraint, by 64-bit digests; exclusively, or shared with others who want them to stay."""
         if len(digests) == 0:
             return False
-        claim = RowClaim(Ids(np.ascontiguousarray(digests).view(np.int64)), int(RowMode.UPDATE))
+        mode = RowMode.KEY_SHARE if shared else RowMode.UPDATE
+        claim = RowClaim(Ids(np.ascontiguousarray(digests).view(np.int64)), int(mode))
         return self._lock(owner, lambda: self._table.keys_of(table_id, key_number), claim, timeout_s)
 
     def lock_point(self, owner: Owner, table_id: int, row_id: int) -> bool:

@@ -7,7 +7,10 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
+import numpy as np
+
 from zerodb_compiler.errors import InternalError
+from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import commit_log, encoding, fold, keys, records
 from zerodb_storage.arrow import may_hold
 from zerodb_storage.catalog import Schema, TextMode, schema_from
@@ -17,10 +20,11 @@ from zerodb_storage.segment import SegmentSet, from_header
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import Mask, TableHandle, TableVersion, make_mask
 from zerodb_storage.transaction import coded
-from zerodb_storage.values import Values, concatenate
+from zerodb_storage.values import Array, Values, concatenate
 
 FORMAT_NAME = "zerodb"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+_OLDEST_FORMAT = 1  # its commit records name rows of the delta otherwise
 _HELD_RECORDS = 4_096
 
 
@@ -36,6 +40,9 @@ class TableState:
 
 @dataclass(slots=True)
 class Recovered:
+    """`format` is that of the stored records; one before today's is for the caller to bring up to date."""
+
+    format: int
     snapshot: Snapshot
     next_table_id: int
     next_segment_id: int
@@ -50,17 +57,24 @@ def initialise(store: KeyValueStore, *, read_only: bool) -> None:
             raise InternalError("this is a RocksDB database but not a zerodb", sqlstate="XX001")
         if read_only:
             raise InternalError("there is no database to read: it was never written", sqlstate="58P01")
-        batch = Batch()
-        batch.put(keys.FORMAT, records.pack(keys.FORMAT, {"name": FORMAT_NAME, "version": FORMAT_VERSION}))
-        store.write(batch, sync=True)
+        store.write(Batch(puts=[format_record()]), sync=True)
         return
     record = records.unpack(keys.FORMAT, value)
     if record.get("name") != FORMAT_NAME:
         raise InternalError("this is not a zerodb database", sqlstate="XX001")
-    if record.get("version") != FORMAT_VERSION:
-        found = record.get("version")
+    found = record.get("version")
+    if not isinstance(found, int) or not _OLDEST_FORMAT <= found <= FORMAT_VERSION:
         message = f"the database has format {found}, this zerodb reads format {FORMAT_VERSION}"
         raise InternalError(message, sqlstate="0A000")
+
+
+def format_record() -> tuple[bytes, bytes]:
+    return keys.FORMAT, records.pack(keys.FORMAT, {"name": FORMAT_NAME, "version": FORMAT_VERSION})
+
+
+def _format(store: Reader) -> int:
+    value = store.get(keys.FORMAT)
+    return FORMAT_VERSION if value is None else int(records.unpack(keys.FORMAT, value)["version"])
 
 
 def collect_garbage(store: KeyValueStore) -> None:
@@ -79,17 +93,19 @@ def garbage_range(table_id: int, segment: int) -> tuple[bytes, bytes]:
 
 def recover(store: KeyValueStore) -> Recovered:
     """Rebuild the last committed snapshot; XX001 naming the record if one is damaged or missing."""
-    sequence, next_table_id = 0, 1
+    found_format = _format(store)
+    sequence, next_table_id, defined = 0, 1, 0
     value = store.get(keys.STATE)
     if value is not None:
         state = records.unpack(keys.STATE, value)
         with records.reading(keys.STATE):
             sequence, next_table_id = state["sequence"], state["next_table_id"]
+            defined = state.get("defined", 0)
     tables: dict[str, TableVersion] = {}
     states: dict[int, TableState] = {}
     last_segment = 0
     for key, value in store.scan(*keys.space(b"T")):
-        version, table_state = _recover_table(store, key, value)
+        version, table_state = _recover_table(store, key, value, found_format)
         tables[version.key] = version
         states[version.id] = table_state
         last_segment = max([last_segment, *(found.id for found in version.segment_set.segments)])
@@ -97,8 +113,8 @@ def recover(store: KeyValueStore) -> Recovered:
         if keys.segment_of(key) != keys.WHOLE_TABLE:
             last_segment = max(last_segment, keys.segment_of(key))
     objects = dict(read_object(key, value) for key, value in store.scan(*keys.space(b"O")))
-    snapshot = Snapshot(sequence, MappingProxyType(tables), MappingProxyType(objects))
-    return Recovered(snapshot, next_table_id, last_segment + 1, states)
+    snapshot = Snapshot(sequence, MappingProxyType(tables), MappingProxyType(objects), defined)
+    return Recovered(found_format, snapshot, next_table_id, last_segment + 1, states)
 
 
 def read_object(key: bytes, value: bytes) -> tuple[tuple[str, str, str], Any]:
@@ -120,7 +136,9 @@ def read_schema(key: bytes, value: bytes) -> Schema:
         return schema
 
 
-def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[TableVersion, TableState]:
+def _recover_table(
+    store: KeyValueStore, key: bytes, value: bytes, found_format: int
+) -> tuple[TableVersion, TableState]:
     schema = read_schema(key, value)
     state = TableState()
     dictionaries = _recover_dictionaries(store, schema, state)
@@ -143,7 +161,7 @@ def _recover_table(store: KeyValueStore, key: bytes, value: bytes) -> tuple[Tabl
             masks=MappingProxyType(masks),
             dictionaries=MappingProxyType(dictionaries),
         )
-        return _replay(store, version, state), state
+        return _replay(store, version, state, found_format), state
 
 
 def _recover_dictionaries(store: Reader, schema: Schema, state: TableState) -> dict[int, Dictionary]:
@@ -166,7 +184,7 @@ def _recover_dictionaries(store: Reader, schema: Schema, state: TableState) -> d
     return {places[slot]: Dictionary(strings, strings.size) for slot, strings in stores.items() if slot in places}
 
 
-def _replay(store: Reader, version: TableVersion, state: TableState) -> TableVersion:
+def _replay(store: Reader, version: TableVersion, state: TableState, found_format: int) -> TableVersion:
     """Apply the commit records since the last fold; insertions are held and appended together where no deletion
     between them needs their row ids."""
     held: list[tuple[Values, ...]] = []
@@ -188,11 +206,18 @@ def _replay(store: Reader, version: TableVersion, state: TableState) -> TableVer
             version = _with_held(version, held)
             held = []
             with records.reading(key):
-                version, _ = version.with_deleted(version.row_ids_of(record.deleted))
+                deleted = record.deleted if found_format > 1 else _named_as_now(version, record.deleted)
+                version, _ = version.with_deleted(version.row_ids_of(deleted))
             state.logged_rows += len(record.deleted)
         state.logged_records += 1
         state.last_logged = keys.segment_of(key)
     return _with_held(version, held)
+
+
+def _named_as_now(version: TableVersion, deleted: Array) -> Array:
+    """Rows of the delta were numbered from the end of the segments on."""
+    base = len(version.segment_set.segments) * CHUNK_ROWS
+    return np.where(deleted >= base, ~(deleted - base), deleted)
 
 
 def _with_held(version: TableVersion, held: list[tuple[Values, ...]]) -> TableVersion:

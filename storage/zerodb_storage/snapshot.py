@@ -20,12 +20,15 @@ NO_OBJECTS: Objects = MappingProxyType({})
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
-    """`catalog` is the same mapping as long as no object changed, so its identity says whether names still mean the
+    """`sequence` is the last commit's number, `defined` that of the last one that changed a definition other sessions
+    see. `catalog` is the same mapping as long as no object changed, so its identity says whether names still mean the
     same."""
 
     sequence: int
     tables: Mapping[str, TableVersion]
     catalog: Objects = field(default_factory=lambda: NO_OBJECTS)
+    defined: int = 0
+    _by_id: dict[int, TableVersion] = field(default_factory=dict, repr=False)
 
     def objects(self, kind: str) -> dict[tuple[str, str], Any]:
         """All objects of a kind by (schema, name)."""
@@ -36,4 +39,6 @@ class Snapshot:
         return self.catalog.get((kind, schema, name))
 
     def table_with_id(self, table_id: int) -> TableVersion | None:
-        return next((version for version in self.tables.values() if version.id == table_id), None)
+        if not self._by_id:
+            self._by_id.update((version.id, version) for version in self.tables.values())
+        return self._by_id.get(table_id)

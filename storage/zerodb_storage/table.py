@@ -96,6 +96,7 @@ class TableVersion:
     masks: Mapping[int, Mask] = field(default_factory=lambda: MappingProxyType({}))
     dictionaries: Mapping[int, Dictionary] = field(default_factory=lambda: MappingProxyType({}))
     numbering: Numbering = field(default_factory=Numbering)
+    changed: int = 0  # sequence number of the last commit that changed a row or the definition
 
     @property
     def id(self) -> int:
@@ -324,27 +325,32 @@ class TableVersion:
         return found
 
     def stable_ids(self, row_ids: Array) -> Array:
-        """Row ids for the log: rows of the delta by their ordinal in it, since replay may cut its chunks elsewhere (a
-        dictionary retired in the meantime, rows of several transactions appended at once)."""
-        base = len(self.segment_set.segments) * CHUNK_ROWS
-        fresh = row_ids >= base
+        """Row ids for the log: rows of the delta are ~ordinal in it, since replay may cut its chunks elsewhere (a
+        dictionary retired in the meantime, rows of several transactions appended at once), and so that segments added
+        behind the others change nothing."""
+        fresh = row_ids >= len(self.segment_set.segments) * CHUNK_ROWS
         if not fresh.any():
             return row_ids
-        chunks, rows = np.divmod(row_ids[fresh] - base, CHUNK_ROWS)
         stable = row_ids.copy()
-        stable[fresh] = base + self._delta_starts[chunks] + rows
+        stable[fresh] = ~self.delta_ordinals(row_ids[fresh])
         return stable
+
+    def delta_ordinals(self, row_ids: Array) -> Array:
+        """The places of rows of the delta, counted from its beginning."""
+        chunks, rows = np.divmod(row_ids - len(self.segment_set.segments) * CHUNK_ROWS, CHUNK_ROWS)
+        ordinals: Array = self._delta_starts[chunks] + rows
+        return ordinals
 
     def row_ids_of(self, stable: Array) -> Array:
         """Inverse of `stable_ids`."""
-        base = len(self.segment_set.segments) * CHUNK_ROWS
-        fresh = stable >= base
+        fresh = stable < 0
         if not fresh.any():
             return stable
-        ordinals = stable[fresh] - base
+        ordinals = ~stable[fresh]
         chunks = np.searchsorted(self._delta_starts, ordinals, "right") - 1
         row_ids = stable.copy()
-        row_ids[fresh] = base + chunks * CHUNK_ROWS + ordinals - self._delta_starts[chunks]
+        first = len(self.segment_set.segments) + chunks
+        row_ids[fresh] = first * CHUNK_ROWS + ordinals - self._delta_starts[chunks]
         return row_ids
 
     @cached_property
@@ -357,10 +363,15 @@ class TableVersion:
         """Ordinal of the first row of each chunk of the delta."""
         return np.cumsum([0, *(chunk.rows for chunk in self.delta_chunks)], dtype=np.int64)[:-1]
 
-    # The changes below return new versions; only the writer calls them.
+    # The changes below return new versions.
 
-    def appended(self, batch: Sequence[Values]) -> TableVersion:
-        """With more rows in the delta: one `Values` per column, CODES for dictionary columns."""
+    def appended(self, batch: Sequence[Values], base: TableVersion | None = None) -> TableVersion:
+        """With more rows in the delta: one `Values` per column, CODES for dictionary columns. A transaction names its
+        base: chunks that are shared with it are not written to, which only who publishes may."""
+        shared = base is not None and bool(base.delta_chunks) and bool(self.delta_chunks)
+        private = shared and base is not None and self.delta_chunks[-1].serial == base.delta_chunks[-1].serial
+        if private:
+            return replace(self, delta_chunks=(*self.delta_chunks, *delta.append((), batch)))
         return replace(self, delta_chunks=delta.append(self.delta_chunks, batch))
 
     def with_deleted(self, row_ids: Array) -> tuple[TableVersion, int]:

@@ -1,11 +1,16 @@
-"""The one write transaction: sees its own changes, publishes them at commit.
+"""A write transaction: sees its own changes, publishes them at commit.
 
-It works on immutable table versions, so a savepoint is a copy of a small mapping and rolling back is forgetting.
+Any number are open at a time. Each works on immutable table versions over its base, the committed snapshot it began
+from: its new rows lie in chunks of its own behind the base's, its deletions in masks of its own. So a savepoint is a
+copy of small mappings, rolling back is forgetting, and nobody waits for anybody but for locks (`locks`).
+
+At commit, or when it moves on to the newest snapshot (`refresh`, READ COMMITTED), its changes are *rebased*: made once
+more on top of what others have committed. For that `Changes` names rows in a way that depends on the base only.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -15,13 +20,15 @@ import pyarrow as pa
 
 from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.errors import error_for
-from zerodb_storage import arrow, dictionary, unique
+from zerodb_compiler.layout import CHUNK_ROWS
+from zerodb_storage import arrow, dictionary, locking, unique
 from zerodb_storage.altering import reshaped
-from zerodb_storage.catalog import Column, Schema, TextMode, table_key
+from zerodb_storage.catalog import Column, Schema, TextMode, is_temporary, table_key
 from zerodb_storage.dictionary import Dictionary
-from zerodb_storage.renumbering import Numbering
+from zerodb_storage.locks import Mark, Outdated, RowMode, TableMode
+from zerodb_storage.renumbering import Numbering, follow
 from zerodb_storage.segment import SegmentSet
-from zerodb_storage.snapshot import NO_OBJECTS, Objects, Snapshot
+from zerodb_storage.snapshot import NO_OBJECTS, ObjectKey, Objects, Snapshot
 from zerodb_storage.table import TableHandle, TableVersion
 from zerodb_storage.values import Array, Values, concatenate
 
@@ -31,7 +38,10 @@ if TYPE_CHECKING:
 
 @dataclass(slots=True)
 class Changes:
-    """What was done to one table, for the commit record: batches of rows (text as TEXT) and stable row ids."""
+    """What was done to the rows of one table.
+
+    `batches` are new rows (text as TEXT). `deleted` are rows: >= 0 is a row id of the base, ~n the n-th new row.
+    """
 
     batches: list[list[Values]] = field(default_factory=list)
     deleted: list[Array] = field(default_factory=list)
@@ -39,31 +49,56 @@ class Changes:
     reshaped: bool = False  # the columns changed or all rows went: the table is folded, not logged
 
     def rows(self) -> tuple[Values, ...]:
+        if len(self.batches) == 1:
+            return tuple(self.batches[0])
         return tuple(concatenate(parts) for parts in zip(*self.batches, strict=True))
 
-    def deletions(self) -> Array:
-        return np.concatenate(self.deleted) if self.deleted else np.empty(0, np.int64)
+    def deletions(self) -> tuple[Array, Array]:
+        """(row ids of the base, ordinals of new rows)"""
+        if not self.deleted:
+            return _NONE, _NONE
+        rows = self.deleted[0] if len(self.deleted) == 1 else np.concatenate(self.deleted)
+        own = rows < 0
+        return rows[~own], ~rows[own]
+
+
+_NONE: Array = np.empty(0, np.int64)
 
 
 @dataclass(frozen=True, slots=True)
 class Savepoint:
+    """`base` is the snapshot that `tables` and `catalog` were built on."""
+
+    base: Snapshot
     tables: dict[str, TableVersion]
-    lengths: dict[int, tuple[int, int, int]]
-    next_table_id: int
+    lengths: dict[int, tuple[int, int, int, bool]]
     catalog: Objects
+    objects: dict[ObjectKey, Any]
+    altered: frozenset[int]
+    dropped: frozenset[int]
+    defines: bool
+    pending: frozenset[Any]
+    reads: int
+    locks: Mark
 
 
 class WriteTransaction:
-    """Made by `Database.begin`; the database's only writer until `commit` or `rollback`."""
+    """Made by `Database.begin`."""
 
-    def __init__(self, database: Database, base: Snapshot, next_table_id: int) -> None:
+    def __init__(self, database: Database, base: Snapshot) -> None:
         self._database = database
         self.base = base
+        self.owner = database.locks.owner()
         self.tables: dict[str, TableVersion] = dict(base.tables)
         self.catalog: Objects = base.catalog
         self.changes: dict[int, Changes] = {}
+        self.objects: dict[ObjectKey, Any] = {}  # catalog objects put, or None for dropped
+        self.altered: set[int] = set()  # tables made, or whose definition changed
+        self.dropped: set[int] = set()  # tables of the base that are no more
+        self.defines = False  # whether definitions that others see changed
         self.pending: set[Any] = set()  # the host's own notes of what to check before the commit
-        self.next_table_id = next_table_id
+        self.reads: list[Any] = []  # of a serializable transaction: what it has read (serializable)
+        self.pending_flush: Callable[[], None] | None = None  # brings in changes that are kept elsewhere
         self._open = True
 
     def __enter__(self) -> WriteTransaction:
@@ -82,9 +117,64 @@ class WriteTransaction:
 
     def snapshot(self) -> Snapshot:
         """The base snapshot with this transaction's own changes so far."""
-        self._check_open()
-        return Snapshot(self.base.sequence, MappingProxyType(dict(self.tables)), self.catalog)
+        self._settle()
+        return Snapshot(self.base.sequence, MappingProxyType(dict(self.tables)), self.catalog, self.base.defined)
 
+    def _settle(self) -> None:
+        self._check_open()
+        if self.pending_flush is not None:
+            self.pending_flush()
+
+    # --- locks -------------------------------------------------------------------------------------------------------
+    def lock_table(self, table: str, mode: TableMode, *, nowait: bool = False, timeout_s: float | None = None) -> None:
+        """Waits for the lock. Raises Outdated if the table's definition changed since the base, or, in the modes that
+        keep writers out, its rows did."""
+        locking.lock_table(self._database, self, table, mode, nowait=nowait, timeout_s=timeout_s)
+
+    def lock_rows(
+        self,
+        table: str,
+        row_ids: Array,
+        mode: RowMode,
+        *,
+        nowait: bool = False,
+        skip_locked: bool = False,
+        timeout_s: float | None = None,
+    ) -> Array | None:
+        """Locks rows of this transaction's version of the table (its own new ones need none). With `skip_locked` gives
+        which were locked (bool for each). Raises Outdated if one was changed since the base."""
+        self._settle()
+        return locking.lock_rows(
+            self._database, self, table, row_ids, mode, nowait=nowait, skip_locked=skip_locked, timeout_s=timeout_s
+        )
+
+    def lock_keys_of(self, table: str, row_ids: Array, assigned: set[int] | None = None) -> None:
+        """Locks the unique keys of rows that are to go; of an UPDATE those that have an `assigned` column."""
+        self._settle()
+        locking.lock_keys_of(self._database, self, table, row_ids, assigned)
+
+    def share_keys(self, parent: TableVersion, columns: Sequence[int], values: Sequence[Values]) -> Array:
+        """Which of the keys a referenced table has; they stay until the transaction ends."""
+        return locking.share_keys(self._database, self, parent, columns, values)
+
+    def lock_proposed(
+        self, table: str, columns: Sequence[int], values: Sequence[Values], *, nulls_equal: bool = False
+    ) -> None:
+        """Locks keys of rows that may conflict with others. Outdated if they conflict otherwise than it seems."""
+        locking.lock_proposed(self._database, self, table, columns, values, nulls_equal)
+
+    def lock_index(self, table: str, number: int) -> None:
+        """Keeps others from adding to an index whose keys storage cannot compute. Outdated if rows were changed since
+        the base: then what the transaction sees is not enough to know that its keys are new."""
+        self._settle()
+        version = self.table(table)
+        if self._base_of(version.id) is None:
+            return
+        self._database.locks.lock_keys(self.owner, version.id, -1 - number, np.zeros(1, np.int64))
+        if self.on_newest(version.id) is not version:
+            raise Outdated
+
+    # --- definitions -------------------------------------------------------------------------------------------------
     def create_table(
         self,
         name: str,
@@ -97,7 +187,7 @@ class WriteTransaction:
         options: tuple[tuple[str, Any], ...] = (),
     ) -> None:
         """`primary_key` holds column ordinals; these columns become NOT NULL."""
-        self._check_open()
+        self._settle()
         key = table_key(schema, name)
         if key in self.tables:
             if if_not_exists:
@@ -113,25 +203,32 @@ class WriteTransaction:
         )
         reader = self._database.reader
         self.tables[key] = TableVersion(made, reader, TableHandle(), SegmentSet.of((), declared))
+        self.altered.add(made.id)
+        self.defines |= not is_temporary(schema)
 
     def next_id(self) -> int:
         """A number for a table or another object, that is never given again."""
-        self.next_table_id += 1
-        return self.next_table_id - 1
+        return self._database.next_table_id()
 
     def drop_table(self, name: str, if_exists: bool = False) -> None:
         """`name`, here and below, is the table's key."""
-        self._check_open()
+        self._settle()
         if name not in self.tables:
             if if_exists:
                 return
             raise self._no_table(name)
-        del self.tables[name]
+        self.lock_table(name, TableMode.ACCESS_EXCLUSIVE)
+        version = self.tables.pop(name)
+        self.defines |= not is_temporary(version.schema.schema)
+        self.altered.discard(version.id)
+        if self._base_of(version.id) is not None:
+            self.dropped.add(version.id)
 
     def change_schema(self, table: str, schema: Schema) -> TableVersion:
         """Give a table another declaration: columns are matched by slot, those with slot -1 are new. Nothing is checked
         and no segment is rewritten."""
-        self._check_open()
+        self._settle()
+        self.lock_table(table, TableMode.ACCESS_EXCLUSIVE)
         version = self.table(table)
         _check_columns(schema.name, schema.columns)
         if schema.key != table and schema.key in self.tables:
@@ -141,11 +238,14 @@ class WriteTransaction:
             self.changes.setdefault(version.id, Changes()).reshaped = True
         del self.tables[table]
         self.tables[changed.key] = changed
+        self.altered.add(changed.id)
+        self.defines |= not is_temporary(schema.schema)
         return changed
 
     def truncate(self, table: str) -> int:
         """Remove all rows at once; returns how many there were."""
-        self._check_open()
+        self._settle()
+        self.lock_table(table, TableMode.ACCESS_EXCLUSIVE)
         version = self.table(table)
         count = version.row_count
         empty = SegmentSet.of((), version.columns)
@@ -153,12 +253,15 @@ class WriteTransaction:
             version, segment_set=empty, delta_chunks=(), masks=MappingProxyType({}), numbering=Numbering()
         )
         self.changes.setdefault(version.id, Changes()).reshaped = True
+        self.altered.add(version.id)
         return count
 
     def put_object(self, kind: str, schema: str, name: str, data: Any) -> None:
         """Make or replace a catalog object; `data` is what msgpack can hold."""
-        self._check_open()
+        self._settle()
         self.catalog = MappingProxyType({**self.catalog, (kind, schema, name): data})
+        self.objects[kind, schema, name] = data
+        self.defines |= not is_temporary(schema)
 
     def drop_object(self, kind: str, schema: str, name: str) -> bool:
         """Remove a catalog object; False if there is none."""
@@ -166,7 +269,11 @@ class WriteTransaction:
         if (kind, schema, name) not in self.catalog:
             return False
         self.catalog = MappingProxyType({k: v for k, v in self.catalog.items() if k != (kind, schema, name)})
+        self.objects[kind, schema, name] = None
+        self.defines |= not is_temporary(schema)
         return True
+
+    # --- rows --------------------------------------------------------------------------------------------------------
 
     def append(self, table: str, batch: pa.RecordBatch | pa.Table, *, unique_key: bool = False) -> list[Values]:
         """Append rows; columns by position, in table order. 23502 for a NULL in a NOT NULL column; with `unique_key`
@@ -190,48 +297,159 @@ class WriteTransaction:
 
     def append_values(self, table: str, values: list[Values], *, unique_key: bool = False) -> None:
         """The same for rows in storage's own form, text as TEXT."""
+        self._settle()
         version = self.table(table)
         check_not_null(version, values)
+        self.lock_table(table, TableMode.ROW_EXCLUSIVE)
         if unique_key:
-            if version.primary_key:
-                unique.checked_order(version, [values[column] for column in version.primary_key])
-            for key in version.constraints.uniques:
-                unique.check_key(version, key, values)
+            locking.check_unique(self._database, self, table, values)
+            version = self.table(table)
         version, stored = coded(version, values)
-        self.tables[table] = version.appended(stored)
+        self.tables[table] = version.appended(stored, self._base_of(version.id))
         changes = self.changes.setdefault(version.id, Changes())
         changes.batches.append(values)
         changes.row_count += len(values[0])
 
     def delete(self, table: str, row_ids: Array) -> int:
-        """Make rows invisible; returns how many of them were visible."""
-        self._check_open()
-        version, count = self.table(table).with_deleted(row_ids)
+        """Make rows invisible; returns how many of them were visible. Their locks are the caller's to take."""
+        self._settle()
+        self.lock_table(table, TableMode.ROW_EXCLUSIVE)
+        before = self.table(table)
+        version, count = before.with_deleted(row_ids)
         if count:
             self.tables[table] = version
-            self.changes.setdefault(version.id, Changes()).deleted.append(
-                version.stable_ids(np.array(row_ids, np.int64))
-            )
+            changes = self.changes.setdefault(version.id, Changes())
+            if not changes.reshaped:
+                changes.deleted.append(self._by_base(before, np.array(row_ids, np.int64)))
         return count
 
-    def savepoint(self) -> Savepoint:
-        self._check_open()
-        lengths = {id_: (len(c.batches), len(c.deleted), c.row_count) for id_, c in self.changes.items()}
-        return Savepoint(dict(self.tables), lengths, self.next_table_id, self.catalog)
+    def _base_of(self, table_id: int) -> TableVersion | None:
+        return self.base.table_with_id(table_id)
 
-    def rollback_to(self, savepoint: Savepoint) -> None:
-        """Undo everything since the savepoint, which stays valid."""
-        self._check_open()
-        self.tables = dict(savepoint.tables)
-        self.catalog = savepoint.catalog
+    def _by_base(self, version: TableVersion, row_ids: Array) -> Array:
+        """Row ids of this transaction's version as `Changes` names them."""
+        base = self._base_of(version.id)
+        chunks, rows = (0, 0) if base is None else (base.chunk_count, base.delta_rows)
+        own = row_ids >= chunks * CHUNK_ROWS
+        if not own.any():
+            return row_ids
+        named = row_ids.copy()
+        named[own] = ~(version.delta_ordinals(row_ids[own]) - rows)
+        return named
+
+    def version_with_id(self, table_id: int) -> TableVersion | None:
+        """This transaction's version of the table."""
+        base = self._base_of(table_id)
+        if base is not None:
+            version = self.tables.get(base.key)
+            if version is not None and version.id == table_id:
+                return version
+        return next((version for version in self.tables.values() if version.id == table_id), None)
+
+    def on_newest(self, table_id: int) -> TableVersion:
+        """The table as last committed, with this transaction's changes: what constraints must hold for. The same object
+        as this transaction's version if nobody else has changed it."""
+        own, base = self.version_with_id(table_id), self._base_of(table_id)
+        assert own is not None
+        newest = self._database.snapshot().table_with_id(table_id)
+        if base is None or newest is base:
+            return own
+        if newest is None or newest.schema_version != base.schema_version:
+            raise Outdated
+        if newest.changed == base.changed or table_id in self.altered:  # merged, or locked by us
+            return own
+        changes = self.changes.get(table_id)
+        return newest if changes is None else rebased(changes, base, newest)[0]
+
+    def has_changes(self) -> bool:
+        return bool(self.changes or self.objects or self.altered or self.dropped)
+
+    def has_changed(self, table_id: int) -> bool:
+        """Whether the transaction has changed the table, or may have."""
+        return table_id in self.changes or table_id in self.altered
+
+    def refresh(self) -> None:
+        """Moves on to the newest snapshot, with the changes so far on top of it: what a statement under READ COMMITTED
+        sees. Outdated if that cannot be, because a definition changed."""
+        self._settle()
+        latest = self._database.snapshot()
+        if latest is self.base:
+            return
+        if self.defines or self.objects or self.altered or self.dropped:
+            self._refresh_definitions(latest)
+            return
+        tables = dict(latest.tables)
+        moved: dict[int, Changes] = {}
         for id_, changes in self.changes.items():
-            batches, deleted, row_count = savepoint.lengths.get(id_, (0, 0, 0))
+            version = latest.table_with_id(id_)
+            base = self._base_of(id_)
+            if version is None or base is None or base.schema_version != version.schema_version:
+                raise Outdated
+            tables[version.key], moved[id_] = rebased(changes, base, version)
+        self.base, self.tables, self.catalog, self.changes = latest, tables, latest.catalog, moved
+
+    def _refresh_definitions(self, latest: Snapshot) -> None:
+        """A transaction that defines sees others' new rows only in tables that it has not touched itself."""
+        if latest.defined != self.base.defined:
+            raise Outdated
+        mixed, own = dict(self.base.tables), dict(self.tables)
+        for key, version in latest.tables.items():
+            if not self.has_changed(version.id) and own.get(key) is mixed.get(key):
+                mixed[key] = own[key] = version
+        self.base = replace(self.base, tables=MappingProxyType(mixed))
+        self.tables = own
+
+    # --- the end -----------------------------------------------------------------------------------------------------
+    def savepoint(self) -> Savepoint:
+        self._settle()
+        lengths = {id_: (len(c.batches), len(c.deleted), c.row_count, c.reshaped) for id_, c in self.changes.items()}
+        return Savepoint(
+            self.base,
+            dict(self.tables),
+            lengths,
+            self.catalog,
+            dict(self.objects),
+            frozenset(self.altered),
+            frozenset(self.dropped),
+            self.defines,
+            frozenset(self.pending),
+            len(self.reads),
+            self._database.locks.mark(self.owner),
+        )
+
+    def rollback_to(self, savepoint: Savepoint, *, keep_locks: bool = False) -> None:
+        """Undo everything since the savepoint, which stays valid."""
+        self._settle()
+        for id_, changes in list(self.changes.items()):
+            batches, deleted, row_count, reshaped_before = savepoint.lengths.get(id_, (0, 0, 0, False))
             del changes.batches[batches:], changes.deleted[deleted:]
-            changes.row_count = row_count
+            changes.row_count, changes.reshaped = row_count, reshaped_before
+            if id_ not in savepoint.lengths:
+                del self.changes[id_]
+        self.altered, self.dropped, self.defines = set(savepoint.altered), set(savepoint.dropped), savepoint.defines
+        self.objects, self.pending = dict(savepoint.objects), set(savepoint.pending)
+        if savepoint.base is self.base:
+            self.tables, self.catalog = dict(savepoint.tables), savepoint.catalog
+        else:
+            self._rebuild(savepoint)
+        if not keep_locks:
+            self._database.locks.release_to(self.owner, savepoint.locks)
+
+    def _rebuild(self, savepoint: Savepoint) -> None:
+        """Back to a savepoint from before the last `refresh`: what was done until then, on the base of now."""
+        if self.altered or self.dropped or self.objects:  # these are kept on the base of then
+            self.base, self.tables, self.catalog = savepoint.base, dict(savepoint.tables), savepoint.catalog
+            return
+        tables = dict(self.base.tables)
+        for id_, changes in self.changes.items():
+            base = self._base_of(id_)
+            assert base is not None
+            tables[base.key], self.changes[id_] = rebased(changes, base, base)
+        self.tables, self.catalog = tables, self.base.catalog
 
     def commit(self) -> None:
         """Make the changes durable and visible. On an error nothing of them is, and the transaction is over."""
-        self._check_open()
+        self._settle()
         try:
             self._database.publish(self)
         finally:
@@ -243,18 +461,18 @@ class WriteTransaction:
 
     def _end(self) -> None:
         self._open = False
-        self._database.reserve_table_ids(self.next_table_id)
         # An ended transaction someone still holds must not keep dropped tables alive.
         self.base, self.tables, self.changes = Snapshot(self.base.sequence, {}), {}, {}
-        self.catalog = NO_OBJECTS
-        self._database.release_writer()
+        self.catalog, self.pending_flush = NO_OBJECTS, None
+        self._database.locks.release(self.owner)
+        self._database.ended(self)
 
     def continue_after_commit(self, base: Snapshot) -> None:
         """For bulk import: the next batch of the same writer, on top of what was just published."""
         self.base = base
         self.tables = dict(base.tables)
         self.catalog = base.catalog
-        self.changes = {}
+        self.changes, self.objects, self.altered, self.dropped, self.defines = {}, {}, set(), set(), False
 
     def table(self, name: str) -> TableVersion:
         if name not in self.tables:
@@ -267,6 +485,39 @@ class WriteTransaction:
     def _check_open(self) -> None:
         if not self._open:
             raise error_for("25P01", "the transaction is over")
+
+
+def rebased(changes: Changes, base: TableVersion, onto: TableVersion) -> tuple[TableVersion, Changes]:
+    """Changes made on `base`, made on a later version of the same table instead: that version with them, rows in chunks
+    of its own, and the changes as named by it. Outdated if a deleted row was changed by others meanwhile."""
+    moved = Changes(changes.batches, [], changes.row_count)
+    for rows in changes.deleted:  # one by one: savepoints count them
+        named = rows.copy()
+        shared = rows >= 0
+        named[shared] = moved_rows(rows[shared], base, onto)
+        moved.deleted.append(named)
+    version = onto
+    for batch in changes.batches:
+        version, stored = coded(version, batch)
+        version = version.appended(stored, onto)
+    there, own = moved.deletions()
+    if len(own):
+        version, _ = version.with_deleted(version.row_ids_of(~(onto.delta_rows + own)))
+    version, _ = version.with_deleted(there)
+    return version, moved
+
+
+def moved_rows(row_ids: Array, base: TableVersion, onto: TableVersion) -> Array:
+    """Row ids of `base` in a later version; Outdated if one of them is not there any more."""
+    if onto is base or len(row_ids) == 0:
+        return row_ids
+    if onto.numbering is not base.numbering:
+        row_ids = follow(base.numbering, onto.numbering, row_ids)
+        if len(row_ids) and int(row_ids.min()) < 0:
+            raise Outdated
+    if not onto.are_visible(row_ids).all():
+        raise Outdated
+    return row_ids
 
 
 def _check_columns(table: str, columns: Sequence[Column]) -> None:

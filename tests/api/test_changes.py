@@ -106,12 +106,28 @@ def test_commit_and_rollback(filled: zerodb.Connection) -> None:
     filled.rollback()
 
 
-def test_a_failed_statement_changes_nothing_and_the_transaction_goes_on(filled: zerodb.Connection) -> None:
+def test_a_failed_statement_aborts_the_transaction(filled: zerodb.Connection) -> None:
+    filled.begin()
+    filled.execute("insert into t values (10, 'x', 1)")
+    assert state_of(lambda: filled.execute("insert into t values (11, 'x', 1), (1, 'x', 1)")) == "23505"
+    assert state_of(lambda: filled.execute("select 1")) == "25P02"
+    assert filled.execute("commit").statusmessage == "ROLLBACK"
+    assert ids(filled) == [1, 2, 3, 4, 5]
+    with pytest.raises(zerodb.OperationalError, match="rolled back"), filled.transaction():
+        filled.execute("insert into t values (10, 'x', 1)")
+        assert state_of(lambda: filled.execute("selec")) == "42601"
+    assert ids(filled) == [1, 2, 3, 4, 5]
+
+
+def test_a_savepoint_saves_a_failed_transaction(filled: zerodb.Connection) -> None:
     with filled.transaction():
         filled.execute("insert into t values (10, 'x', 1)")
+        filled.execute("savepoint s")
         assert state_of(lambda: filled.execute("insert into t values (11, 'x', 1), (1, 'x', 1)")) == "23505"
-        assert state_of(lambda: filled.execute("update t set id = 1 where id = 10")) == "23505"
-    assert ids(filled) == [1, 2, 3, 4, 5, 10]
+        assert state_of(lambda: filled.execute("update t set id = 1 where id = 10")) == "25P02"
+        filled.execute("rollback to s")
+        filled.execute("insert into t values (11, 'x', 1)")
+    assert ids(filled) == [1, 2, 3, 4, 5, 10, 11]
 
 
 def test_savepoints(filled: zerodb.Connection) -> None:
@@ -125,7 +141,9 @@ def test_savepoints(filled: zerodb.Connection) -> None:
         filled.execute("rollback to a")
         assert ids(filled) == [1, 2, 3, 4, 5]
         filled.execute("delete from t where id = 3")
+        filled.execute("savepoint c")
         assert state_of(lambda: filled.execute("rollback to b")) == "3B001"
+        filled.execute("rollback to c")
     assert ids(filled) == [1, 2, 4, 5]
     assert state_of(lambda: filled.execute("savepoint a")) == "25P01"
 
@@ -139,21 +157,24 @@ def test_nested_begin_is_refused(db: zerodb.Connection) -> None:
 
 
 def test_read_only_transaction(filled: zerodb.Connection) -> None:
-    with filled.transaction(read_only=True):
-        assert ids(filled) == [1, 2, 3, 4, 5]
-        assert state_of(lambda: filled.execute("delete from t")) == "25006"
+    filled.begin(read_only=True)
+    assert ids(filled) == [1, 2, 3, 4, 5]
+    assert state_of(lambda: filled.execute("delete from t")) == "25006"
+    filled.rollback()
 
 
 def test_snapshots_stay_and_the_first_committer_wins(path: str) -> None:
     with zerodb.connect(path) as one, zerodb.connect(path) as two:
-        one.execute("create table t (id integer primary key)")
+        one.execute("create table t (id integer primary key, n integer)")
         one.execute("insert into t values (1)")
         two.begin()
         assert ids(two) == [1]
         one.execute("insert into t values (2)")
         assert ids(two) == [1]
+        one.execute("update t set n = 5 where id = 1")
+        two.execute("insert into t values (30)")
         with pytest.raises(zerodb.OperationalError) as caught:
-            two.execute("insert into t values (3)")
+            two.execute("update t set n = 6 where id = 1")
         assert caught.value.sqlstate == "40001"
         assert caught.value.retryable
         two.rollback()

@@ -151,12 +151,12 @@ def test_statement_timeout(db: zerodb.Connection) -> None:
 
 def test_statement_timeout_while_another_transaction_writes(path: str) -> None:
     with zerodb.connect(path) as first, zerodb.connect(path) as second:
-        first.execute("create table t (a integer)")
+        first.execute("create table t (a integer primary key)")
         second.execute("set statement_timeout = '50ms'")
         with first.transaction():
             first.execute("insert into t values (1)")
             with pytest.raises(zerodb.OperationalError) as caught:
-                second.execute("insert into t values (2)")
+                second.execute("insert into t values (1)")
             assert caught.value.sqlstate == "57014"
         second.execute("insert into t values (3)")
         assert first.execute("select a from t order by a").fetchall() == [(1,), (3,)]

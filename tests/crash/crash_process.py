@@ -24,7 +24,7 @@ import crash_workload as workload
 import pyarrow as pa
 
 import zerodb
-from zerodb_storage import database, import_batches, importing
+from zerodb_storage import database, import_batches, importing, publishing
 
 RETRIES = 30
 FAILURES = ("40001", "40P01", "23505", "55P03", "57014")  # conflicts with other transactions
@@ -273,8 +273,8 @@ def own(db: zerodb.Connection, table: str, what: str, low: int, count: int, colu
 
 def main() -> None:
     config = json.loads(sys.argv[1])
-    database.FOLD_ROWS = config["fold_rows"]
-    database.FOLD_RECORDS = config["fold_records"]
+    publishing.FOLD_ROWS = config["fold_rows"]
+    publishing.FOLD_RECORDS = config["fold_records"]
     database.UNLOGGED_BYTES_MIN = 0 if config["run"] % 2 else 4 << 20
     importing.BATCH_ROWS = workload.IMPORT_ROWS
     if config["point"]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import zerodb
 from zerodb_compiler.types import SqlType, TypeId
-from zerodb_storage import database
+from zerodb_storage import publishing
 
 Value = Any
 _DIGITS = Context(prec=80)
@@ -52,12 +52,12 @@ def as_fraction(type_: SqlType, canonical: int) -> Fraction:
 @contextmanager
 def fold_after(rows: int) -> Iterator[None]:
     """Within the block, a commit that brings the delta to this many rows folds it into segments."""
-    before = database.FOLD_ROWS
-    database.FOLD_ROWS = rows
+    before = publishing.FOLD_ROWS
+    publishing.FOLD_ROWS = rows
     try:
         yield
     finally:
-        database.FOLD_ROWS = before
+        publishing.FOLD_ROWS = before
 
 
 class Scratch:

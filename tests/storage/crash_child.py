@@ -17,7 +17,7 @@ import pyarrow as pa
 
 from zerodb_compiler import types
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import Column, Database, database, import_batches, importing
+from zerodb_storage import Column, Database, database, import_batches, importing, publishing
 
 IMPORT_ROWS = 3_000
 
@@ -77,7 +77,7 @@ def import_two(db: Database, k: int) -> None:
 
 
 def main(path: str, first: int) -> None:
-    database.FOLD_ROWS = 4_000
+    publishing.FOLD_ROWS = 4_000
     database.UNLOGGED_BYTES_MIN = 0
     importing.BATCH_ROWS = IMPORT_ROWS
     print("ready", flush=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from zerodb_compiler.errors import DatabaseError
-from zerodb_storage import Database, TableVersion, database
+from zerodb_storage import Database, TableVersion, database, publishing
 from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
 
@@ -39,7 +39,7 @@ def content(db: Database, rows_of: Rows) -> Content:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", 60)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 60)
     monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0)
 
 

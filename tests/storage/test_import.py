@@ -23,12 +23,12 @@ from zerodb_storage import (
     CsvOptions,
     Database,
     TableVersion,
-    database,
     delta,
     fold,
     import_batches,
     importing,
     open_file,
+    publishing,
     schema_of,
 )
 
@@ -118,7 +118,7 @@ def test_batches_around_the_segment_and_batch_limits(
 def test_long_rows_make_short_segments(monkeypatch: pytest.MonkeyPatch, memory: Database, rows_of: Rows) -> None:
     monkeypatch.setattr(fold, "SEGMENT_TEXT_BYTES_MAX", 10_000)
     monkeypatch.setattr(delta, "CHUNK_TEXT_BYTES_MAX", 10_000)
-    monkeypatch.setattr(database, "FOLD_ROWS", 150)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 150)
     texts = [f"{n:0500}" for n in range(100)]
     table = pa.table({"s": texts})
     import_batches(memory, "t", table.to_reader(), create=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from zerodb_storage import Database, TableVersion, database, keys
+from zerodb_storage import Database, TableVersion, database, keys, publishing
 from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
 
@@ -30,7 +30,7 @@ def content(db: Database, rows_of: Rows) -> Content:
 @pytest.mark.parametrize("synchronous", ["full", "normal"])
 @pytest.mark.parametrize("unlogged", [False, True])
 def test_the_power_fails(synchronous: str, unlogged: bool, rows_of: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", 60)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 60)
     monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0 if unlogged else 1 << 30)
     store = RecordingStore()
     db = Database(store, read_only=False, synchronous=synchronous)
@@ -69,7 +69,7 @@ def _copy(store: MemoryStore) -> RecordingStore:
 
 
 def test_power_fails_again_while_it_recovers(rows_of: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", 60)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 60)
     monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0)
     store = RecordingStore()
     db = Database(store, read_only=False, synchronous="full")

@@ -127,6 +127,7 @@ def test_fold_tells_where_rows_went(data: st.DataObject, with_key: bool) -> None
                 assert version.numbering.successor is None
                 check_moved(places(version), gone, folded.version, folded.renumbering)
                 tx.changes[version.id].reshaped = True  # so that the commit folds
+                tx.altered.add(version.id)
             stored = db.snapshot().tables["t"]
             old, new = places(version), places(stored)
             assert follow(version.numbering, None, np.array(list(old.values()), np.int64)).tolist() == [
@@ -168,6 +169,7 @@ def test_large_tables_are_renumbered_by_whole_columns() -> None:
             tx.append("t", pa.table({"a": [-1], "b": [-1]}))
             version = tx.table("t")
             tx.changes[version.id].reshaped = True
+            tx.altered.add(version.id)
         after = db.snapshot().tables["t"]
         row_ids = np.array([0, 40_000, CHUNK_ROWS, 2 * CHUNK_ROWS, 3 * CHUNK_ROWS - 1, 3 * CHUNK_ROWS], np.int64)
         found = follow(stored.numbering, after.numbering, row_ids)

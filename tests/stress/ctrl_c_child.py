@@ -12,7 +12,7 @@ import time
 from queue import SimpleQueue
 
 import zerodb
-from zerodb_storage import database
+from zerodb_storage import database, publishing
 
 
 def work(db: zerodb.Connection, generator: random.Random) -> None:
@@ -66,7 +66,7 @@ class Presses:
 
 
 def main(seconds: float) -> None:
-    database.FOLD_ROWS, database.LOCK_TIMEOUT_S = 2000, 1.0
+    publishing.FOLD_ROWS, database.LOCK_TIMEOUT_S = 2000, 1.0
     generator = random.Random(1)
     pressed, presses = 0, Presses()
     with zerodb.connect(":memory:", threads=2, memory_limit="200MB") as db:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 
 import zerodb
-from zerodb_storage import database
+from zerodb_storage import database, publishing
 
 Rows = dict[int, tuple[int, str | None]]
 INSERTED = 60
@@ -76,7 +76,7 @@ def perform(db: zerodb.Connection, k: int) -> None:
 
 
 def main(path: str, first: int) -> None:
-    database.FOLD_ROWS = 700
+    publishing.FOLD_ROWS = 700
     database.UNLOGGED_BYTES_MIN = 0 if first % 2 else 4 << 20
     print("ready", flush=True)
     db = zerodb.connect(path)

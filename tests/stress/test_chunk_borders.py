@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 import zerodb
-from zerodb_storage import database
+from zerodb_storage import publishing
 
 QUERIES = """
 select count(*), sum(a), min(b), max(u), sum(id) from t;
@@ -82,7 +82,7 @@ def compare(db: zerodb.Connection, duck: Any, after: str) -> None:
     [(0, False), (1, True), (65_535, True), (65_536, False), (65_536, True), (65_537, False), (131_073, True)],
 )
 def test_as_duckdb(count: int, folded: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", 1 if folded else 1 << 40)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 1 if folded else 1 << 40)
     table = rows(count)
     with zerodb.connect(":memory:", threads=2) as db, duckdb.connect() as duck:
         duck.execute("set threads = 1")

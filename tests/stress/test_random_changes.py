@@ -16,7 +16,7 @@ import pyarrow as pa
 import pytest
 
 import zerodb
-from zerodb_storage import database
+from zerodb_storage import publishing
 
 QUERIES = """
 select count(*) from t;
@@ -91,7 +91,7 @@ class Both:
 
     def step(self) -> str:
         choose = self.generator
-        database.FOLD_ROWS = choose.choice([1, 500, 5000, 1 << 40])
+        publishing.FOLD_ROWS = choose.choice([1, 500, 5000, 1 << 40])
         action = choose.random()
         if action < 0.35:
             self.insert()
@@ -126,7 +126,7 @@ def as_text(value: Any) -> str:
 
 
 def run(path: str, seed: int, steps: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", database.FOLD_ROWS)  # put back at the end
+    monkeypatch.setattr(publishing, "FOLD_ROWS", publishing.FOLD_ROWS)  # put back at the end
     both = Both(path, seed)
     for _ in range(steps):
         both.compare(both.step())

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import zerodb
-from zerodb_storage import database, dictionary
+from zerodb_storage import dictionary, publishing
 
 Rows = list[Any]
 # Queries, and what must be true of their rows.
@@ -156,8 +156,10 @@ class Stress:
         self.next_group += 1
         db.executemany("insert into t values (?, ?, ?, ?, ?, ?, ?)", rows)
         if generator.random() < 0.2:
+            db.execute("savepoint before")
             with pytest.raises(zerodb.IntegrityError, match="already exists"):
                 db.executemany("insert into t values (?, ?, ?, ?, ?, ?, ?)", rows[:1])
+            db.execute("rollback to before")
         db.execute("insert into log values (?, ?)", [self.next_group - 1, count])
 
 
@@ -166,7 +168,7 @@ class _RolledBack(Exception):
 
 
 def stress(path: str, seed: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", 1500)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 1500)
     monkeypatch.setattr(dictionary, "SIZE_MAX", 2000)
     with zerodb.connect(path, threads=2, memory_limit="128MB") as db:
         engine = db._database.engine

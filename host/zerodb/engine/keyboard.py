@@ -30,6 +30,7 @@ _SIGINT = int(signal.SIGINT)
 _NOTE = b"\0"  # no signal has this number
 _main_thread = threading.main_thread().ident
 _stop: Callable[[], None] | None = None
+_outer_stop: Callable[[], None] | None = None  # of what goes on when a run in it has ended
 _pressed = False
 _depth = 0
 _sender: socket.socket | None = None
@@ -52,6 +53,14 @@ def armed() -> bool:
         set_handler(_SIGINT, _remember)
     _depth += 1
     return True
+
+
+def while_waiting(stop: Callable[[], None]) -> None:
+    """Within `held`: what ends the waits of the change."""
+    global _outer_stop
+    if _depth and threading.get_ident() == _main_thread:
+        _outer_stop = stop
+        on_press(stop)
 
 
 @contextmanager
@@ -81,10 +90,11 @@ def on_press(stop: Callable[[], None]) -> None:
 
 def disarm() -> None:
     """Raises KeyboardInterrupt if Ctrl-C was pressed since `armed`."""
-    global _stop, _pressed, _depth
-    _stop = None
+    global _stop, _outer_stop, _pressed, _depth
     _depth -= 1
+    _stop = _outer_stop if _depth else None
     if not _depth:
+        _outer_stop = None
         set_wakeup_fd(-1)
         set_handler(_SIGINT, default_int_handler)  # what came before is handled first, by `_remember`
     if _pressed:

@@ -1,0 +1,240 @@
+"""What a transaction locks, and what it must find unchanged when it has the lock.
+
+A statement looks at the snapshot of its transaction, then locks what it wants to change, and may have to wait for that.
+Meanwhile others commit; so once the lock is there, the newest version is looked at: if it is not what the statement
+saw, the statement is `Outdated`, and the session runs it again on the newest snapshot or gives up (40001).
+
+Row locks are under row ids of the newest numbering. Keys of unique constraints are locked by their digests: whoever
+makes a key appear or disappear holds it exclusively until the end, and who relies on one being there (a foreign key)
+shares it. So two transactions never both find a key free, or a referenced one there, that the other is about to change.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from types import MappingProxyType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zerodb_compiler.layout import CHUNK_ROWS
+from zerodb_storage import lookup, unique
+from zerodb_storage.locks import Outdated, RowMode, TableMode
+from zerodb_storage.renumbering import follow
+from zerodb_storage.table import TableVersion
+from zerodb_storage.values import Array, Values
+
+if TYPE_CHECKING:
+    from zerodb_storage.database import Database
+    from zerodb_storage.transaction import WriteTransaction
+
+
+def lock_table(
+    database: Database,
+    transaction: WriteTransaction,
+    table: str,
+    mode: TableMode,
+    *,
+    nowait: bool = False,
+    timeout_s: float | None = None,
+) -> None:
+    version = transaction.table(table)
+    base = transaction.base.table_with_id(version.id)
+    if base is None:  # its own new table
+        return
+    database.locks.lock_table(
+        transaction.owner, version.id, mode, nowait=nowait, timeout_s=timeout_s, name=version.name
+    )
+    newest = database.snapshot().table_with_id(version.id)
+    if newest is base:
+        return
+    if newest is None or newest.schema_version != base.schema_version:
+        raise Outdated
+    if mode >= TableMode.SHARE and not transaction.has_changed(version.id):
+        if newest.changed != base.changed:
+            raise Outdated
+        _adopt(transaction, base, newest)  # it was only merged
+
+
+def _adopt(transaction: WriteTransaction, base: TableVersion, newest: TableVersion) -> None:
+    """Takes the newest version of a table, which has the same rows, for the transaction's base."""
+    tables = {**transaction.base.tables, base.key: newest}
+    transaction.base = replace(transaction.base, tables=MappingProxyType(tables), _by_id={})
+    transaction.tables[base.key] = newest
+
+
+def lock_rows(
+    database: Database,
+    transaction: WriteTransaction,
+    table: str,
+    row_ids: Array,
+    mode: RowMode,
+    *,
+    nowait: bool = False,
+    skip_locked: bool = False,
+    timeout_s: float | None = None,
+) -> Array | None:
+    """See `WriteTransaction.lock_rows`."""
+    version = transaction.table(table)
+    base = transaction.base.table_with_id(version.id)
+    granted = np.ones(len(row_ids), np.bool_) if skip_locked else None
+    if base is None or (version.id in transaction.changes and transaction.changes[version.id].reshaped):
+        return granted  # nobody else sees the table
+    shared = row_ids < base.chunk_count * CHUNK_ROWS
+    ids = row_ids if shared.all() else row_ids[shared]
+    if len(ids) == 0:
+        return granted
+    name, locks = version.name, database.locks
+    while True:
+        turn, numbering = database.renumberings, database.newest(version.id).numbering
+        mark = locks.mark(transaction.owner)
+        current = ids if numbering is base.numbering else follow(base.numbering, numbering, ids)
+        if int(current.min()) < 0:
+            raise Outdated
+        _, mask = locks.lock_rows(
+            transaction.owner,
+            version.id,
+            current,
+            mode,
+            nowait=nowait,
+            skip_locked=skip_locked,
+            timeout_s=timeout_s,
+            name=name,
+        )
+        if turn % 2 == 0 and turn == database.renumberings:
+            break
+        locks.release_to(transaction.owner, mark)  # rows were renumbered meanwhile: those were others
+        time.sleep(0)
+    _check_unchanged(base, database.newest(version.id), ids if mask is None else ids[mask])
+    if granted is not None and mask is not None:
+        granted[shared] = mask
+    return granted
+
+
+def _check_unchanged(base: TableVersion, newest: TableVersion, row_ids: Array) -> None:
+    """Outdated unless the rows of `base` are all there in the newest version."""
+    if newest is base or len(row_ids) == 0:
+        return
+    if newest.schema_version != base.schema_version:
+        raise Outdated
+    if newest.numbering is not base.numbering:
+        row_ids = follow(base.numbering, newest.numbering, row_ids)
+        if int(row_ids.min()) < 0:
+            raise Outdated
+    if not newest.are_visible(row_ids).all():
+        raise Outdated
+
+
+# --- keys -------------------------------------------------------------------------------------------------------------
+
+
+def check_unique(database: Database, transaction: WriteTransaction, table: str, values: Sequence[Values]) -> None:
+    """23505 if a key of new rows is in the table, as the transaction has it or as others have committed it, or twice
+    among them. Waits for those who are about to make such a key, or to remove it."""
+    version = transaction.table(table)
+    keys = unique_keys(version)
+    if not keys:
+        return
+    for number, (columns, nulls_equal) in keys.items():
+        lock_keys(database, transaction, version, number, [values[column] for column in columns], nulls_equal)
+    now = transaction.on_newest(version.id)
+    if now.primary_key:
+        unique.checked_order(now, [values[column] for column in now.primary_key])
+    for key in now.constraints.uniques:
+        unique.check_key(now, key, values)
+
+
+def unique_keys(version: TableVersion) -> dict[int, tuple[tuple[int, ...], bool]]:
+    """The table's keys, primary and unique, by the number under which they are locked: their columns, and whether NULLs
+    in them are equal. The number stays when other keys come and go."""
+    found: dict[int, tuple[tuple[int, ...], bool]] = {}
+    if version.primary_key:
+        found[_number(version, version.primary_key)] = version.primary_key, True
+    for key in version.constraints.uniques:
+        found[_number(version, key.columns)] = key.columns, not key.nulls_distinct
+    return found
+
+
+def _number(version: TableVersion, columns: Sequence[int]) -> int:
+    """One for each set of columns, since a foreign key knows the columns it refers to."""
+    slots = version.schema.slots
+    number = 0
+    for column in sorted(columns):
+        number = number * 1601 + slots[column] + 1
+    return number & ((1 << 62) - 1)
+
+
+def lock_keys(
+    database: Database,
+    transaction: WriteTransaction,
+    version: TableVersion,
+    number: int,
+    key_columns: Sequence[Values],
+    nulls_equal: bool = False,
+    *,
+    shared: bool = False,
+) -> None:
+    """Locks keys, one `Values` per column with text as TEXT; those with a NULL in them only where NULLs are equal."""
+    if transaction.base.table_with_id(version.id) is None:
+        return
+    validity = [values.validity for values in key_columns if values.validity is not None]
+    if validity and not nulls_equal:
+        rows = np.flatnonzero(np.logical_and.reduce(validity))
+        key_columns = [values.take(rows) for values in key_columns]
+    if len(key_columns[0]) == 0:
+        return
+    digests = lookup.digests_of(key_columns)
+    database.locks.lock_keys(transaction.owner, version.id, number, digests, shared=shared)
+
+
+def lock_keys_of(
+    database: Database, transaction: WriteTransaction, table: str, row_ids: Array, assigned: set[int] | None
+) -> None:
+    """Locks the keys that rows have, before they go; of an UPDATE only those with an `assigned` column."""
+    version = transaction.table(table)
+    for number, (columns, nulls_equal) in unique_keys(version).items():
+        if assigned is None or assigned & set(columns):
+            values = [lookup.values_at(version, column, row_ids) for column in columns]
+            lock_keys(database, transaction, version, number, values, nulls_equal)
+
+
+def share_keys(
+    database: Database,
+    transaction: WriteTransaction,
+    parent: TableVersion,
+    columns: Sequence[int],
+    values: Sequence[Values],
+) -> Array:
+    """Which keys are in a referenced table, as the transaction sees it and as it is now; they stay so until the
+    transaction ends."""
+    lock_keys(database, transaction, parent, _number(parent, columns), values, shared=True)
+    found = lookup.present(parent, columns, values)
+    now = transaction.on_newest(parent.id)
+    if now is parent:
+        return found
+    there = lookup.present(now, columns, values)
+    if bool((found & ~there).any()):
+        raise Outdated  # gone since
+    return there
+
+
+def lock_proposed(
+    database: Database,
+    transaction: WriteTransaction,
+    table: str,
+    columns: Sequence[int],
+    values: Sequence[Values],
+    nulls_equal: bool = False,
+) -> None:
+    """Before rows are proposed that may conflict (ON CONFLICT): locks their keys. Outdated if the newest version has
+    other ones of them than the transaction's snapshot."""
+    version = transaction.table(table)
+    lock_keys(database, transaction, version, _number(version, columns), values, nulls_equal)
+    now = transaction.on_newest(version.id)
+    if now is version:
+        return
+    seen = lookup.present(version, columns, values)
+    if bool((seen != lookup.present(now, columns, values)).any()):
+        raise Outdated

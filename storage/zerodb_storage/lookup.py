@@ -179,7 +179,10 @@ def _overlapping(version: TableVersion, column: int, first: Values) -> list[int]
     bounds = first.bounds()
     if zones is None or bounds is None or first.validity is not None:
         return list(range(version.chunk_count))
-    low, high = max(bounds[0], -(1 << 63)), min(bounds[1], (1 << 63) - 1)
+    low, high = bounds
+    if first.form is not Form.FLOAT:
+        # Zones are saturated at the ends of 64 bits, so the bounds have to be: both may lie beyond one end (uuid).
+        low, high = (max(-(1 << 63), min((1 << 63) - 1, bound)) for bound in bounds)
     return [int(chunk) for chunk in np.flatnonzero(zones.has_value & ~(zones.high < low) & ~(zones.low > high))]
 
 

@@ -565,3 +565,23 @@ def visible_ids(version: TableVersion) -> np.ndarray[Any, Any]:
         rows = np.arange(int(version.chunk_rows[chunk])) if seen is None else np.flatnonzero(seen[1])
         parts.append(rows + chunk * CHUNK_ROWS)
     return np.concatenate(parts)
+
+
+@pytest.mark.parametrize(
+    ("type_", "values"),
+    [
+        (types.HUGEINT, [-(1 << 100), 1 << 100, 0]),
+        (types.DOUBLE, [-1e300, 1e300, -math.inf, math.inf, math.nan]),
+    ],
+)
+def test_a_key_beyond_64_bits_is_there_once(type_: SqlType, values: list[Any]) -> None:
+    with Database.open(None) as db:
+        create(db, "t", ("k", type_), key=(0,))
+        for value in values:
+            row = pa.table(
+                {"k": pa.array([decimal.Decimal(value) if type_ is types.HUGEINT else value], arrow_type(type_))}
+            )
+            with db.begin() as tx:
+                tx.append("t", row, unique_key=True)
+            with pytest.raises(DatabaseError, match="duplicate key"), db.begin() as tx:
+                tx.append("t", row, unique_key=True)

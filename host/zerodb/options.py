@@ -53,6 +53,7 @@ class Options:
     defaults: dict[str, str] = field(default_factory=dict)
     _before: dict[str, str] | None = None  # when the transaction began
     _local: dict[str, str | None] = field(default_factory=dict)  # SET LOCAL: what COMMIT restores
+    changes: int = 0  # how often `values` may have changed
 
     def get(self, name: str) -> str:
         """The setting's value. 42704 for an unknown one."""
@@ -70,6 +71,7 @@ class Options:
     def set(self, name: str, value: str | None, *, local: bool = False) -> None:
         """`value` None restores the default; SET LOCAL outside of a transaction does nothing, as in PostgreSQL."""
         name = name.lower()
+        self.changes += 1
         checked = value if "." in name else None
         if "." not in name:
             known = SETTINGS.get(name)
@@ -88,6 +90,7 @@ class Options:
             self.values[name] = checked
 
     def reset_all(self) -> None:
+        self.changes += 1
         self.values.clear()
         self._local.clear()
 
@@ -100,9 +103,11 @@ class Options:
 
     def restore(self, settings: Settings) -> None:
         values, local = settings
+        self.changes += 1
         self.values, self._local = dict(values), dict(local)
 
     def commit(self) -> None:
+        self.changes += bool(self._local)
         for name, value in self._local.items():
             if value is None:
                 self.values.pop(name, None)
@@ -112,6 +117,7 @@ class Options:
 
     def rollback(self) -> None:
         if self._before is not None:
+            self.changes += self.values != self._before
             self.values = self._before
         self._before, self._local = None, {}
 

@@ -264,6 +264,16 @@ class Session:
             transaction.snapshot = self._storage.snapshot()
         return transaction.snapshot
 
+    def point_snapshot(self) -> Snapshot | None:
+        """What a reading point statement sees now (point.py); None where it has to take the general path."""
+        transaction = self._transaction
+        if transaction is None:
+            return self._storage.snapshot()
+        if transaction.write is not None:
+            return None
+        transaction.queried = True
+        return self.snapshot()
+
     def _end_temporary(self, write: WriteTransaction) -> None:
         """ON COMMIT DELETE ROWS and ON COMMIT DROP."""
         if not self.has_on_commit:

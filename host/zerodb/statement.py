@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from zerodb.compilation import Prepared, Ready
@@ -13,8 +14,11 @@ from zerodb_compiler.sql.parameters import UserParameter
 if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.outcome import Outcome
+    from zerodb.point import PointStatement
     from zerodb.view import View
     from zerodb_compiler.codegen.program import OutputColumn
+
+POINT_AFTER = 2  # executions: then compiling a statement by key once more pays
 
 
 class PreparedStatement:
@@ -24,6 +28,8 @@ class PreparedStatement:
         self.connection = connection
         self.sql = ready.text
         self._ready = ready
+        self._executed = 0  # by the general path since it was compiled
+        self._point: PointStatement | None = None
 
     @property
     def _prepared(self) -> Prepared:
@@ -50,13 +56,31 @@ class PreparedStatement:
 
         with connection._lock:
             cursor._start(connection._statement(once, self.sql))
+            self._executed += 1
+            if self._executed == POINT_AFTER:
+                self._make_point()
         return cursor
+
+    def _make_point(self) -> None:
+        """From now on a statement by key is executed by `PointStatement.run`, which comes back here for what is not
+        plain."""
+        from zerodb.point import point_statement
+
+        self._point = point_statement(self.connection, self._ready, partial(PreparedStatement.execute, self))
+        if self._point is not None:
+            self.__dict__["execute"] = self._point.run
+        else:
+            self.__dict__.pop("execute", None)
 
     def _refresh(self) -> View:
         """What the connection sees now, and the statement compiled for it."""
         view = self.connection._view()
         if not self._prepared.fits(view):
             self._ready = self.connection._database.prepare(self.sql, view)
+        if self._point is not None and self._point.ready is not self._ready:
+            self._point = None
+            del self.__dict__["execute"]
+            self._executed = 0
         return view
 
     @property

@@ -39,6 +39,7 @@ from zerodb.engine.bindings import Bindings
 from zerodb.engine.cache import BlobStore, ModuleCache
 from zerodb.engine.frame import Frame, Value, WorkerState
 from zerodb.engine.memory import Memory, default_memory_limit
+from zerodb.engine.point_directory import Directories
 from zerodb.engine.pool import BufferPool
 from zerodb.engine.program import CompiledProgram
 from zerodb.engine.result import ResultBatch, Row, arrow_batch
@@ -107,6 +108,8 @@ class Engine:
         self.memory = Memory(list(self._engines.values()), memory_limit or default_memory_limit())
         self.pool = BufferPool(self.memory)
         self.bindings = Bindings(self.memory, self.pool)
+        self.directories = Directories(self)
+        self.unused_frames: deque[int] = deque()  # addresses of forgotten point statements' frames
         self.memory.reclaim = self._reclaim
         self.cache = ModuleCache(blobs, secret)
         self._allocate = Callback(self._allocate_for_worker)
@@ -141,6 +144,18 @@ class Engine:
         if not self._load(compiled, best) and not (quick is not best and self._compile_quickly(compiled, quick)):
             self._compile(compiled, best)
         return compiled if key is None else self.cache.put(key, compiled)
+
+    def compile_point(self, program: Program, allocate: Callback) -> CompiledProgram:
+        """As `compile`, for a program with an `allocate` of its own (point_call.py)."""
+        self._check_open()
+        while self.unused_frames:
+            self.memory.free(self.unused_frames.popleft())
+        best, quick = max(self._engines), min(self._engines)
+        optimize = self._optimize_later if quick is not best else None
+        compiled = CompiledProgram(program, self._engines, self.memory, allocate, self._garbage, optimize)
+        if not self._load(compiled, best) and not (quick is not best and self._compile_quickly(compiled, quick)):
+            self._compile(compiled, best)
+        return compiled
 
     def _load(self, compiled: CompiledProgram, tier: Tier) -> bool:
         began = time.perf_counter()
@@ -370,11 +385,12 @@ class Engine:
         if frame is not None:
             self._close_frame(frame)
             return True
-        return self.bindings.release_oldest()
+        return self.bindings.release_oldest() or self.directories.release()
 
     def forget_table(self, table_id: int) -> None:
         """To be called after DROP TABLE has committed, so that nothing keeps the table's data alive."""
         self.bindings.forget(table_id)
+        self.directories.forget(table_id)
 
     # --- stopping -------------------------------------------------------------------------------------------------
 

@@ -1,0 +1,104 @@
+"""What the code of point statements and its host share: the directory of a table and records, in linear memory.
+
+A *record* is one row in a form that holds any value, so that it never depends on a layout: a header, one byte per
+column that says whether it is NULL, then the values, 8 or 16 bytes each. Rows of the delta and a transaction's own rows
+are records; those of segments are columns of chunks.
+
+    directory                         chunk entries                        records
+    | stamp | chunks ---------------> | visibility | resident | columns |
+    | heads, mask (segments) | nexts: chains of row id + 1, by hash of the key
+    | heads, mask (delta) -------------------------------------------> | next | flags | row id | nulls | values |
+
+A chain gives what came last first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from zerodb_compiler.types import SqlType, TypeId
+
+# --- directory: its address is in the query block ----------------------------------------
+DIRECTORY_STAMP = 0  # i64: changes with the version it shows; code that expects another one ends with STATUS_STALE
+DIRECTORY_CHUNKS = 8  # i32: address of the chunk entries
+DIRECTORY_HEADS = 12  # i32: address of the heads of the segments' chains (row id + 1, 0 for none)
+DIRECTORY_MASK = 16  # i32: number of heads less 1
+DIRECTORY_NEXTS = 20  # i32: address of the next row id + 1 by row id
+DIRECTORY_DELTA_HEADS = 24  # i32: address of the heads of the delta's chains (addresses of records, 0 for none)
+DIRECTORY_DELTA_MASK = 28  # i32
+DIRECTORY_DICTIONARIES = 32  # i32 per column: address of its dictionary
+
+
+def directory_bytes(columns: int) -> int:
+    return DIRECTORY_DICTIONARIES + 4 * columns
+
+
+# --- chunk entries ----------------------------------------
+CHUNK_VISIBILITY = 0  # i32: one byte per row, or 0 where all rows are visible
+CHUNK_RESIDENT = 4  # i32: whether the columns are there
+CHUNK_ROWS = 8  # i32
+CHUNK_COLUMNS = 16  # i32 data, i32 validity (0: none is NULL) per column of the table
+
+
+def chunk_bytes(columns: int) -> int:
+    return CHUNK_COLUMNS + 8 * columns
+
+
+# --- records ----------------------------------------
+RECORD_NEXT = 0  # i32: address of the next record of the chain, 0 for none
+RECORD_FLAGS = 4  # i32: 1 = the row is there, 0 = it is deleted
+RECORD_ROW_ID = 8  # i64: the delta: its row id; own rows: the id of the row that it replaces, or -1
+RECORD_NULLS = 16
+
+# --- a transaction's own rows of one table: the overlay ----------------------------------------
+OVERLAY_HEADS = 0  # i32, as DIRECTORY_DELTA_HEADS
+OVERLAY_MASK = 4  # i32
+OVERLAY_NEXT = 8  # i32: where the next record goes
+OVERLAY_END = 12  # i32: end of the room for records
+OVERLAY_HEAP = 16  # i32: where the next text goes
+OVERLAY_HEAP_END = 20  # i32
+OVERLAY_COUNT = 24  # i32: records
+OVERLAY_SUPERSEDED = 28  # i32: 1 if the record written last took the place of another own one
+OVERLAY_BYTES = 32
+
+# --- what a point function returns, besides abi's statuses and errors ----------------------------------------
+STATUS_ROW = -10  # one row
+STATUS_NONE = -11  # no row
+STATUS_STALE = -12  # the directory shows another version
+STATUS_ABSENT = -13  # the chunk whose number is at the output's start is not resident
+STATUS_FULL = -14  # no room for another record
+STATUS_EXISTS = -15  # INSERT: there is a row of this key
+STATUS_PENDING = -16  # the host writes it before a call
+
+# Kinds of values in records and outputs: how they lie in memory.
+INT, WIDE, REAL, SINGLE, TEXT = "int", "wide", "real", "single", "text"
+
+
+def kind_of(type_: SqlType) -> str:
+    """int: i64; wide: two i64, low half first; real and single: f64; text: i32 address, i32 length."""
+    if type_.is_float:
+        return SINGLE if type_.id is TypeId.REAL else REAL
+    if not type_.is_discrete:
+        return TEXT
+    low, high = type_.bounds
+    return INT if low >= -(1 << 63) and high < 1 << 63 else WIDE
+
+
+@dataclass(frozen=True, slots=True)
+class RecordLayout:
+    """Where a table's columns lie in its records."""
+
+    kinds: tuple[str, ...]
+    offsets: tuple[int, ...]
+    stride: int
+
+    @staticmethod
+    def of(types: Sequence[SqlType]) -> RecordLayout:
+        kinds = tuple(kind_of(type_) for type_ in types)
+        position = RECORD_NULLS + (len(kinds) + 7 & ~7)
+        offsets = []
+        for kind in kinds:
+            offsets.append(position)
+            position += 16 if kind == WIDE else 8
+        return RecordLayout(kinds, tuple(offsets), position)

@@ -1,0 +1,447 @@
+"""Point directories: where the row of a key lies, for one table and its primary key, kept in linear memory.
+
+Problem: a point statement has a microsecond; the chunks, masks and delta of a table version are Python objects.
+
+Idea: one structure per table (layout: codegen/point_abi.py) that generated code searches without help. It shows one
+version at a time, named by a stamp, and is moved to the next version by what differs: rows that the delta has grown by
+become records, masks that are others are copied again. Only other segments make it anew.
+
+    segments   chains of row ids by hash of the key; columns in the buffer pool, loaded chunk by chunk as rows are asked
+               for (the code says which chunk is absent) and let go when memory is short
+    delta      records, in chains by hash of the key
+
+All changes are made under `lock`, with the stamp 0 meanwhile. Point functions are called with the GIL held throughout,
+so none runs while a directory changes: a call either sees the stamp it expects, and all of that version, or ends.
+
+Limits: old versions are not served (their statements take the general path); nor tables whose index would take more
+than a quarter of the memory limit.
+"""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zerodb.engine.memory import Memory
+from zerodb.engine.point_call import PointCall
+from zerodb.engine.pool import Array, Entry, Loaded, out_of_memory
+from zerodb_compiler.codegen import point_abi as pa
+from zerodb_compiler.codegen.point import DirectoryProgram, generate_directory
+from zerodb_compiler.layout import CHUNK_ROWS, Encoding
+
+if TYPE_CHECKING:
+    from zerodb.engine.engine import Engine
+    from zerodb_compiler.catalog import TableInfo
+    from zerodb_storage import TableVersion
+
+BLOCK_RECORDS = 1024
+HEAP_BYTES = 1 << 16
+LEAST_HEADS = 1024
+MOST_INDEX_SHARE = 1 / 4  # of the memory limit
+_stamps = itertools.count(1)
+
+
+class RecordBlocks:
+    """Records one after another in blocks, and heaps for their texts; rows are only added."""
+
+    def __init__(self, memory: Memory, record: pa.RecordLayout) -> None:
+        self._memory, self._record = memory, record
+        self.count = 0
+        self.blocks: list[int] = []
+        self._heaps: list[int] = []
+        self._heap_next = self._heap_end = 0
+
+    def close(self) -> None:
+        for address in (*self.blocks, *self._heaps):
+            self._memory.free(address)
+        self.blocks, self._heaps = [], []
+
+    def address(self, ordinal: int) -> int:
+        return self.blocks[ordinal // BLOCK_RECORDS] + ordinal % BLOCK_RECORDS * self._record.stride
+
+    def parts(self, first: int, count: int) -> list[tuple[int, int]]:
+        """(address of a record, how many lie there one after another) for the records from `first` on."""
+        found = []
+        while count:
+            here = min(count, BLOCK_RECORDS - first % BLOCK_RECORDS)
+            found.append((self.address(first), here))
+            first, count = first + here, count - here
+        return found
+
+    def hide(self, ordinals: Array) -> None:
+        """Marks records as deleted."""
+        if len(ordinals) == 1:
+            self._memory.words[(self.address(int(ordinals[0])) + pa.RECORD_FLAGS) >> 2] = 0
+            return
+        blocks = np.array(self.blocks, np.int64)
+        places = blocks[ordinals // BLOCK_RECORDS] + ordinals % BLOCK_RECORDS * self._record.stride + pa.RECORD_FLAGS
+        self._memory.array.view(np.uint32)[places >> 2] = 0
+
+    def add(self, columns: list[Any], first_row_id: int, rows: int) -> int:
+        """Appends rows, given as storage's Values (texts as TEXT); the ordinal of the first."""
+        first = self.count
+        while len(self.blocks) * BLOCK_RECORDS < first + rows:
+            self.blocks.append(_allocate(self._memory, BLOCK_RECORDS * self._record.stride))
+        texts = [self._put_text(values) if values.text is not None else None for values in columns]
+        done = 0
+        for address, here in self.parts(first, rows):
+            self._write(columns, texts, address, done, here, first_row_id + done)
+            done += here
+        self.count += rows
+        return first
+
+    def _put_text(self, values: Any) -> Array:
+        """Copies the bytes of a column's strings in; the address of each, and of the last one's end."""
+        size = len(values.text)
+        if self._heap_next + size > self._heap_end:
+            block = max(HEAP_BYTES, size)
+            self._heap_next = _allocate(self._memory, block)
+            self._heap_end = self._heap_next + block
+            self._heaps.append(self._heap_next)
+        start = self._heap_next
+        self._memory.write(start, values.text)
+        self._heap_next += size
+        addresses: Array = values.data + start
+        return addresses
+
+    def _write(
+        self, columns: list[Any], texts: list[Array | None], address: int, begin: int, rows: int, row_id: int
+    ) -> None:
+        end, record = begin + rows, self._record
+        self._field(address, pa.RECORD_FLAGS, "<i4", rows)[:] = 1
+        self._field(address, pa.RECORD_ROW_ID, "<i8", rows)[:] = np.arange(row_id, row_id + rows)
+        for number, (values, text) in enumerate(zip(columns, texts, strict=True)):
+            offset = record.offsets[number]
+            nulls = self._field(address, pa.RECORD_NULLS + number, "u1", rows)
+            nulls[:] = 0 if values.validity is None else values.validity[begin:end] == 0
+            if text is not None:
+                self._field(address, offset, "<u4", rows)[:] = text[begin:end]
+                self._field(address, offset + 4, "<u4", rows)[:] = text[begin + 1 : end + 1] - text[begin:end]
+            elif record.kinds[number] in (pa.REAL, pa.SINGLE):
+                self._field(address, offset, "<f8", rows)[:] = values.data[begin:end]
+            elif values.data.ndim == 2:
+                self._field(address, offset, "<i8", rows)[:] = values.data[begin:end, 0]
+                if record.kinds[number] == pa.WIDE:
+                    self._field(address, offset + 8, "<i8", rows)[:] = values.data[begin:end, 1]
+            else:
+                self._field(address, offset, "<i8", rows)[:] = values.data[begin:end]
+                if record.kinds[number] == pa.WIDE:
+                    self._field(address, offset + 8, "<i8", rows)[:] = values.data[begin:end] >> 63
+
+    def _field(self, address: int, offset: int, kind: str, rows: int) -> Array:
+        """One field of consecutive records, as an array into linear memory."""
+        return np.ndarray((rows,), kind, self._memory.array, address + offset, (self._record.stride,))
+
+
+class PointDirectory:
+    """Made by `Directories.of`. `address` is the directory's in linear memory."""
+
+    def __init__(self, engine: Engine, info: TableInfo) -> None:
+        self._engine, self._memory, self._pool = engine, engine.memory, engine.pool
+        self._info = info  # of the widest layout
+        self.lock = threading.RLock()
+        self._columns = len(info.columns)
+        self._record = pa.RecordLayout.of([column.type for column in info.columns])
+        self._bytes = pa.directory_bytes(self._columns)
+        self.address = _zeroed(self._memory, self._bytes)
+        self.stamp = 0
+        self.version: TableVersion | None = None
+        self.sequence = -1
+        self._wanted: set[int] = set(info.primary_key)
+        self._program: tuple[object, DirectoryProgram, PointCall] | None = None
+        self._delta = RecordBlocks(self._memory, self._record)
+        self._starts: list[int] = []  # ordinal of the first record of each delta chunk
+        self._delta_heads, self._delta_size = 0, 0
+        self._chunks = self._heads = self._nexts = 0
+        self._pins: dict[int, list[Entry]] = {}
+        self._visibility: dict[int, int] = {}
+        self._dictionaries: dict[int, Entry] = {}
+        self._parked: list[list[Entry]] = []
+        self.closed = False
+
+    # --- versions ---
+    def show(self, version: TableVersion, sequence: int, ordinals: tuple[int, ...]) -> int:
+        """Makes the directory show the version, which is of the snapshot `sequence`, with at least those columns; the
+        stamp of it, 0 if it shows a newer one. Raises 53200 if memory is short."""
+        with self.lock:
+            if self.closed:
+                return 0
+            if not self._wanted.issuperset(ordinals):
+                self._set_stamp(0)
+                self._wanted.update(ordinals)
+                self._unload()
+                self._set_stamp(next(_stamps))
+            if version is self.version:
+                return self.stamp
+            if sequence < self.sequence:
+                return 0
+            self._set_stamp(0)
+            try:
+                if not self._grow(version):
+                    self._make(version)
+            except BaseException:
+                self._clear()
+                raise
+            self.version, self.sequence = version, sequence
+            self._set_stamp(next(_stamps))
+            return self.stamp
+
+    def _set_stamp(self, stamp: int) -> None:
+        self.stamp = stamp
+        self._memory.longs[self.address >> 3] = stamp
+
+    def _grow(self, version: TableVersion) -> bool:
+        """Takes over what differs from the version shown; False if that is not only newer rows and deletions."""
+        old = self.version
+        if old is None or version.segment_set is not old.segment_set or version.schema_version != old.schema_version:
+            return False
+        before, after = old.delta_chunks, version.delta_chunks
+        if len(after) < len(before):
+            return False
+        for known, chunk in zip(before, after, strict=False):
+            if known.serial != chunk.serial or known.rows > chunk.rows:
+                return False
+        if version.layout.columns != old.layout.columns:
+            self._unload()
+        first = self._delta.count
+        for position in range(max(len(before) - 1, 0), len(after)):
+            known_rows = before[position].rows if position < len(before) else 0
+            if known_rows and known_rows < after[position].rows and position < len(before) - 1:
+                return False
+            self._append(version, position, known_rows)
+        self._link(version, first)
+        if version.masks is not old.masks:
+            self._mask(version, old)
+        return True
+
+    def _append(self, version: TableVersion, position: int, start: int) -> None:
+        chunk = version.delta_chunks[position]
+        if position == len(self._starts):
+            self._starts.append(self._delta.count)
+        if chunk.rows <= start:
+            return
+        columns = [version.as_text(chunk.view(column, start), column) for column in range(self._columns)]
+        row_id = (len(version.segment_set.segments) + position) * CHUNK_ROWS + start
+        self._delta.add(columns, row_id, chunk.rows - start)
+
+    def _link(self, version: TableVersion, first: int) -> None:
+        """Puts the records from `first` on into their chains."""
+        if self._delta.count > self._delta_size or not self._delta_heads:
+            if self._delta_heads:
+                self._memory.free(self._delta_heads)
+                self._delta_heads = 0
+            self._delta_size = _heads_for(2 * self._delta.count)
+            self._delta_heads = _zeroed(self._memory, 4 * self._delta_size)
+            first = 0
+        self._put(pa.DIRECTORY_DELTA_HEADS, self._delta_heads)
+        self._put(pa.DIRECTORY_DELTA_MASK, self._delta_size - 1)
+        if first < self._delta.count:
+            program, call = self._programs(version)
+            for address, count in self._delta.parts(first, self._delta.count - first):
+                call.put(program.heads, self._delta_heads, self._delta_size - 1)
+                call.put(program.first, address, count)
+                call.run("records", 0)
+
+    def _mask(self, version: TableVersion, old: TableVersion | None) -> None:
+        known = {} if old is None else old.masks
+        segments = len(version.segment_set.segments)
+        for chunk, mask in version.masks.items():
+            before = known.get(chunk)
+            if mask is before:
+                continue
+            if chunk < segments:
+                self._show_mask(chunk, mask.visible)
+                continue
+            gone = np.flatnonzero(mask.visible == 0)
+            if before is not None:
+                shown = before.visible
+                gone = gone[(gone >= len(shown)) | (shown[np.minimum(gone, len(shown) - 1)] != 0)]
+            self._delta.hide(gone + self._starts[chunk - segments])
+
+    def _show_mask(self, chunk: int, visible: Array) -> None:
+        address = self._visibility.get(chunk)
+        if address is None:
+            address = self._visibility[chunk] = _allocate(self._memory, CHUNK_ROWS)
+            self._memory.array[address : address + CHUNK_ROWS] = 1
+        self._memory.array[address : address + len(visible)] = visible
+        self._memory.words[(self._chunk(chunk) + pa.CHUNK_VISIBILITY) >> 2] = address
+
+    # --- making it ---
+    def _make(self, version: TableVersion) -> None:
+        """Everything from scratch."""
+        self._clear()
+        segments = version.segment_set.segments
+        rows = version.segment_set.rows
+        size = _heads_for(int(rows.sum()))
+        if 4 * (size + len(segments) * CHUNK_ROWS) > self._memory.limit * MOST_INDEX_SHARE:
+            raise out_of_memory(self._memory)
+        stride = pa.chunk_bytes(self._columns)
+        self._chunks = _zeroed(self._memory, max(stride * len(segments), 16))
+        self._heads = _zeroed(self._memory, 4 * size)
+        self._nexts = _allocate(self._memory, max(4 * CHUNK_ROWS * len(segments), 16))
+        for offset, value in (
+            (pa.DIRECTORY_CHUNKS, self._chunks),
+            (pa.DIRECTORY_HEADS, self._heads),
+            (pa.DIRECTORY_MASK, size - 1),
+            (pa.DIRECTORY_NEXTS, self._nexts),
+        ):
+            self._put(offset, value)
+        self.version = version  # `_load` reads its columns
+        program, call = self._programs(version)
+        call.put(program.directory, self.address, 0)
+        for chunk in range(len(segments)):
+            self._memory.words[(self._chunk(chunk) + pa.CHUNK_ROWS) >> 2] = int(rows[chunk])
+            pinned = self._load(chunk, self._info.primary_key)
+            try:
+                call.run("chunk", chunk)
+            finally:
+                self._pool.unpin_all(pinned)
+        for position in range(len(version.delta_chunks)):
+            self._append(version, position, 0)
+        self._link(version, 0)
+        self._mask(version, None)
+
+    def _programs(self, version: TableVersion) -> tuple[DirectoryProgram, PointCall]:
+        """The code that links rows of this layout."""
+        key = tuple(version.layout.columns[ordinal] for ordinal in self._info.primary_key)
+        if self._program is None or self._program[0] != key:
+            program = generate_directory(self._info, version.layout, self._info.primary_key)
+            self._program = key, program, PointCall(self._engine, program.program)
+        return self._program[1], self._program[2]
+
+    def _chunk(self, chunk: int) -> int:
+        return self._chunks + chunk * pa.chunk_bytes(self._columns)
+
+    def _put(self, offset: int, value: int) -> None:
+        self._memory.words[(self.address + offset) >> 2] = value
+
+    # --- columns of segments ---
+    def load(self, chunk: int) -> None:
+        """Makes the columns of a chunk resident."""
+        with self.lock:
+            if self.version is None or chunk in self._pins or chunk >= len(self.version.segment_set.segments):
+                return
+            entries = self._load(chunk, tuple(sorted(self._wanted)))
+            self._pins[chunk] = entries
+            self._memory.words[(self._chunk(chunk) + pa.CHUNK_RESIDENT) >> 2] = 1
+
+    def _load(self, chunk: int, ordinals: tuple[int, ...]) -> list[Entry]:
+        """Pins columns of a chunk and writes their addresses into its entry."""
+        version, words = self.version, self._memory.words
+        assert version is not None
+        place = (self._chunk(chunk) + pa.CHUNK_COLUMNS) >> 2
+        entries: list[Entry] = []
+        try:
+            for ordinal in ordinals:
+                if version.layout.columns[ordinal].encoding is Encoding.DICTIONARY:
+                    self._load_dictionary(version, ordinal)
+                entry = self._pool.pin(version.chunk_key(chunk, ordinal), partial(version.load, chunk, ordinal))
+                entries.append(entry)
+                words[place + 2 * ordinal] = entry.data
+                words[place + 2 * ordinal + 1] = entry.validity
+        except BaseException:
+            self._pool.unpin_all(entries)
+            raise
+        return entries
+
+    def _load_dictionary(self, version: TableVersion, ordinal: int) -> None:
+        """The strings of a column; codes of segments never exceed those known when the segment was made."""
+        if ordinal in self._dictionaries:
+            return
+        offsets, text = version.dictionaries[ordinal].strings_as_buffers()
+        key = ("point dictionary", id(self), ordinal, next(_stamps))
+        entry = self._pool.pin(key, lambda: Loaded(offsets, None, text))
+        self._dictionaries[ordinal] = entry
+        self._put(pa.DIRECTORY_DICTIONARIES + 4 * ordinal, entry.data)
+
+    def _unload(self) -> bool:
+        """Lets the columns go; says whether there were any."""
+        loaded = bool(self._pins)
+        for chunk, entries in self._pins.items():
+            self._memory.words[(self._chunk(chunk) + pa.CHUNK_RESIDENT) >> 2] = 0
+            self._pool.unpin_all(entries)
+        self._pins.clear()
+        for entry in self._dictionaries.values():
+            self._pool.discard(entry)
+        self._dictionaries.clear()
+        return loaded
+
+    def release(self) -> bool:
+        """Lets the columns go because memory is short; says whether there were any."""
+        if not self._pins or not self.lock.acquire(blocking=False):
+            return False
+        try:
+            return self._unload()
+        finally:
+            self.lock.release()
+
+    def _clear(self) -> None:
+        self._unload()
+        self.version = None
+        for address in (self._chunks, self._heads, self._nexts, self._delta_heads, *self._visibility.values()):
+            if address:
+                self._memory.free(address)
+        self._chunks = self._heads = self._nexts = self._delta_heads = 0
+        self._visibility.clear()
+        self._delta.close()
+        self._delta = RecordBlocks(self._memory, self._record)
+        self._starts = []
+        self._delta_size = 0
+
+    def close(self) -> None:
+        """Frees everything; point functions end with STATUS_STALE until they are bound anew."""
+        with self.lock:
+            if not self.closed:
+                self._set_stamp(0)
+                self.closed = True
+                self._clear()
+                # `address` itself stays: frames of statements still name it.
+
+
+class Directories:
+    """The directories of an engine, by table and columns."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        self._tables: dict[int, PointDirectory] = {}
+
+    def of(self, info: TableInfo) -> PointDirectory:
+        """The directory of a table, given with the widest layout."""
+        with self._lock:
+            found = self._tables.get(info.id)
+            if found is None or found._info.schema_version != info.schema_version:
+                if found is not None:
+                    found.close()
+                found = self._tables[info.id] = PointDirectory(self._engine, info)
+            return found
+
+    def release(self) -> bool:
+        return any(found.release() for found in list(self._tables.values()))
+
+    def forget(self, table_id: int) -> None:
+        with self._lock:
+            found = self._tables.pop(table_id, None)
+        if found is not None:
+            found.close()
+
+
+def _heads_for(rows: int) -> int:
+    return max(LEAST_HEADS, 1 << max(rows - 1, 0).bit_length())
+
+
+def _allocate(memory: Memory, size: int) -> int:
+    address = memory.allocate(size)
+    if not address:
+        raise out_of_memory(memory)
+    return address
+
+
+def _zeroed(memory: Memory, size: int) -> int:
+    address = _allocate(memory, size)
+    memory.zero(address, size)
+    return address

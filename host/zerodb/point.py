@@ -1,0 +1,406 @@
+"""Point statements on the host's side: a prepared statement by key is one packed call.
+
+    execute((k,)) -> still bound? -> pack parameters -> one unchecked call -> unpack the row -> PointCursor
+
+The function that does this is Python source made for the statement (as dataclasses make their methods): the types of
+its parameters and results are known, so nothing is looked up and nothing is looped over. Whatever is not plain -
+another type of value than the parameter's, text that is too long, an error - it leaves to the general path, which gives
+the same answer or the right error.
+
+A statement is bound to a snapshot. When the session would read another one, `PointStatement.bind` looks whether the
+statement still fits and moves the table's directory on; sessions that read an older snapshot than the directory shows
+take the general path.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from decimal import Context, Decimal
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from zerodb.cursor import Cursor
+from zerodb.engine.point_call import PointCall, call_unchecked
+from zerodb.point_cursor import PointCursor
+from zerodb_compiler.codegen import point_abi as pa
+from zerodb_compiler.codegen.point import PointProgram, generate_point
+from zerodb_compiler.errors import Error
+from zerodb_compiler.plan.point import point_plan
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.values import to_canonical
+from zerodb_compiler.types import SqlType, TypeId
+
+if TYPE_CHECKING:
+    from zerodb.compilation import Prepared, Ready
+    from zerodb.connection import Connection
+    from zerodb.values import Parameters
+    from zerodb_storage import Snapshot
+
+TEXT_BYTES = 4096  # of all text parameters together
+_MASK = (1 << 64) - 1
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_EXACT = Context(prec=76)
+
+General = Callable[["Parameters | None"], Cursor]
+
+
+class PointStatement:
+    """A SELECT by key of one connection. `run` executes it; `snapshot` is the one it is bound to."""
+
+    def __init__(self, connection: Connection, ready: Ready, program: PointProgram, general: General) -> None:
+        self.connection, self.ready, self.program, self.general = connection, ready, program, general
+        engine = connection._database.engine
+        self.call = PointCall(engine, program.program)
+        self.call.compiled.optimize()
+        self.directory = engine.directories.of(program.table)
+        self.snapshot: Snapshot | None = None
+        self.changes = -1
+        self._text = engine.memory.allocate(TEXT_BYTES)
+        self._warming = 0
+        self._put_literals()
+        self.call.put(program.directory, self.directory.address, 0)
+        assert ready.prepared.columns is not None
+        self.columns = ready.prepared.columns
+        self.run = _source(self)
+
+    @property
+    def prepared(self) -> Prepared:
+        return self.ready.prepared
+
+    def __del__(self) -> None:
+        text = getattr(self, "_text", 0)
+        if text:
+            self.connection._database.engine.unused_frames.append(text)
+
+    def _put_literals(self) -> None:
+        """The text's own literals do not change: their slots are filled once."""
+        first = len(self.prepared.user)
+        values = [None] * first + list(self.ready.lifted)
+        memory = self.connection._database.engine.memory
+        used = 0
+        for slot in self.program.program.parameters:
+            if slot.index < first:
+                continue
+            value, place = values[slot.index], self.call.address + slot.offset
+            if isinstance(value, str | bytes):
+                data = value.encode() if isinstance(value, str) else value
+                struct.pack_into("<qiiq", memory.bytes, place, 0, self._text + used, len(data), 0)
+                memory.bytes[self._text + used : self._text + used + len(data)] = data
+                used += len(data)
+            elif isinstance(value, float) or slot.type.is_float:
+                assert isinstance(value, int | float)
+                struct.pack_into("<qdq", memory.bytes, place, 0, float(value), 0)
+            else:
+                struct.pack_into("<qqq", memory.bytes, place, *encode_integer(value))
+        self.text_start, self.text_end = self._text + used, self._text + TEXT_BYTES
+
+    # --- binding ---
+    def bind(self) -> bool:
+        """Binds to what the session reads now; False if the general path has to do it."""
+        connection = self.connection
+        connection._check_open()
+        session = connection._session
+        snapshot = session.point_snapshot()
+        if snapshot is None:
+            return False
+        if self._warming >= 0:
+            self._warm()
+        if snapshot is self.snapshot and connection._options.changes == self.changes:
+            return True
+        view = connection._view()
+        if view.snapshot is not snapshot or not self.prepared.fits(view):
+            self.snapshot = None
+            return False
+        try:
+            stamp = self.directory.show(view.tables[self.program.table.key], snapshot.sequence, self.program.ordinals)
+        except Error:
+            stamp = 0
+        if not stamp:
+            self.snapshot = None
+            return False
+        engine = connection._database.engine
+        engine.memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
+        self.snapshot, self.changes = (snapshot if self._warming < 0 else None), connection._options.changes
+        return True
+
+    def _warm(self) -> None:
+        """Until the optimised code is there, every execution looks for it."""
+        self.call.refresh()
+        compiled = self.call.compiled
+        if compiled._optimized.is_set() or compiled.tier is max(compiled._engines):
+            self.call.refresh()
+            self._warming = -1
+
+    def absent(self, chunk: int) -> bool:
+        """Loads a chunk whose columns are not resident; whether the call is worth another try."""
+        try:
+            self.directory.load(chunk)
+        except Error:
+            return False
+        return True
+
+
+def point_statement(connection: Connection, ready: Ready, general: General) -> PointStatement | None:
+    """The statement as a point statement, None if it is none."""
+    prepared = ready.prepared
+    statement = prepared.statement
+    if not isinstance(statement, st.Query) or prepared.query is None or len(prepared.dependencies) != 1:
+        return None
+    if not all(value is None or type(value) in (int, float, str, bytes) for value in ready.lifted):
+        return None
+    if sum(len(value) * 4 for value in ready.lifted if isinstance(value, str | bytes)) > TEXT_BYTES // 2:
+        return None
+    if not all(parameter_kind(parameter.type) for parameter in prepared.user):
+        return None
+    columns = prepared.columns
+    if columns is None or not all(_decoded(column.type, 0) for column in columns):
+        return None
+    plan = point_plan(statement.plan, statement.columns)
+    if plan is None:
+        return None
+    version = connection._session.snapshot().tables.get(plan.table.key)
+    if version is None or version.id != plan.table.id:
+        return None
+    program = generate_point(plan, version.layout, prepared.user)
+    return None if program is None else PointStatement(connection, ready, program, general)
+
+
+# --- parameters ----------------------------------------------------------------------------------------------------
+
+
+def parameter_kind(type_: SqlType) -> str | None:
+    """How a value of the type is packed."""
+    if type_.is_variable:
+        if type_.id is TypeId.TEXT and not type_.padded:
+            return "text"
+        return "bytes" if type_.id is TypeId.BYTEA else None
+    if type_.id is TypeId.DOUBLE:
+        return "double"
+    if type_.is_float or type_.id is TypeId.NULL:
+        return None
+    return "integer" if type_.is_integer and type_.bounds[1] < 1 << 63 else "any"
+
+
+def encode_integer(value: int | None) -> tuple[int, int, int]:
+    """is NULL, low half, high half of a canonical integer."""
+    if value is None:
+        return 1, 0, 0
+    low = value & _MASK
+    return 0, low - (1 << 64) if low >> 63 else low, value >> 64
+
+
+def _encoder(type_: SqlType) -> Callable[[Any], tuple[int, int, int]]:
+    """For types whose Python values need SQL's rules."""
+
+    def encode(value: Any) -> tuple[int, int, int]:
+        canonical = to_canonical(type_, value)
+        assert canonical is None or isinstance(canonical, int)
+        return encode_integer(canonical)
+
+    return encode
+
+
+# --- results -------------------------------------------------------------------------------------------------------
+
+
+def _numeric(scale: int) -> Callable[[int, int], Decimal]:
+    exponent, shift = Decimal(-scale), _EXACT.scaleb
+
+    def decode(low: int, high: int) -> Decimal:
+        return shift(Decimal((high << 64) | (low & _MASK)), exponent)
+
+    return decode
+
+
+def _date(ticks: int) -> date:
+    return date.fromordinal(_EPOCH_ORDINAL + ticks)
+
+
+def _timestamp(ticks: int) -> datetime:
+    return _EPOCH + timedelta(0, 0, ticks)
+
+
+def _uuid(low: int, high: int) -> UUID:
+    return UUID(int=((high << 64) | (low & _MASK)) + (1 << 127))
+
+
+def _wide(low: int, high: int) -> int:
+    return (high << 64) | (low & _MASK)
+
+
+def _decoded(type_: SqlType, number: int) -> tuple[str, str, Any] | None:
+    """Of a result: its names, the expression that makes the Python object of them, and what that calls `d<number>`."""
+    a, b = f"a{number}", f"b{number}"
+    match type_.id:
+        case TypeId.BOOLEAN:
+            return a, f"{a} != 0", None
+        case TypeId.TEXT:
+            return f"{a}, {b}", f"str(memory[{a}:{a} + {b}], 'utf-8')", None
+        case TypeId.BYTEA:
+            return f"{a}, {b}", f"bytes(memory[{a}:{a} + {b}])", None
+        case TypeId.REAL | TypeId.DOUBLE:
+            return a, a, None
+        case TypeId.DATE:
+            return a, f"d{number}({a})", _date
+        case TypeId.TIMESTAMP:
+            return a, f"d{number}({a})", _timestamp
+        case TypeId.ENUM:
+            return a, f"d{number}[{a}]", type_.labels
+        case TypeId.UUID:
+            return f"{a}, {b}", f"d{number}({a}, {b})", _uuid
+        case TypeId.HUGEINT | TypeId.U64:
+            return f"{a}, {b}", f"d{number}({a}, {b})", _wide
+        case TypeId.NUMERIC if type_.shown is None and pa.kind_of(type_) == pa.WIDE:
+            return f"{a}, {b}", f"d{number}({a}, {b})", _numeric(type_.scale)
+        case TypeId.NUMERIC if type_.shown is None:
+            decode = _numeric(type_.scale)
+            return a, f"d{number}({a}, {a} >> 63)", decode
+    return (a, a, None) if type_.is_integer else None
+
+
+_FORMATS = {pa.INT: "q", pa.WIDE: "qq", pa.REAL: "d", pa.SINGLE: "d", pa.TEXT: "II"}
+
+
+# --- the function --------------------------------------------------------------------------------------------------
+
+
+def _parameters_source(statement: PointStatement, names: dict[str, Any]) -> tuple[list[str], str, list[str]]:
+    """Lines that check and convert the parameters p0, p1, ..., the format they are packed by, and what is packed."""
+    lines: list[str] = []
+    form, packed = "<", []
+    has_text = False
+    for number, parameter in enumerate(statement.prepared.user):
+        p, type_ = f"p{number}", parameter.type
+        match parameter_kind(type_):
+            case "integer":
+                low, high = type_.bounds
+                narrow = "" if high == (1 << 63) - 1 else f" or not {low} <= {p} <= {high}"
+                lines += [f"n{number} = 0", f"if type({p}) is not int{narrow}:"]
+                lines += [f"    if {p} is not None: return general(parameters)", f"    n{number}, {p} = 1, 0"]
+                form += "qq8x"
+                packed += [f"n{number}", p]
+            case "double":
+                lines += [f"n{number} = 0", f"if type({p}) is not float:"]
+                lines += [f"    if {p} is not None: return general(parameters)", f"    n{number}, {p} = 1, 0.0"]
+                form += "qd8x"
+                packed += [f"n{number}", p]
+            case "text" | "bytes" as kind:
+                if not has_text:
+                    lines += ["place = text_start"]
+                    has_text = True
+                lines += [f"n{number} = l{number} = 0", f"if type({p}) is {'str' if kind == 'text' else 'bytes'}:"]
+                if kind == "text":
+                    if type_.length is not None:
+                        lines += [f"    if len({p}) > {type_.length}: return general(parameters)"]
+                    lines += [f"    try: {p} = {p}.encode()", "    except overflow: return general(parameters)"]
+                lines += [
+                    f"    l{number} = len({p})",
+                    f"    if place + l{number} > text_end" + (f" or 0 in {p}" if kind == "text" else "")
+                    + ": return general(parameters)",
+                    f"    memory[place:place + l{number}] = {p}",
+                    f"elif {p} is None: n{number} = 1",
+                    "else: return general(parameters)",
+                    f"t{number} = place",
+                    f"place += l{number}",
+                ]  # fmt: skip
+                form += "qII8x"
+                packed += [f"n{number}", f"t{number}", f"l{number}"]
+            case _:
+                names[f"e{number}"] = _encoder(type_)
+                lines += [f"try: n{number}, {p}, h{number} = e{number}({p})"]
+                lines += ["except Error: return general(parameters)"]
+                form += "qqq"
+                packed += [f"n{number}", p, f"h{number}"]
+    return lines, form, packed
+
+
+def _taken(statement: PointStatement) -> list[str]:
+    """Lines that take the parameters out of what the user gave."""
+    user = statement.prepared.user
+    if not user:
+        return ["if parameters: return general(parameters)"]
+    if isinstance(user[0].name, str):
+        lines = ["if type(parameters) is not dict: return general(parameters)", "try:"]
+        lines += [f"    p{number} = parameters[{parameter.name!r}]" for number, parameter in enumerate(user)]
+        return [*lines, "except KeyError: return general(parameters)"]
+    count = max(int(parameter.name) for parameter in user)
+    places = {int(parameter.name): f"p{number}" for number, parameter in enumerate(user)}
+    targets = ", ".join(places.get(number, "_") for number in range(1, count + 1))
+    return [
+        f"if type(parameters) is not tuple and type(parameters) is not list or len(parameters) != {count}:",
+        "    return general(parameters)",
+        f"{targets}{',' if count == 1 else ''} = parameters",
+    ]
+
+
+def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
+    """Makes `run`."""
+    connection, program = statement.connection, statement.program
+    engine = connection._database.engine
+    names: dict[str, Any] = {
+        "Error": Error,
+        "PointCursor": PointCursor,
+        "absent": statement.absent,
+        "bind": statement.bind,
+        "call": statement.call,
+        "columns": statement.columns,
+        "connection": connection,
+        "general": statement.general,
+        "invoke": call_unchecked,
+        "lock": connection._lock,
+        "memory": engine.memory.bytes,
+        "options": connection._options,
+        "overflow": (struct.error, ValueError, OverflowError),
+        "session": connection._session,
+        "state": statement,
+        "storage": connection._database.storage,
+        "text_end": statement.text_end,
+        "text_start": statement.text_start,
+    }
+    lines, form, packed = _parameters_source(statement, names)
+    names["pack"] = struct.Struct(form + "i").pack_into
+    names["pack_at"] = statement.call.address + program.parameters
+    results = "<iI" + "".join(_FORMATS[kind] for kind in program.kinds)
+    names["unpack"] = struct.Struct(results).unpack_from
+    names["unpack_at"] = statement.call.address + program.results
+    unpacked, made = ["status", "flags"], []
+    for number, column in enumerate(statement.columns):
+        found = _decoded(column.type, number)
+        assert found is not None
+        unpacked.append(found[0])
+        made.append(found[1])
+        if found[2] is not None:
+            names[f"d{number}"] = found[2]
+    row = f"({', '.join(made)},)"
+    nullable = ", ".join(f"None if flags & {1 << number} else {value}" for number, value in enumerate(made))
+    body = [
+        *_taken(statement),
+        "with lock:",
+        "    if session._transaction is not None or storage._snapshot is not state.snapshot"
+        " or options.changes != state.changes or connection._closed:",
+        "        if not bind(): return general(parameters)",
+        *(f"    {line}" for line in lines),
+        f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
+        "    except overflow: return general(parameters)",
+        "    invoke(*call.arguments)",
+        f"    {', '.join(unpacked)}, = unpack(memory, unpack_at)",
+        f"    while status == {pa.STATUS_ABSENT}:",
+        "        if not absent(int.from_bytes(memory[unpack_at + 8:unpack_at + 12], 'little')):"
+        " return general(parameters)",
+        "        invoke(*call.arguments)",
+        f"        {', '.join(unpacked)}, = unpack(memory, unpack_at)",
+        f"    if status == {pa.STATUS_ROW}:",
+        "        try:",
+        f"            return PointCursor(connection, columns, [{row} if not flags else ({nullable},)])",
+        "        except overflow: return general(parameters)",
+        f"    if status == {pa.STATUS_NONE}: return PointCursor(connection, columns, [])",
+        "    state.snapshot = None",
+        "    return general(parameters)",
+    ]
+    text = "def run(parameters=None):\n" + "\n".join(f"    {line}" for line in body)
+    exec(compile(text, "<point statement>", "exec"), names)  # made here, of nothing but types
+    run: Callable[[Parameters | None], Cursor] = names["run"]
+    return run

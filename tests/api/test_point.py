@@ -1,0 +1,216 @@
+"""Statements by key: whatever the table has gone through, they give what the general path gives."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import time
+import uuid
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as some
+
+import zerodb
+from zerodb.statement import PreparedStatement
+from zerodb_storage import database as storage_database
+
+BIG = 1 << 62
+KEYS = {
+    "bigint": some.sampled_from([0, 1, -1, 2, 3, 5, 127, 128, 300, 70_000, BIG, -BIG]),
+    "smallint": some.integers(-5, 5),
+    "text": some.sampled_from(["", "a", "b", "aa", "ä", "key 17", "x" * 300]),
+    "varchar(5)": some.sampled_from(["", "a", "b", "abcde"]),
+    "uuid": some.sampled_from([uuid.UUID(int=n) for n in (0, 1, 1 << 127, (1 << 128) - 1)]),
+    "numeric(30, 2)": some.sampled_from(
+        [decimal.Decimal(n) for n in ("0", "1.5", "-1.5", "123456789012345678901234.25")]
+    ),
+    "date": some.sampled_from([datetime.date(2000, 1, 1), datetime.date(1969, 12, 31)]),
+    "timestamp": some.sampled_from([datetime.datetime(2000, 1, 1), datetime.datetime(1969, 12, 31, 1, 2, 3, 4)]),
+    "double precision": some.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf")]),
+    "boolean": some.booleans(),
+    "bytea": some.sampled_from([b"", b"\0", b"abc"]),
+}
+VALUES = some.none() | some.integers(-(1 << 63), (1 << 63) - 1) | some.integers(-3, 3)
+TEXTS = some.none() | some.sampled_from(["", "x", "yy", "ö" * 50])
+
+
+@pytest.fixture
+def db():
+    with zerodb.connect(":memory:") as connection:
+        yield connection
+
+
+def point(connection: zerodb.Connection, sql: str, *parameters: object) -> PreparedStatement:
+    """The prepared statement on its point path (not one that merely could be)."""
+    statement = connection.prepare(sql)
+    for _ in range(4):
+        statement.execute(parameters)
+    assert statement._point is not None, "not a point statement"
+    deadline = time.monotonic() + 20
+    while statement._point.snapshot is None and time.monotonic() < deadline:
+        statement.execute(parameters)
+        time.sleep(0.002)
+    assert statement._point.snapshot is not None
+    return statement
+
+
+def agree(statement: PreparedStatement, parameters: tuple[object, ...]) -> None:
+    def outcome(execute):
+        try:
+            cursor = execute()
+            return repr(cursor.fetchall()), cursor.rowcount, cursor.description
+        except zerodb.Error as error:
+            return type(error), error.sqlstate, str(error)
+
+    general = outcome(lambda: PreparedStatement.execute(statement, parameters))
+    assert outcome(lambda: statement.execute(parameters)) == general
+
+
+def test_a_row_is_found_missing_or_null(db):
+    db.execute("create table t(id bigint primary key, v integer, name text)")
+    db.executemany("insert into t values (?, ?, ?)", [(1, 10, "one"), (2, None, None)])
+    statement = point(db, "select v, name, v + 1 as w from t where id = ?", 1)
+    assert statement.execute((1,)).fetchone() == (10, "one", 11)
+    assert statement.execute([2]).fetchall() == [(None, None, None)]
+    assert statement.execute((3,)).fetchone() is None
+    assert statement.execute((None,)).fetchall() == []
+    cursor = statement.execute((1,))
+    assert (cursor.rowcount, cursor.statusmessage) == (1, "SELECT 1")
+    assert [column[0] for column in cursor.description] == ["v", "name", "w"]
+    assert cursor.fetch_arrow().to_pylist() == [{"v": 10, "name": "one", "w": 11}]
+    assert list(statement.execute((2,))) == [(None, None, None)]
+
+
+@pytest.mark.parametrize("key", ["x", 1.5, 7.0, True, 1 << 63, 10**30, b"1", (1,), None, "1"])
+def test_odd_keys_are_as_on_the_general_path(db, key):
+    db.execute("create table t(id bigint primary key, v integer)")
+    db.executemany("insert into t values (?, ?)", [(1, 10), (7, 70)])
+    statement = point(db, "select v from t where id = ?", 1)
+    agree(statement, (key,))
+
+
+def test_wrong_parameters_are_errors(db):
+    db.execute("create table t(id bigint primary key, v integer)")
+    statement = point(db, "select v from t where id = $1", 1)
+    for wrong in [(), (1, 2), {"a": 1}, "1", None]:
+        with pytest.raises(zerodb.ProgrammingError):
+            statement.execute(wrong)
+
+
+def test_predicates_expressions_and_errors(db):
+    db.execute("create table t(id bigint primary key, v integer, name text)")
+    db.executemany("insert into t values (?, ?, ?)", [(i, i - 5, f"n{i}") for i in range(10)])
+    for sql in (
+        "select id, upper(name) || '!' from t where id = ? and v > 0",
+        "select 10 / v from t where id = ?",
+        "select case when v > 0 then name else 'none' end, v::numeric(10, 2) from t where id = ?",
+        "select name from t where id = ? and name like '%4'",
+        "select sum from (select id, v + id as sum from t) s where id = ?",
+    ):
+        statement = point(db, sql, 9)
+        for key in range(-1, 11):
+            agree(statement, (key,))
+
+
+def test_composite_and_named_keys(db):
+    db.execute("create table t(a integer, b text, c smallint, v text, primary key (b, a))")
+    db.executemany("insert into t values (?, ?, ?, ?)", [(i % 10, f"b{i // 10}", i, f"v{i}") for i in range(100)])
+    statement = (
+        point(db, "select v, c from t where a = $a and b = $b", *[])
+        if False
+        else db.prepare("select v, c from t where a = $a and b = $b")
+    )
+    for _ in range(6):
+        assert statement.execute({"a": 3, "b": "b4"}).fetchone() == ("v43", 43)
+    assert statement._point is not None
+    assert statement.execute({"a": 3, "b": "b44"}).fetchone() is None
+    with pytest.raises(zerodb.ProgrammingError):
+        statement.execute({"a": 3})
+    assert db.prepare("select v from t where a = ?").execute((3,)).rowcount == 10
+
+
+def test_transactions_and_other_connections(db):
+    db.execute("create table t(id bigint primary key, v integer)")
+    db.executemany("insert into t values (?, ?)", [(i, i) for i in range(10)])
+    statement = point(db, "select v from t where id = ?", 1)
+    other = db.duplicate()
+    db.begin()
+    assert statement.execute((1,)).fetchone() == (1,)
+    other.execute("update t set v = 100 where id = 1")
+    newest = point(other, "select v from t where id = ?", 1)
+    assert newest.execute((1,)).fetchone() == (100,)
+    assert statement.execute((1,)).fetchone() == (1,)  # its snapshot
+    db.commit()
+    assert statement.execute((1,)).fetchone() == (100,)
+    db.begin()
+    db.execute("update t set v = 7 where id = 1")
+    assert statement.execute((1,)).fetchone() == (7,)
+    assert newest.execute((1,)).fetchone() == (100,)
+    db.rollback()
+    assert statement.execute((1,)).fetchone() == (100,)
+    other.close()
+
+
+def test_definitions_make_it_anew(db):
+    db.execute("create table t(id bigint primary key, v integer)")
+    db.execute("insert into t values (1, 10)")
+    statement = point(db, "select * from t where id = ?", 1)
+    db.execute("alter table t add column w text default 'new'")
+    assert statement.execute((1,)).fetchone() == (1, 10, "new")
+    db.execute("drop table t")
+    with pytest.raises(zerodb.ProgrammingError):
+        statement.execute((1,))
+    db.execute("create table t(id bigint primary key, v text)")
+    db.execute("insert into t values (1, 'text')")
+    assert statement.execute((1,)).fetchone() == (1, "text")
+    db.close()
+    with pytest.raises(zerodb.InterfaceError):
+        statement.execute((1,))
+
+
+def test_settings_of_the_session_count(db):
+    db.execute("create table t(id bigint primary key, m timestamptz)")
+    db.execute("insert into t values (1, '2000-01-01 00:00:00+00')")
+    statement = db.prepare("select m::text from t where id = ?")
+    for _ in range(5):
+        assert statement.execute((1,)).fetchone() == ("2000-01-01 00:00:00+00",)
+    db.execute("set timezone to 'America/New_York'")
+    for _ in range(5):
+        assert statement.execute((1,)).fetchone() == ("1999-12-31 19:00:00-05",)
+
+
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
+@given(some.data())
+def test_after_any_changes_the_paths_agree(data):
+    before = storage_database.FOLD_ROWS
+    storage_database.FOLD_ROWS = data.draw(some.sampled_from([8, 40, before]))
+    try:
+        _changes(data)
+    finally:
+        storage_database.FOLD_ROWS = before
+
+
+def _changes(data):
+    type_ = data.draw(some.sampled_from(sorted(KEYS)))
+    keys = KEYS[type_]
+    with zerodb.connect(":memory:") as db:
+        db.execute(f"create table t(k {type_} primary key, v bigint, name text, n numeric(30, 3), f real)")
+        statement = db.prepare("select k, v, name, n, f, v is null from t where k = ?")
+        for _ in range(data.draw(some.integers(3, 12))):
+            key, action = data.draw(keys), data.draw(some.integers(0, 9))
+            value, name = data.draw(VALUES), data.draw(TEXTS)
+            if action < 5:
+                sql = "insert into t values (?, ?, ?, 1.5, 0.1) on conflict do nothing"
+                db.execute(sql, (key, value, name))
+            elif action < 7:
+                db.execute("update t set v = ?, name = ?, n = -n where k = ?", (value, name, key))
+            elif action == 7:
+                db.execute("delete from t where k = ?", (key,))
+            else:
+                db.execute("update t set name = name || '+'")
+            agree(statement, (data.draw(keys),))
+            agree(statement, (key,))
+        for _ in range(2):
+            statement.execute((data.draw(keys),))
+        assert statement._point is not None

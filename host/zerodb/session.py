@@ -269,10 +269,12 @@ class Session:
         transaction = self._transaction
         if transaction is None:
             return self._storage.snapshot()
-        if transaction.write is not None:
+        if transaction.write is not None or transaction.failed or transaction.isolation == "serializable":
             return None
+        snapshot = self.snapshot()
         transaction.queried = True
-        return self.snapshot()
+        transaction.first = transaction.first and transaction.snapshot is None
+        return snapshot
 
     def _end_temporary(self, write: WriteTransaction) -> None:
         """ON COMMIT DELETE ROWS and ON COMMIT DROP."""

@@ -11,13 +11,15 @@ loaded when a morsel first needs them and stay pinned. An execution holds a bind
               when needed), so that a table larger than the memory can be scanned. Generated code copies the texts
               that it keeps for longer than a morsel, so nothing points into a chunk that was let go
 
-Without a user, a binding is let go whole when memory is short, least recently used first.
+Without a user, a binding is let go whole when memory is short, least recently used first; and it moves on to the next
+version of its table, whose chunks are nearly all the same (`advance`). While it has users the next version gets a
+binding of its own, which shares them (`adopt`).
 """
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from functools import partial
 from itertools import count
 
@@ -30,6 +32,7 @@ from zerodb_compiler.codegen import abi
 from zerodb_compiler.layout import CHUNK_ROWS
 
 Zones = tuple[Array, Array, Array | None]
+SPARE_CHUNKS = 4  # room for descriptors of chunks that a later version has more
 _clock: Iterator[int] = count()
 
 
@@ -48,21 +51,24 @@ class TableBinding:
         self.missing = self.chunk_count
         self.resident: Array = np.zeros(self.chunk_count, dtype=np.bool_)
         self._pins: list[list[Entry] | None] = [None] * self.chunk_count
+        self._stale: dict[int, list[Entry]] = {}  # what an older version had, until the chunk is loaded again
         self._busy = [0] * self.chunk_count
         self._zones: dict[int, Zones | None] = {}
         self._lock = threading.Lock()
         self._stride = abi.CHUNK_HEADER + abi.CHUNK_COLUMN_BYTES * len(ordinals)
-        size = max(self._stride * self.chunk_count, 16)
+        self._most_chunks = self.chunk_count + SPARE_CHUNKS
+        size = self._stride * self._most_chunks
         self.address = memory.allocate(size)
         if not self.address:
             raise out_of_memory(memory)
         memory.zero(self.address, size)
+        memory.array[self.address : self.address + size].view(np.int32).reshape(self._most_chunks, self._stride >> 2)[
+            :, abi.CHUNK_INDEX_FIELD >> 2
+        ] = np.arange(self._most_chunks, dtype=np.int32)
         rows = np.asarray(version.chunk_rows, dtype=np.int32)
         assert self.chunk_count == 0 or int(rows.max()) <= CHUNK_ROWS
         self.rows = int(rows.sum())
-        table = self._descriptors()
-        table[:, abi.CHUNK_ROWS_FIELD >> 2] = rows
-        table[:, abi.CHUNK_INDEX_FIELD >> 2] = np.arange(self.chunk_count, dtype=np.int32)
+        self._descriptors()[:, abi.CHUNK_ROWS_FIELD >> 2] = rows
 
     def _descriptors(self) -> Array:
         size = self._stride * self.chunk_count
@@ -96,6 +102,8 @@ class TableBinding:
                 self._pins[chunk] = entries
                 self.resident[chunk] = True
                 self.missing -= 1
+                if chunk in self._stale:
+                    self._let_go(self._stale.pop(chunk), [entry.key for entry in entries])
                 return
         self._pool.unpin_all(entries)
 
@@ -134,15 +142,52 @@ class TableBinding:
             raise
         return entries
 
+    def advance(self, version: TableVersion) -> bool:
+        """Makes a binding without users one of another version, if that has the same segments and layout."""
+        changed = self._changed(version, self.version)
+        if changed is None or version.chunk_count > self._most_chunks:
+            return False
+        with self._lock:
+            more = version.chunk_count - self.chunk_count
+            if more < 0:
+                for chunk in range(version.chunk_count, self.chunk_count):
+                    self._let_go([*(self._pins[chunk] or ()), *self._stale.pop(chunk, ())], [])
+                del self._pins[more:], self._busy[more:]
+                self.resident = self.resident[:more]
+            elif more:
+                self._pins += [None] * more
+                self._busy += [0] * more
+                self.resident = np.concatenate((self.resident, np.zeros(more, np.bool_)))
+            self.version, self.chunk_count = version, version.chunk_count
+            self.all_chunks = range(self.chunk_count)
+            rows, words = version.chunk_rows, self._memory.words
+            for chunk in changed:
+                entries = self._pins[chunk]
+                if entries is not None:
+                    self._stale[chunk] = entries
+                    self._pins[chunk] = None
+                    self.resident[chunk] = False
+                words[(self.address + chunk * self._stride + abi.CHUNK_ROWS_FIELD) >> 2] = int(rows[chunk])
+            self.rows = int(rows.sum())
+            self.missing = self.chunk_count - int(np.count_nonzero(self.resident))
+            self._zones.clear()
+        return True
+
+    def _changed(self, version: TableVersion, older: TableVersion) -> Sequence[int] | None:
+        """The chunks of a version that are other than in the older one; None if it is another altogether."""
+        layout, before = version.layout, older.layout
+        if layout is not before:
+            if layout.has_deletes != before.has_deletes:
+                return None
+            if any(layout.columns[i] != before.columns[i] for i in self.ordinals):
+                return None
+        return version.changed_since(older)
+
     def adopt(self, old: TableBinding) -> None:
         """Takes over the chunks of an older version's binding that are the same still, or shares them if the binding
         has users; what no version will ask for again (visibility masks that were replaced) is freed at once, lest every
         change leave a dead copy behind."""
-        layout, before = self.version.layout, old.version.layout
-        same = layout.has_deletes == before.has_deletes and all(
-            layout.columns[i] == before.columns[i] for i in self.ordinals
-        )
-        changed = self.version.changed_since(old.version) if same else None
+        changed = self._changed(self.version, old.version)
         if changed is None:
             if not old.users:
                 old.give_up()
@@ -163,18 +208,17 @@ class TableBinding:
                 return
             for chunk in chunks:
                 old._pins[chunk] = None
-            for chunk in changed:
-                if chunk < count and (entries := old._pins[chunk]) is not None:
-                    old._pins[chunk] = None
-                    self._let_go(entries, self._keys(chunk))
 
     def give_up(self) -> None:
         """Lets all chunks go, those of the delta for good: the version that comes after this one has other chunks."""
         with self._lock:
-            for chunk, entries in enumerate(self._pins):
+            for chunk, entries in [*enumerate(self._pins), *self._stale.items()]:
                 if entries is not None:
                     self._pins[chunk] = None
                     self._let_go(entries, [entry.key for entry in entries if entry.growth is None])
+            self._stale.clear()
+            self.resident[:] = False
+            self.missing = self.chunk_count
 
     def _let_go(self, entries: list[Entry], keys: list[Hashable]) -> None:
         for entry in entries:
@@ -182,17 +226,6 @@ class TableBinding:
                 self._pool.unpin(entry)
             else:
                 self._pool.discard(entry)
-
-    def _keys(self, chunk: int) -> list[Hashable]:
-        """The buffer pool's keys of all that `_load` pins, in its order."""
-        version = self.version
-        keys: list[Hashable] = []
-        if version.layout.has_deletes and (mask := version.visibility(chunk)) is not None:
-            keys.append(("visibility", mask[0]))
-        for ordinal in self.ordinals:
-            growing = version.growth_key(chunk, ordinal)
-            keys.append(version.chunk_key(chunk, ordinal) if growing is None else growing[0])
-        return keys
 
     def lock(self, chunks: Array | range) -> bool:
         """Holds the binding locked if all `chunks` are resident; says whether it did."""
@@ -230,7 +263,11 @@ class TableBinding:
                 self._pool.unpin_all(entries)
             self.resident[loose] = False
             self.missing += len(loose)
-            return bool(loose)
+            for entries in self._stale.values():
+                self._pool.unpin_all(entries)
+            some = bool(loose or self._stale)
+            self._stale.clear()
+            return some
 
     def close(self) -> None:
         assert not self.users
@@ -282,6 +319,9 @@ class Bindings:
             if found is not None and found.version is version and not found.closed:
                 found.users += 1
                 return found
+            if found is not None and not found.users and not found.closed and found.advance(version):
+                found.users = 1
+                return found
         made = TableBinding(self._memory, self._pool, version, ordinals)
         with self._lock:
             made.users += 1
@@ -310,14 +350,24 @@ class Bindings:
                 self._retire(old)
         return made
 
-    def use(self, bindings: tuple[TableBinding | DictionaryBinding, ...]) -> bool:
-        """One user more for each, unless one of them has been closed."""
+    def use(
+        self,
+        tables: tuple[TableBinding, ...],
+        versions: Sequence[tuple[str, TableVersion]],
+        dictionaries: tuple[DictionaryBinding, ...],
+    ) -> bool:
+        """One user more for each, unless one of them has been closed or has moved on to another version."""
         with self._lock:
-            for binding in bindings:
-                if binding.closed:
+            for table, (_, version) in zip(tables, versions, strict=True):
+                if table.closed or table.version is not version:
                     return False
-            for binding in bindings:
-                binding.users += 1
+            for dictionary in dictionaries:
+                if dictionary.closed:
+                    return False
+            for table in tables:
+                table.users += 1
+            for dictionary in dictionaries:
+                dictionary.users += 1
             return True
 
     def leave(self, bindings: tuple[TableBinding | DictionaryBinding, ...]) -> None:

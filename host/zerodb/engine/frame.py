@@ -106,7 +106,7 @@ class Frame:
         for name, version in self._versions:
             if tables.get(name) is not version:
                 return False
-        return self._bindings.use(self.bound)
+        return self._bindings.use(self.scans, self._versions, self._dictionaries)
 
     def rebind(self, snapshot: Snapshot) -> None:
         """Makes a frame that no execution uses right for another snapshot, over tables of the same layouts; its

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import queue
 import threading
-import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -45,7 +44,6 @@ class ZerodbConnection:
         self._done = threading.Event()
         self._done.set()
         self._results: list[Result] = []
-        self._started = 0.0
         self._thread = threading.Thread(target=self._work, name=f"isolation {name}", daemon=True)
         self._thread.start()
 
@@ -53,7 +51,6 @@ class ZerodbConnection:
         assert self._done.is_set(), "the last text has not ended"
         self._done.clear()
         self._results = []
-        self._started = time.monotonic()
         self._texts.put(sql)
 
     def wait(self, seconds: float) -> bool:
@@ -63,7 +60,8 @@ class ZerodbConnection:
         return self._results
 
     def is_blocked(self) -> bool:
-        return time.monotonic() > self._started + PATIENCE_S
+        owner = self._connection._session.waiting
+        return owner is not None and owner.party.waiting is not None
 
     def notices(self) -> list[str]:
         return []

@@ -74,8 +74,6 @@ def define_table(
                 builder.column(element)
             case ddl.Like():
                 builder.like(element)
-    if not builder.columns:
-        raise NotSupportedError("a table without columns is not supported", position=node.name.position)
     if len(builder.columns) > MAX_COLUMNS:
         raise ProgrammingError(f"tables can have at most {MAX_COLUMNS} columns", sqlstate="54011")
     for element in node.elements:

@@ -79,6 +79,8 @@ def _insert_target(binder: Binder, node: exp.Insert) -> tuple[Relation, list[exp
         raise unsupported("this target of INSERT", node)
     only(target, "this", "db", "alias")
     table = binder.changed_table(target)
+    if not table.columns:
+        raise unsupported("rows of a table without columns", target)
     alias = target.args.get("alias")
     if alias is not None:
         only(alias, "this")

@@ -346,7 +346,10 @@ class Connection:
         objects = [key for key in snapshot.catalog if key[1] == self._temporary_schema]
         if not tables and not objects:
             return
-        with contextlib.suppress(Error), self._session.writing() as write:  # else the next to open the database does it
+        with (
+            contextlib.suppress(Error, Outdated),
+            self._session.writing() as write,
+        ):  # else the next to open the database does it
             for table in tables:
                 write.drop_table(table)
             for found in objects:
@@ -365,7 +368,7 @@ class Connection:
         if not getattr(self, "_closed", True):
             self._closed = True
             with contextlib.suppress(Exception):
-                self._session.rollback()
+                self._session.abandon()
                 databases.abandon(self._database)
 
     def _check_open(self) -> None:

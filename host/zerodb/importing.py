@@ -88,9 +88,13 @@ def _through_changes(
     table = table_info(version)
     names = [column.name for column in version.columns]
     for batch in reader:
-        with connection._session.writing() as write:
-            rows = pa.Table.from_batches([batch]).rename_columns(names)
-            count += apply(connection, write, RowChange(table, inserted=rows))
+        rows = pa.Table.from_batches([batch]).rename_columns(names)
+
+        def insert(rows: pa.Table = rows) -> int:
+            with connection._session.writing() as write:
+                return apply(connection, write, RowChange(table, inserted=rows))
+
+        count += connection._statement(insert)
         if progress is not None:
             progress(count, 0)
     return count

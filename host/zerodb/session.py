@@ -16,6 +16,7 @@ rollback to a savepoint.
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import time
 from collections.abc import Callable, Iterator
@@ -155,6 +156,12 @@ class Session:
                 self._undo(transaction)
             else:
                 self._options.rollback()
+
+    def abandon(self) -> None:
+        """Rolls back on a thread of its own: for the garbage collector, which may run inside of any lock."""
+        transaction, self._transaction = self._transaction, None
+        if transaction is not None and transaction.write is not None:
+            _thread.start_new_thread(transaction.write.rollback, ())
 
     def _undo(self, transaction: Transaction) -> None:
         self._options.rollback()

@@ -19,6 +19,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from zerodb_compiler.errors import error_for
 from zerodb_storage import checking, keys, publishing, records, recovery
@@ -252,6 +253,7 @@ class Database:
                 if plan.defined != transaction.base.defined or added.version.key in plan.tables:
                     raise error_for("40001", "could not create the table: another transaction defined something")
                 plan.defined = plan.sequence
+            added.version = replace(added.version, changed=plan.sequence)
             publishing.fold_into(plan, added)
             self._apply(plan)
 

@@ -18,7 +18,7 @@ from zerodb_compiler.layout import TableStatistics, widest_layout
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_dml import delete, insert, update
 from zerodb_compiler.sql.binder_merge import merge
-from zerodb_compiler.sql.binder_with import CommonTables, with_tables
+from zerodb_compiler.sql.binder_with import NO_ROWS, CommonTables, with_tables
 from zerodb_compiler.sql.nodes import fold, unsupported
 from zerodb_compiler.types import SqlType
 
@@ -86,7 +86,9 @@ def with_changes(binder: Binder, node: exp.Expr) -> st.WithChanges:
             result = results.found[hidden] = transient_table(hidden, statement.returning, _FIRST_ID - len(parts))
         parts.append(st.Part(statement, result))
         table = exp.Table(this=exp.Identifier(this=hidden, quoted=True))
-        cte.set("this", exp.Select(expressions=[exp.Star()], from_=exp.From(this=table)))
+        rows = exp.Select(expressions=[exp.Star()], from_=exp.From(this=table))
+        rows.meta[NO_ROWS] = result is None
+        cte.set("this", rows)
     main = binder.with_shared(binder.statement_of(node))
     if not isinstance(main, (st.Query, st.Insert, st.Update, st.Delete, st.Merge)):
         raise unsupported("a data-modifying WITH query here", node)

@@ -37,6 +37,7 @@ from zerodb_compiler.types import MAX_PRECISION, TEXT, SqlType, TypeId, numeric
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
 
+NO_ROWS = "zerodb_no_rows"  # marks what stands for a part without RETURNING: it may only not be read
 _VOLATILE = frozenset({"random", "nextval", "setval", "clock_timestamp", "gen_random_uuid", "timeofday"})
 
 
@@ -116,6 +117,8 @@ def bind_unused(binder: Binder, tables: CommonTables, before: CommonTables) -> N
     """A common table that nobody uses is not computed, but must be right."""
     for name, table in tables.items():
         if isinstance(table, CommonTable) and before.get(name) is not table and not table.is_bound:
+            if table.query.meta.get(NO_ROWS):
+                continue
             definitions, locking = len(binder.shared.definitions), len(binder.locking.parts)
             table_query(binder, table, None)
             del binder.shared.definitions[definitions:], binder.locking.parts[locking:]

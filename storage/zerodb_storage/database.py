@@ -225,23 +225,42 @@ class Database:
 
     def _publish(self, group: Sequence[Ticket[WriteTransaction]]) -> None:
         self.reclaim()
+        rest = group
+        while rest:
+            plan, count = self._planned(rest)
+            self._apply(plan)
+            for ticket in rest[:count]:
+                ticket.is_done = True
+            rest = rest[count:]
+
+    def _planned(self, tickets: Sequence[Ticket[WriteTransaction]]) -> tuple[Plan, int]:
+        """The plan of as many transactions, from the first on, as go into one batch: definitions go alone, and after a
+        fold the ids of rows must be joined before others can follow them. Those that fail have their error."""
         plan = Plan.after(self._snapshot, self._states)
-        for ticket in group:
+        count = 0
+        while count < len(tickets):
+            ticket = tickets[count]
             transaction = ticket.item
             assert transaction is not None
             plain = publishing.is_plain(transaction)
-            if not plain:
-                self._apply(plan)
-                plan = Plan.after(self._snapshot, self._states)
+            if count and not plain:
+                break
+            count += 1
+            if ticket.error is not None:
+                continue
             try:
                 publishing.add(plan, transaction, self.segment_ids)
-            except Exception as error:
+            except Outdated as error:
                 ticket.error = error
                 continue
-            if not plain:
-                self._apply(plan)
+            except Exception as error:  # a fold could not read, say: the plan may hold half of it
+                ticket.error = error
                 plan = Plan.after(self._snapshot, self._states)
-        self._apply(plan)
+                count = 0
+                continue
+            if plan.renumbered or not plain:
+                break
+        return plan, count
 
     def publish_segments(self, transaction: WriteTransaction, added: Folded) -> None:
         """Bulk import: publish a version whose new segments were encoded outside. Its table is locked."""

@@ -23,13 +23,15 @@ T = TypeVar("T")
 
 
 class Ticket(Generic[T]):
-    """One waiting transaction; `error` is what its publication ended with."""
+    """One waiting transaction; `error` is what its publication ended with. `is_done`: it is published, whatever happens
+    to the rest of its group."""
 
-    __slots__ = ("error", "item", "published", "turn")
+    __slots__ = ("error", "is_done", "item", "published", "turn")
 
     def __init__(self, item: T | None) -> None:
         self.item = item
         self.error: BaseException | None = None
+        self.is_done = False
         self.published = False
         self.turn = threading.Lock()
         self.turn.acquire()
@@ -92,7 +94,8 @@ class GroupCommit(Generic[T]):
                 self._publish(group)
             except BaseException as error:
                 for ticket in group:
-                    ticket.error = ticket.error or error
+                    if not ticket.is_done:
+                        ticket.error = ticket.error or error
                 if not isinstance(error, Exception):
                     raise
         finally:

@@ -22,10 +22,14 @@ POINTS: tuple[tuple[str, int], ...] = (
     (f"{_ROCKS}.write_unlogged:before", 4),
     (f"{_ROCKS}.write_unlogged:half", 4),
     (f"{_ROCKS}.write_unlogged:after", 4),
-    ("zerodb_storage.database:fold:before", 6),
-    ("zerodb_storage.database:fold:after", 6),
+    ("zerodb_storage.publishing:fold:before", 6),
+    ("zerodb_storage.publishing:fold:after", 6),
     ("zerodb_storage.database:Database.publish:before", 60),
     ("zerodb_storage.database:Database.publish:after", 60),
+    ("zerodb_storage.database:Database._publish:before", 60),
+    ("zerodb_storage.database:Database._publish:after", 60),
+    ("zerodb_storage.kv.log_files:LogFiles.sync:before", 60),
+    ("zerodb_storage.kv.log_files:LogFiles.sync:after", 60),
     ("zerodb_storage.database:Database.publish_segments:after", 2),
     ("zerodb_storage.database:Database.reclaim:after", 60),
     ("zerodb_storage.recovery:initialise:after", 1),
@@ -44,12 +48,23 @@ POINTS: tuple[tuple[str, int], ...] = (
 
 def arm(point: str) -> None:
     """Makes the step deadly; called before a database is opened."""
-    module_name, path, when, count = point.split(":")
-    owner: Any = importlib.import_module(module_name)
+    *step, when, count = point.split(":")
+    owner, name = _place(*step)
+    setattr(owner, name, _deadly(getattr(owner, name), when, int(count)))
+
+
+def _place(module: str, path: str) -> tuple[Any, str]:
+    owner: Any = importlib.import_module(module)
     *classes, name = path.split(".")
     for part in classes:
         owner = getattr(owner, part)
-    setattr(owner, name, _deadly(getattr(owner, name), when, int(count)))
+    return owner, name
+
+
+def missing() -> list[str]:
+    """Points whose step does not exist (any more)."""
+    places = [(point, _place(*point.split(":")[:2])) for point, _ in POINTS]
+    return [point for point, (owner, name) in places if not callable(getattr(owner, name, None))]
 
 
 def _deadly(step: Callable[..., Any], when: str, count: int) -> Callable[..., Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import crash_points
 import pytest
 from crash_rounds import Rounds, compare
 
@@ -22,6 +23,10 @@ def check(folder: Path, seed: int, count: int, synchronous: str) -> None:
 @pytest.mark.parametrize("synchronous", ["full", "normal", "off"])
 def test_killed_a_few_times(synchronous: str, tmp_path: Path) -> None:
     check(tmp_path, 1, {"full": 4, "normal": 2, "off": 2}[synchronous], synchronous)
+
+
+def test_every_step_exists() -> None:
+    assert crash_points.missing() == []
 
 
 TAMPERED = (

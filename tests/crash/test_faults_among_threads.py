@@ -14,7 +14,7 @@ import pytest
 from crash_rounds import compare
 
 import zerodb
-from zerodb_storage import database
+from zerodb_storage import database, publishing
 from zerodb_storage.kv.rocks import RocksStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
@@ -96,7 +96,7 @@ def test_faults_among_threads(fault: Fault, tmp_path: Path, monkeypatch: pytest.
         stores.append(FaultyStore(RocksStore(*given, **named)))
         return stores[-1]
 
-    monkeypatch.setattr(database, "FOLD_ROWS", 150)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 150)
     monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0)
     monkeypatch.setattr(database, "RocksStore", faulty)
     run = Run(str(tmp_path / "t.zdb"))

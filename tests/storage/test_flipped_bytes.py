@@ -16,7 +16,7 @@ import pytest
 
 from zerodb_compiler import types
 from zerodb_compiler.errors import DatabaseError
-from zerodb_storage import Column, Database, TableVersion, database, fold, import_batches, keys
+from zerodb_storage import Column, Database, TableVersion, import_batches, keys, publishing, segment_choice
 from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.sequences import SequenceDefinition
@@ -61,8 +61,8 @@ def content(db: Database, rows_of: Rows) -> Content:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", 300)
-    monkeypatch.setattr(fold, "SMALL_SEGMENT_BYTES", 0)  # segments stay, with their delete vectors
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 300)
+    monkeypatch.setattr(segment_choice, "SMALL_SEGMENT_BYTES", 0)  # segments stay, with their delete vectors
 
 
 class _Kept(MemoryStore):

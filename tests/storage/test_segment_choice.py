@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from zerodb_compiler import types
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import Column, Database, database, segment_choice
+from zerodb_storage import Column, Database, publishing, segment_choice
 from zerodb_storage.segment_choice import STACK, STACK_MOST, sparse, stack
 
 
@@ -79,7 +79,7 @@ def test_look_ups_visit_few_segments_however_keys_come(folds: int, seed: int) ->
 
 
 def test_random_keys_in_a_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(database, "FOLD_ROWS", 2_000)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 2_000)
     monkeypatch.setattr(segment_choice, "SMALL_SEGMENT_BYTES", 0)  # only stacks are rewritten
     random = np.random.default_rng(7)
     keys = random.permutation(40_000)

@@ -12,7 +12,11 @@ before.
 
 from __future__ import annotations
 
+import contextlib
 import os
+import time
+
+_TICK_NS = 100_000_000  # times of change are as fine as the system's clock tick: two changes may have the same
 
 
 class LogFiles:
@@ -28,7 +32,7 @@ class LogFiles:
         changed = os.stat(self._path).st_mtime_ns
         if changed != self._changed:
             self._look()
-            self._changed = changed
+            self._changed = changed if time.time_ns() - changed > _TICK_NS else -1
         for name, (descriptor, synced) in self._open.items():
             size = os.fstat(descriptor).st_size
             if size != synced:
@@ -39,8 +43,11 @@ class LogFiles:
         names = {name for name in os.listdir(self._path) if name.endswith(".log")}
         for name in self._open.keys() - names:
             os.close(self._open.pop(name)[0])
+        if names == self._open.keys():
+            return
         for name in names - self._open.keys():
-            self._open[name] = os.open(os.path.join(self._path, name), os.O_RDONLY), -1
+            with contextlib.suppress(FileNotFoundError):  # gone just now: flushed
+                self._open[name] = os.open(os.path.join(self._path, name), os.O_RDONLY), -1
         # A new file is there after a crash only if its directory says so.
         directory = os.open(self._path, os.O_RDONLY)
         try:

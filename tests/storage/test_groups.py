@@ -1,0 +1,119 @@
+"""Transactions that are published together: each is there whole or not at all, and its own error is its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from zerodb_compiler import types
+from zerodb_compiler.errors import DatabaseError
+from zerodb_storage import Column, Database, TableVersion, database, publishing
+from zerodb_storage.group_commit import Ticket
+from zerodb_storage.kv.memory import MemoryStore
+from zerodb_storage.transaction import WriteTransaction
+
+sys.path.insert(0, str(Path(__file__).parent))
+from faulty_stores import Fault, FaultyStore, rows
+
+Rows = Callable[[TableVersion], list[tuple[Any, ...]]]
+
+
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> FaultyStore:
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 40)
+    monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0)
+    return FaultyStore(MemoryStore())
+
+
+def opened(store: FaultyStore) -> Database:
+    db = Database(store, read_only=False, synchronous="full")
+    with db.begin() as tx:
+        for name in "tu":
+            tx.create_table(name, [Column("a", types.INTEGER), Column("s", types.TEXT)], (0,))
+    for begin in (0, 100):
+        with db.begin() as tx:  # folds
+            tx.append("t", rows(begin, begin + 45))
+            tx.append("u", rows(begin, begin + 20))
+    return db
+
+
+def published(db: Database, *group: WriteTransaction) -> list[BaseException | None]:
+    """As if all had come while another one was being published."""
+    tickets = [Ticket(transaction) for transaction in group]
+    db._commits._led = True
+    for ticket in tickets[1:]:
+        db._commits._queue.append(ticket)
+    db._commits._lead(tickets[0])
+    assert not db._commits._led
+    for transaction in group:
+        transaction._end()
+    return [ticket.error for ticket in tickets]
+
+
+def keys_of(db: Database, rows_of: Rows, table: str) -> list[int]:
+    return sorted(row[0] for row in rows_of(db.snapshot().tables[table]))
+
+
+def begun(db: Database, begin: int, count: int, *tables: str, deleted: int | None = None) -> WriteTransaction:
+    tx = db.begin()
+    for table in tables:
+        if deleted is not None:
+            tx.delete(table, np.array([deleted]))
+        tx.append(table, rows(begin, begin + count))
+    return tx
+
+
+def test_others_follow_a_fold(store: FaultyStore, rows_of: Rows) -> None:
+    db = opened(store)
+    before = keys_of(db, rows_of, "t")
+    group = [begun(db, 1000, 50, "t"), begun(db, 2000, 2, "t", deleted=3), begun(db, 3000, 50, "t", deleted=50)]
+    assert published(db, *group) == [None] * 3
+    after = keys_of(db, rows_of, "t")
+    assert len(after) == len(before) + 100
+    assert {*range(1000, 1050), 2000, 2001, *range(3000, 3050)} <= set(after)
+    again = Database(store, read_only=False, synchronous="full")
+    assert keys_of(again, rows_of, "t") == after
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_a_fold_that_cannot_read_is_one_transactions_error(number: int, store: FaultyStore, rows_of: Rows) -> None:
+    db = opened(store)
+    group = [begun(db, 1000, 2, "t", "u"), begun(db, 2000, 30, "t", "u", deleted=3), begun(db, 3000, 3, "t", "u")]
+    store.arm(Fault("get", number))
+    errors = published(db, *group)
+    came, store.fault = store.failed, None
+    for table in "tu":
+        there = set(keys_of(db, rows_of, table))
+        for begin, error in zip((1000, 2000, 3000), errors, strict=True):
+            assert (begin in there) == (error is None)
+    assert sum(error is not None for error in errors) == came
+    again = Database(store, read_only=False, synchronous="full")
+    for table in "tu":
+        assert keys_of(again, rows_of, table) == keys_of(db, rows_of, table)
+
+
+@pytest.mark.parametrize("method", ["write", "write_unlogged"])
+@pytest.mark.parametrize("number", range(1, 5))
+def test_what_was_written_before_a_failure_is_committed(
+    method: str, number: int, store: FaultyStore, rows_of: Rows
+) -> None:
+    db = opened(store)
+    definition = db.begin()
+    definition.create_table("w", [Column("a", types.INTEGER)])
+    group = [begun(db, 1000, 2, "t", "u"), definition, begun(db, 2000, 50, "u"), begun(db, 3000, 2, "t", "u")]
+    store.arm(Fault(method, number))
+    errors = published(db, *group)
+    came, store.fault = store.failed, None
+    assert bool(came) == any(errors)
+    assert all(isinstance(error, DatabaseError) for error in errors if error is not None)
+    again = Database(store, read_only=False, synchronous="full")
+    for found in (db, again):
+        there = set(keys_of(found, rows_of, "u"))
+        assert [1000 in there, "w" in found.snapshot().tables, 2000 in there, 3000 in there] == [
+            error is None for error in errors
+        ]

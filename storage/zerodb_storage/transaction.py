@@ -359,7 +359,7 @@ class WriteTransaction:
         if newest.changed == base.changed or table_id in self.altered:  # merged, or locked by us
             return own
         changes = self.changes.get(table_id)
-        return newest if changes is None else rebased(changes, base, newest)[0]
+        return newest if changes is None else rebased(changes, base, newest, own)[0]
 
     def has_changes(self) -> bool:
         return bool(self.changes or self.objects or self.altered or self.dropped)
@@ -385,7 +385,7 @@ class WriteTransaction:
             base = self._base_of(id_)
             if version is None or base is None or base.schema_version != version.schema_version:
                 raise Outdated
-            tables[version.key], moved[id_] = rebased(changes, base, version)
+            tables[version.key], moved[id_] = rebased(changes, base, version, self.version_with_id(id_))
         self.base, self.tables, self.catalog, self.changes = latest, tables, latest.catalog, moved
 
     def _refresh_definitions(self, latest: Snapshot) -> None:
@@ -487,24 +487,51 @@ class WriteTransaction:
             raise error_for("25P01", "the transaction is over")
 
 
-def rebased(changes: Changes, base: TableVersion, onto: TableVersion) -> tuple[TableVersion, Changes]:
+def rebased(
+    changes: Changes, base: TableVersion, onto: TableVersion, own: TableVersion | None = None
+) -> tuple[TableVersion, Changes]:
     """Changes made on `base`, made on a later version of the same table instead: that version with them, rows in chunks
-    of its own, and the changes as named by it. Outdated if a deleted row was changed by others meanwhile."""
+    of its own, and the changes as named by it. Outdated if a deleted row was changed by others meanwhile. `own` is
+    `base` with the changes, whose chunks are taken over where they can be."""
     moved = Changes(changes.batches, [], changes.row_count)
     for rows in changes.deleted:  # one by one: savepoints count them
         named = rows.copy()
         shared = rows >= 0
         named[shared] = moved_rows(rows[shared], base, onto)
         moved.deleted.append(named)
-    version = onto
-    for batch in changes.batches:
-        version, stored = coded(version, batch)
-        version = version.appended(stored, onto)
-    there, own = moved.deletions()
-    if len(own):
-        version, _ = version.with_deleted(version.row_ids_of(~(onto.delta_rows + own)))
+    there, fresh = moved.deletions()
+    if own is not None and own.schema.text_modes == onto.schema.text_modes:
+        version = _with_chunks_of(own, base, onto)
+    else:
+        version = onto
+        for batch in changes.batches:
+            version, stored = coded(version, batch)
+            version = version.appended(stored, onto)
+        if len(fresh):
+            version, _ = version.with_deleted(version.row_ids_of(~(onto.delta_rows + fresh)))
     version, _ = version.with_deleted(there)
     return version, moved
+
+
+def _with_chunks_of(own: TableVersion, base: TableVersion, onto: TableVersion) -> TableVersion:
+    """`onto` with the chunks behind it that `own` has behind `base`, and their masks."""
+    private = own.delta_chunks[len(base.delta_chunks) :]
+    if not private:
+        return onto
+    masks = dict(onto.masks)
+    for chunk, mask in own.masks.items():
+        if chunk >= base.chunk_count:
+            masks[chunk - base.chunk_count + onto.chunk_count] = mask
+    dictionaries = {
+        column: max(known, own.dictionaries[column], key=lambda each: each.size)
+        for column, known in onto.dictionaries.items()
+    }
+    return replace(
+        onto,
+        delta_chunks=onto.delta_chunks + private,
+        masks=MappingProxyType(masks),
+        dictionaries=MappingProxyType(dictionaries),
+    )
 
 
 def moved_rows(row_ids: Array, base: TableVersion, onto: TableVersion) -> Array:

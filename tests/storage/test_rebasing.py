@@ -1,0 +1,123 @@
+"""Transactions beside each other at storage's level: random histories against a model of rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from zerodb_compiler import types
+from zerodb_compiler.layout import CHUNK_ROWS
+from zerodb_storage import Column, Database, Outdated, TableVersion, WriteTransaction, publishing
+from zerodb_storage.locks import RowMode
+
+Rows = dict[int, str]
+
+
+def rows_of(version: TableVersion) -> Rows:
+    """a -> b of the visible rows."""
+    return {key: text for key, (text, _) in places(version).items()}
+
+
+def places(version: TableVersion) -> dict[int, tuple[str, int]]:
+    """a -> (b, row id) of the visible rows."""
+    found: dict[int, tuple[str, int]] = {}
+    for chunk in range(version.chunk_count):
+        values = version.read(chunk, 0).data.tolist()
+        text = version.as_text(version.read(chunk, 1), 1)
+        assert text.text is not None
+        joined, ends = text.text.tobytes().decode(), text.data.tolist()
+        visible = version.visibility(chunk)
+        for row, value in enumerate(values):
+            if visible is None or visible[1][row]:
+                assert value not in found
+                found[value] = joined[ends[row] : ends[row + 1]], chunk * CHUNK_ROWS + row
+    return found
+
+
+@dataclass
+class Open:
+    """A transaction and what it should see."""
+
+    tx: WriteTransaction
+    seen: Rows
+    inserted: Rows = field(default_factory=dict)
+    deleted: set[int] = field(default_factory=set)
+
+    def rows(self) -> Rows:
+        kept = {key: text for key, text in self.seen.items() if key not in self.deleted}
+        return kept | self.inserted
+
+
+STEPS = st.lists(
+    st.tuples(
+        st.integers(0, 2), st.sampled_from("iiidddurcx"), st.integers(0, 9), st.integers(1, 4), st.sampled_from("xyz")
+    ),
+    max_size=60,
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(STEPS, st.sampled_from([2, 7, 1 << 20]), st.booleans())
+def test_transactions_beside_each_other(
+    steps: list[tuple[int, str, int, int, str]], fold_rows: int, with_key: bool
+) -> None:
+    """insert, delete, refresh, rollback to a savepoint, commit, abort of three transactions, with folds in between."""
+    with pytest.MonkeyPatch.context() as patch, Database.open(None) as db:
+        patch.setattr(publishing, "FOLD_ROWS", fold_rows)
+        with db.begin() as tx:
+            columns = [Column("a", types.BIGINT), Column("b", types.TEXT)]
+            tx.create_table("t", columns, [0] if with_key else [])
+        committed: Rows = {}
+        open_: dict[int, Open] = {}
+        serial = 0
+        for who, what, pick, count, letter in steps:
+            mine = open_.get(who)
+            if mine is None:
+                mine = open_[who] = Open(db.begin(), dict(committed))
+            if what == "i":
+                new = {serial + n: letter * (serial % 5) for n in range(count)}
+                serial += count
+                mine.tx.append("t", pa.table({"a": list(new), "b": list(new.values())}), unique_key=with_key)
+                mine.inserted |= new
+            elif what == "d":
+                there = places(mine.tx.table("t"))
+                keys = [key for key in sorted(there) if key % 10 == pick][:count]
+                held = {key for n, other in open_.items() if n != who for key in other.deleted}
+                if any(key in held for key in keys):  # it would wait
+                    continue
+                row_ids = np.array([there[key][1] for key in keys], np.int64)
+                gone = [key for key in keys if key in mine.seen and key not in committed]
+                if gone:
+                    with pytest.raises(Outdated):
+                        mine.tx.lock_rows("t", row_ids, RowMode.UPDATE)
+                    continue
+                mine.tx.lock_rows("t", row_ids, RowMode.UPDATE)
+                mine.tx.delete("t", row_ids)
+                mine.deleted |= {key for key in keys if key in mine.seen}
+                for key in keys:
+                    mine.inserted.pop(key, None)
+            elif what == "u":
+                mine.tx.refresh()
+                mine.seen = dict(committed)
+            elif what == "r":
+                saved = mine.tx.savepoint()
+                mine.tx.append("t", pa.table({"a": [-1], "b": ["gone"]}))
+                mine.tx.rollback_to(saved)
+            elif what == "c":
+                mine.tx.commit()
+                committed = {k: v for k, v in committed.items() if k not in mine.deleted} | mine.inserted
+                del open_[who]
+            else:
+                mine.tx.rollback()
+                del open_[who]
+            if who in open_:
+                assert rows_of(mine.tx.snapshot().tables["t"]) == mine.rows()
+            assert rows_of(db.snapshot().tables["t"]) == committed
+        for mine in open_.values():
+            mine.tx.rollback()
+        assert db.check() == []

@@ -61,6 +61,11 @@ class TableInfo:
         """What snapshots know the table by."""
         return self.name if self.schema == "public" else f"{self.schema}\0{self.name}"
 
+    @property
+    def proven_key(self) -> tuple[int, ...]:
+        """The primary key if no two rows can have equal ones in any snapshot; () where it is deferrable."""
+        return () if self.constraints.primary_key_deferrable else self.primary_key
+
 
 @dataclass(frozen=True, slots=True)
 class ViewTable:

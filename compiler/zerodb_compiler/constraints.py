@@ -13,12 +13,15 @@ ACTIONS = ("no action", "restrict", "cascade", "set null", "set default")
 
 @dataclass(frozen=True, slots=True)
 class Unique:
-    """A UNIQUE constraint, or (`constraint` False) a unique index over plain columns of all rows."""
+    """A UNIQUE constraint, or (`constraint` False) a unique index over plain columns of all rows. A `deferrable`
+    one may be violated within a transaction until it commits; `deferred`: unless the transaction says otherwise."""
 
     name: str
     columns: tuple[int, ...]
     nulls_distinct: bool = True
     constraint: bool = True
+    deferrable: bool = False
+    deferred: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,8 @@ class Constraints:
     indexes: tuple[Index, ...] = ()
     partitioning: Partitioning | None = None
     bound: Bound | None = None
+    primary_key_deferrable: bool = False
+    primary_key_deferred: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from zerodb import checks, foreign_keys, unique_expressions
+from zerodb import checks, deferral, foreign_keys, unique_expressions
 from zerodb.arrow_inserts import copied_rows
 from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
 from zerodb.conflicts import first_of_each_key, lock_keys, new_rows
@@ -94,7 +94,9 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
             checks.check_not_null(table, rows)
             checks.check(connection, table, rows)
             check_bound(connection, write, table, rows)
-            written = write.append(table.key, rows, unique_key=_touches_key(version, assigned))
+            unique = _touches_key(version, assigned)
+            later = deferral.later(write, version) if unique else frozenset()
+            written = write.append(table.key, rows, unique_key=unique, later=later)
             unique_expressions.check(connection, write, table, rows)
             foreign_keys.check_new(write, write.table(table.key), written, assigned)
     if gone and count:

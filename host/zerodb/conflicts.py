@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from zerodb import reads
 from zerodb.partitioning import routed
 from zerodb.view import table_info
 from zerodb_storage import lookup, ordering
@@ -41,6 +42,7 @@ def new_rows(
         if len(complete):
             columns = [values.take(complete) for values in columns]
             write.lock_proposed(version.key, key.columns, columns, nulls_equal=not key.nulls_distinct)
+            reads.note_keys(connection._session.reads, version, key.columns, columns)
             taken = lookup.present(version, key.columns, columns)
             # A row that is left out for another key takes none: only rows that stay are before it.
             candidates = np.flatnonzero(~taken & alone[complete])

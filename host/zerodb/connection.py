@@ -24,6 +24,7 @@ from zerodb.outcome import Outcome
 from zerodb.psql import script_text
 from zerodb.session import Session, ends_failed, now
 from zerodb.statement import PreparedStatement
+from zerodb.transactions import Block, Modes
 from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
 from zerodb.view import View
@@ -151,6 +152,7 @@ class Connection:
             while True:
                 try:
                     result = once()
+                    session.settle()
                     break
                 except Outdated:
                     session.run_again()
@@ -185,25 +187,42 @@ class Connection:
         return self._path
 
     # --- transactions ------------------------------------------------------------------------------------------------
-    @contextlib.contextmanager
-    def transaction(self, isolation: str | None = None, *, read_only: bool = False) -> Iterator[Self]:
-        """Commits at the end of the block, rolls back if it raises. `isolation` is "snapshot" (the default),
-        "serializable" or "read committed"."""
-        self.begin(isolation, read_only=read_only)
-        try:
-            yield self
-            if not self.commit():
-                raise error_for(
-                    "25P02", "a statement of the transaction failed: it was rolled back", hint="see the first error"
-                )
-        except BaseException:
-            self.rollback()
-            raise
+    def transaction(
+        self,
+        isolation: str | None = None,
+        *,
+        read_only: bool | None = None,
+        deferrable: bool | None = None,
+        retries: int = 0,
+    ) -> Block[Self]:
+        """A block that commits at its end, or rolls back if it raises. `isolation` is "snapshot" (the default, also
+        "repeatable read"), "serializable" or "read committed"; `deferrable`, of one that is serializable and only
+        reads, waits for a snapshot with which it cannot fail.
 
-    def begin(self, isolation: str | None = None, *, read_only: bool = False) -> None:
+            with db.transaction():
+                db.execute(...)
+
+        With `retries` the block runs again, up to so many times and with growing pauses, after an error that is
+        `retryable`: another transaction came first (40001), a deadlock (40P01), a lock that was not to be had (55P03).
+        Since the body of a `with` runs once, that takes a loop or a function:
+
+            for attempt in db.transaction("serializable", retries=5):
+                with attempt:
+                    db.execute(...)
+
+            @db.transaction("serializable", retries=5)
+            def transfer(amount): ...
+
+            db.transaction("serializable", retries=5).run(lambda db: ...)
+        """
+        return Block(self, Modes(isolation, read_only, deferrable), retries)
+
+    def begin(
+        self, isolation: str | None = None, *, read_only: bool | None = None, deferrable: bool | None = None
+    ) -> None:
         self._check_open()
         with self._lock:
-            self._session.begin(isolation, read_only=read_only)
+            self._session.begin(isolation, read_only=read_only, deferrable=deferrable)
 
     def commit(self) -> bool:
         """Ends the transaction; without one it does nothing. False if a statement of it failed: then it is rolled

@@ -6,7 +6,7 @@ What changes rows is in changes.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, assert_never
+from typing import TYPE_CHECKING, Any
 
 from zerodb.changes import run_change
 from zerodb.compilation import Ready
@@ -14,6 +14,7 @@ from zerodb.explain import explain
 from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
 from zerodb.sequence_values import resolved, set_sequence
+from zerodb.transaction_control import control
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
@@ -24,7 +25,10 @@ if TYPE_CHECKING:
 
 
 # What may come before SET TRANSACTION.
-UNQUERIED = (st.Begin, st.SetOption, st.ShowOption, us.SetTransaction, us.PrepareStatement, us.Deallocate)
+UNQUERIED = (
+    *(st.Begin, st.Savepoint, st.ReleaseSavepoint, st.RollbackToSavepoint, st.SetOption, st.ShowOption),
+    *(us.SetTransaction, us.SetConstraints, us.PrepareStatement, us.Deallocate),
+)
 
 
 def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -> Outcome:
@@ -58,7 +62,7 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
         case (
             st.Begin() | st.Commit() | st.Rollback() | st.Savepoint() | st.ReleaseSavepoint() | st.RollbackToSavepoint()
         ):
-            return _control(connection, statement)
+            return control(connection, statement)
         case _:
             from zerodb.utility import run_utility
 
@@ -79,30 +83,3 @@ def _create_table_as(connection: Connection, ready: Ready, user: Sequence[Any]) 
         if tables.exists_already(connection, write, statement.definition):
             return Outcome("CREATE TABLE AS")
         return tables.create_as(connection, write, statement, query_rows(connection, prepared, view, values))
-
-
-def _control(
-    connection: Connection,
-    statement: st.Begin | st.Commit | st.Rollback | st.Savepoint | st.ReleaseSavepoint | st.RollbackToSavepoint,
-) -> Outcome:
-    session = connection._session
-    match statement:
-        case st.Begin(isolation=isolation, read_only=read_only):
-            session.begin(isolation, read_only=bool(read_only))
-            return Outcome("BEGIN")
-        case st.Commit():
-            return Outcome("COMMIT" if session.commit() else "ROLLBACK")
-        case st.Rollback():
-            session.rollback()
-            return Outcome("ROLLBACK")
-        case st.Savepoint(name=name):
-            session.savepoint(name)
-            return Outcome("SAVEPOINT")
-        case st.ReleaseSavepoint(name=name):
-            session.release(name)
-            return Outcome("RELEASE")
-        case st.RollbackToSavepoint(name=name):
-            session.rollback_to(name)
-            return Outcome("ROLLBACK")
-        case _:
-            assert_never(statement)

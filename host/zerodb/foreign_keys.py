@@ -4,8 +4,8 @@
     rows that go      their keys that are nobody's any more -> the rows that refer to them -> the key's action, which is
                       a change of that table like any other, and may go on to further tables
 
-Lookups are storage's (by digest, chunk by chunk). A key that is INITIALLY DEFERRED is only noted, and looked at as a
-whole before the transaction commits.
+Lookups are storage's (by digest, chunk by chunk). A key that is deferred is only noted, and looked at as a whole before
+the transaction commits (deferral.py).
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def check_new(
     for key in table.constraints.foreign_keys:
         if assigned is not None and not assigned & set(key.columns):
             continue
-        if key.deferred:
+        if write.deferral.is_deferred(table.id, key):
             write.pending.add((table.id, key.name))
             continue
         _check_keys(write, table, key, [rows[column] for column in key.columns])
@@ -114,18 +114,6 @@ def _complete(table: TableVersion, key: ForeignKey, columns: list[Values]) -> li
 def check_table(write: WriteTransaction, table: TableVersion, key: ForeignKey) -> None:
     """The key for all rows: when it is added, or at the end of a transaction."""
     _check_keys(write, table, key, [lookup.all_values(table, column) for column in key.columns])
-
-
-def check_pending(write: WriteTransaction) -> None:
-    """Before a commit: the deferred keys of tables that were changed."""
-    for table_id, name in sorted(write.pending):
-        table = next((version for version in write.tables.values() if version.id == table_id), None)
-        if table is None:
-            continue
-        for key in table.constraints.foreign_keys:
-            if key.name == name:
-                check_table(write, table, key)
-    write.pending.clear()
 
 
 # --- rows that go -----------------------------------------------------------------------------------------------------
@@ -174,7 +162,7 @@ def after_change(
             continue
         action = key.on_delete if new is None else key.on_update
         if action in ("no action", "restrict"):
-            if key.deferred and action == "no action":
+            if action == "no action" and write.deferral.is_deferred(child.id, key):
                 write.pending.add((child.id, key.name))
                 continue
             raise _still_referred(parent, child, key, keys, int(numbers[0]))

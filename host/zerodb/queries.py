@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
+from zerodb import reads
 from zerodb.compilation import CompiledQuery, Prepared, Ready
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.sequence_values import for_rows, is_for_rows, resolved
@@ -57,6 +58,9 @@ def execute(connection: Connection, query: CompiledQuery, view: View, values: Se
             execution = execute(connection, query, view, rows.values)
             rows.count = execution.row_count
         return execution
+    noted = connection._session.reads
+    if noted is not None:
+        reads.note(noted, query.reads, values)
     options = connection._options
     execution = connection._database.engine.execute(
         query.code, view, values, timeout=options.statement_timeout_s, threads=options.threads, owner=connection

@@ -13,7 +13,9 @@ from typing import Any
 from zerodb.values import Canonical
 from zerodb_compiler.plan.scan_reads import ReadTest, ScanRead
 from zerodb_compiler.sql.expressions import Literal
+from zerodb_storage import TableVersion
 from zerodb_storage.predicates import Among, Between, Condition, IsNull, Predicate, Reads, Scalar
+from zerodb_storage.values import Values
 
 
 def note(reads: Reads, scans: Sequence[ScanRead], parameters: Sequence[Canonical]) -> None:
@@ -22,6 +24,15 @@ def note(reads: Reads, scans: Sequence[ScanRead], parameters: Sequence[Canonical
         predicate = predicate_of(scan, parameters)
         if predicate is not None:
             reads.note(predicate)
+
+
+def note_keys(reads: Reads | None, table: TableVersion, columns: Sequence[int], keys: Sequence[Values]) -> None:
+    """The rows of a stored table that have one of the keys."""
+    if reads is not None:
+        slots = table.schema.slots
+        order = sorted(range(len(columns)), key=lambda place: slots[columns[place]])
+        places = tuple(slots[columns[place]] for place in order)
+        reads.note_points(table.id, places, [keys[place] for place in order])
 
 
 def predicate_of(scan: ScanRead, parameters: Sequence[Canonical]) -> Predicate | None:

@@ -22,12 +22,15 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
+from zerodb import deferral
+from zerodb.deferral import Deferral
 from zerodb.engine import keyboard
-from zerodb.foreign_keys import check_pending
 from zerodb.options import Options, Settings
-from zerodb_compiler.errors import Error, error_for
+from zerodb_compiler.errors import Error, OperationalError, error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Outdated, Owner, Savepoint, Snapshot, WriteTransaction
+from zerodb_storage.predicates import Reads
+from zerodb_storage.serializable import Member
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
@@ -51,14 +54,17 @@ def now() -> int:
 class Transaction:
     isolation: str
     read_only: bool = False
+    deferrable: bool = False
     started: int = field(default_factory=now)  # microseconds since 1970, UTC
     queried: bool = False  # whether a statement other than SET and its like has run
     failed: bool = False  # until a rollback
     first: bool = True  # whether no statement before this one has looked at the snapshot
     snapshot: Snapshot | None = None  # taken by the first statement
+    member: Member | None = None  # of a serializable one, from its first statement on
     write: WriteTransaction | None = None  # begun by the first write
-    # name, storage's savepoint (None: nothing was written yet), settings
-    savepoints: list[tuple[str, Savepoint | None, Settings]] = field(default_factory=list)
+    deferral: Deferral = deferral.DECLARED
+    # name, storage's savepoint (None: nothing was written yet), settings, which constraints were deferred
+    savepoints: list[tuple[str, Savepoint | None, Settings, Deferral]] = field(default_factory=list)
 
 
 class Session:
@@ -74,6 +80,7 @@ class Session:
         self._transaction: Transaction | None = None
         self._writing_now: WriteTransaction | None = None
         self._again: WriteTransaction | None = None  # of an autocommitted statement that runs again
+        self._alone: tuple[Snapshot, Member] | None = None  # of a serializable statement outside of a transaction
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
         self.waiting: Owner | None = None  # whose wait for a lock `Connection.interrupt` ends
@@ -89,12 +96,18 @@ class Session:
         """When the transaction began, in microseconds UTC; None outside of one."""
         return None if self._transaction is None else self._transaction.started
 
-    def begin(self, isolation: str | None = None, *, read_only: bool = False) -> None:
+    def begin(
+        self, isolation: str | None = None, *, read_only: bool | None = None, deferrable: bool | None = None
+    ) -> None:
+        """What is None is as the settings default_transaction_... say."""
         if self._transaction is not None:
             raise error_for("25001", "there is already a transaction in progress")
         isolation = isolation or self._options.values.get("default_transaction_isolation")
-        read_only = read_only or self._options.get("default_transaction_read_only") == "on"
-        self._transaction = Transaction(isolation_level(isolation), read_only)
+        if read_only is None:
+            read_only = self._options.get("default_transaction_read_only") == "on"
+        if deferrable is None:
+            deferrable = self._options.get("default_transaction_deferrable") == "on"
+        self._transaction = Transaction(isolation_level(isolation), read_only, deferrable)
         self._options.begin()
 
     @property
@@ -110,12 +123,27 @@ class Session:
             return self._read_only or self._options.get("default_transaction_read_only") == "on"
         return self._transaction.read_only
 
+    @property
+    def is_deferrable(self) -> bool:
+        if self._transaction is None:
+            return self._options.get("default_transaction_deferrable") == "on"
+        return self._transaction.deferrable
+
+    @property
+    def reads(self) -> Reads | None:
+        """Where a serializable transaction notes what it reads; None where nobody needs to know."""
+        transaction = self._transaction
+        member = transaction.member if transaction is not None else self._alone[1] if self._alone else None
+        return member.reads if member is not None else None
+
     def note_query(self) -> None:
         """A statement that is not about the session itself runs."""
         if self._transaction is not None:
             self._transaction.queried = True
 
-    def set_transaction(self, isolation: str | None = None, read_only: bool | None = None) -> None:
+    def set_transaction(
+        self, isolation: str | None = None, read_only: bool | None = None, deferrable: bool | None = None
+    ) -> None:
         """Changes the transaction's characteristics before its first query; without one it does nothing."""
         level = isolation_level(isolation) if isolation is not None else None
         transaction = self._transaction
@@ -124,11 +152,28 @@ class Session:
         if level is not None and level != transaction.isolation:
             if transaction.queried:
                 raise error_for("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
+            if transaction.savepoints:
+                raise error_for("25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
             transaction.isolation = level
+        if deferrable is not None and deferrable != transaction.deferrable:
+            if transaction.queried:
+                raise error_for("25001", "SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
+            if transaction.savepoints:
+                raise error_for("25001", "SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction")
+            transaction.deferrable = deferrable
         if read_only is not None:
             if transaction.read_only and not read_only and transaction.queried:
                 raise error_for("25001", "transaction read-write mode must be set before any query")
             transaction.read_only = read_only
+
+    def set_constraints(self, names: frozenset[deferral.Name] | None, deferred: bool) -> None:
+        """What is no longer deferred is checked at once."""
+        transaction = self._in_transaction("SET CONSTRAINTS")
+        transaction.deferral = transaction.deferral.having(names, deferred)
+        if transaction.write is not None:
+            if not deferred:
+                deferral.check_pending(transaction.write, names)
+            transaction.write.deferral = transaction.deferral
 
     def commit(self) -> bool:
         """Ends the transaction; without one it does nothing. False if it had failed, and was rolled back."""
@@ -137,9 +182,9 @@ class Session:
             if transaction is not None and transaction.failed:
                 self._undo(transaction)
                 return False
-            if transaction is not None and transaction.write is not None:
+            if transaction is not None:
                 try:
-                    self._commit(transaction.write)
+                    self._finish(transaction.write, transaction.member)
                 except BaseException as error:
                     self._options.rollback()
                     if isinstance(error, Outdated):
@@ -167,6 +212,23 @@ class Session:
         self._options.rollback()
         if transaction.write is not None:
             transaction.write.rollback()
+        self._leave(transaction.member)
+
+    def _finish(self, write: WriteTransaction | None, member: Member | None) -> None:
+        """Commits, if what was read allows it."""
+        committed = False
+        try:
+            if write is not None:
+                self._commit(write)
+            elif member is not None:
+                self._storage.serializable.prepare(member)
+            committed = True
+        finally:
+            self._leave(member, committed=committed)
+
+    def _leave(self, member: Member | None, *, committed: bool = False) -> None:
+        if member is not None:
+            self._storage.serializable.end(member, committed=committed)
 
     @property
     def is_failed(self) -> bool:
@@ -178,10 +240,13 @@ class Session:
         if self._again is not None:
             self._again.rollback()
             self._again = None
+        self._leave_alone()
         transaction = self._transaction
         if transaction is None or transaction.failed:
             return
         transaction.failed = True
+        if not transaction.savepoints:
+            self._leave(transaction.member)
         if transaction.write is None:
             return
         last = transaction.savepoints[-1][1] if transaction.savepoints else None
@@ -190,6 +255,28 @@ class Session:
         else:
             transaction.write.rollback()
             transaction.write = None
+
+    def _leave_alone(self) -> None:
+        if self._alone is not None:
+            self._leave(self._alone[1])
+            self._alone = None
+
+    def settle(self) -> None:
+        """A statement has run. Outdated if it was a serializable one outside of a transaction, and what it read does
+        not go with what others have committed: nobody has seen anything of it yet, so it runs again."""
+        if self._alone is not None:
+            self._finish_alone(None)
+
+    def _finish_alone(self, write: WriteTransaction | None) -> None:
+        member = None
+        if self._alone is not None:
+            (_, member), self._alone = self._alone, None
+        try:
+            self._finish(write, member)
+        except OperationalError as error:
+            if member is None or error.sqlstate != "40001":
+                raise
+            raise Outdated from None
 
     def succeeded(self) -> None:
         """A statement has ended."""
@@ -200,16 +287,22 @@ class Session:
         """After Outdated: makes ready to run the same statement once more; 40001 where it may not."""
         transaction = self._transaction
         if transaction is None:
+            if self._again is None:
+                self._leave_alone()
             return
         if transaction.isolation != "read committed" and not transaction.first:
             raise self._conflict()
+        if transaction.member is not None:  # before the snapshot that follows is taken
+            self._leave(transaction.member)
+            transaction.snapshot, transaction.member = self._storage.serializable.begin(read_only=transaction.read_only)
         if transaction.write is not None:
+            transaction.write.member = transaction.member
             try:
                 transaction.write.refresh()
             except Outdated:
                 raise self._conflict() from None
             transaction.snapshot = transaction.write.base
-        else:
+        elif transaction.member is None:
             transaction.snapshot = None
 
     @staticmethod
@@ -221,7 +314,7 @@ class Session:
     def savepoint(self, name: str) -> None:
         transaction = self._in_transaction("SAVEPOINT")
         saved = transaction.write.savepoint() if transaction.write is not None else None
-        transaction.savepoints.append((name, saved, self._options.saved()))
+        transaction.savepoints.append((name, saved, self._options.saved(), transaction.deferral))
 
     def release(self, name: str) -> None:
         transaction = self._in_transaction("RELEASE SAVEPOINT")
@@ -231,12 +324,13 @@ class Session:
         """Undoes what was done since the savepoint, which stays."""
         transaction = self._in_transaction("ROLLBACK TO SAVEPOINT")
         index = self._find(transaction, name)
-        _, saved, settings = transaction.savepoints[index]
+        _, saved, settings, transaction.deferral = transaction.savepoints[index]
         del transaction.savepoints[index + 1 :]
         transaction.failed = False
         self._options.restore(settings)
         if transaction.write is None:
             return
+        transaction.write.deferral = transaction.deferral
         if saved is not None:
             transaction.write.rollback_to(saved)
         else:
@@ -245,7 +339,7 @@ class Session:
 
     def _in_transaction(self, statement: str) -> Transaction:
         if self._transaction is None:
-            raise error_for("25P01", f"{statement} can only be used in a transaction")
+            raise error_for("25P01", f"{statement} can only be used in transaction blocks")
         return self._transaction
 
     @staticmethod
@@ -259,7 +353,7 @@ class Session:
         """What a reading statement sees now."""
         transaction = self._transaction
         if transaction is None:
-            return self._storage.snapshot()
+            return self._statement_snapshot()
         if transaction.isolation == "read committed":
             if transaction.write is None:
                 return self._storage.snapshot()
@@ -268,14 +362,40 @@ class Session:
         if transaction.write is not None:
             return transaction.write.snapshot()
         if transaction.snapshot is None:
-            transaction.snapshot = self._storage.snapshot()
+            if transaction.isolation == "serializable":
+                transaction.snapshot, transaction.member = self._serializable(transaction)
+            else:
+                transaction.snapshot = self._storage.snapshot()
         return transaction.snapshot
+
+    @property
+    def _is_alone_serializable(self) -> bool:
+        """Whether a statement outside of a transaction is a serializable one."""
+        return self._options.values.get("default_transaction_isolation") == "serializable"
+
+    def _statement_snapshot(self) -> Snapshot:
+        """Outside of a transaction."""
+        if self._writing_now is not None:
+            return self._writing_now.snapshot()
+        if not self._is_alone_serializable:
+            return self._storage.snapshot()
+        if self._alone is None:
+            self._alone = self._storage.serializable.begin(read_only=self.is_read_only)
+        return self._alone[0]
+
+    def _serializable(self, transaction: Transaction) -> tuple[Snapshot, Member]:
+        serializable = self._storage.serializable
+        if not (transaction.deferrable and transaction.read_only):
+            return serializable.begin(read_only=transaction.read_only)
+        owner = self._storage.locks.owner()
+        self._limit(owner)
+        return serializable.begin_deferrable(owner.wait_for_condition)
 
     def point_snapshot(self) -> Snapshot | None:
         """What a reading point statement sees now (point.py); None where it has to take the general path."""
         transaction = self._transaction
         if transaction is None:
-            return self._storage.snapshot()
+            return None if self._is_alone_serializable else self._storage.snapshot()
         if transaction.write is not None or transaction.failed or transaction.isolation == "serializable":
             return None
         snapshot = self.snapshot()
@@ -317,10 +437,13 @@ class Session:
             yield from self._autocommit()
             return
         if transaction.write is None:
+            if transaction.isolation == "serializable":
+                self.snapshot()
             transaction.write = self._storage.begin(transaction.snapshot)
+            transaction.write.member, transaction.write.deferral = transaction.member, transaction.deferral
             transaction.snapshot = transaction.write.base
         write = transaction.write
-        self._limit(write)
+        self._limit(write.owner)
         outer, self._writing_now = self._writing_now, write
         savepoint = write.savepoint()
         try:
@@ -332,8 +455,11 @@ class Session:
             self._writing_now = outer
 
     def _autocommit(self) -> Iterator[WriteTransaction]:
-        write, self._again = self._again or self._storage.begin(), None
-        self._limit(write)
+        snapshot = self._statement_snapshot()
+        write, self._again = self._again or self._storage.begin(snapshot), None
+        write.deferral = deferral.DECLARED
+        write.member = None if self._alone is None else self._alone[1]
+        self._limit(write.owner)
         self._writing_now = write
         try:
             start = write.savepoint()
@@ -341,10 +467,13 @@ class Session:
                 yield write
             finally:
                 self._writing_now = None
-            self._commit(write)
+            self._finish_alone(write)
         except Outdated:
             if write.is_open:  # its locks stay, so that it gets on
                 write.rollback_to(start, keep_locks=True)
+                if self._alone is not None:  # before the snapshot that follows is taken
+                    self._leave(self._alone[1])
+                    self._alone = self._storage.serializable.begin()
                 write.refresh()
                 self._again = write
             raise
@@ -352,20 +481,20 @@ class Session:
             write.rollback()
             raise
 
-    def _limit(self, write: WriteTransaction) -> None:
+    def _limit(self, owner: Owner) -> None:
         """Waiting for locks counts for the statement timeout."""
         timeout = self._options.statement_timeout_s
         deadline = None if timeout is None else time.monotonic() + timeout
-        write.owner.begin_statement(lock_timeout_s=self._options.lock_timeout_s, deadline_s=deadline)
-        self.waiting = write.owner
-        keyboard.while_waiting(write.owner.cancel)
+        owner.begin_statement(lock_timeout_s=self._options.lock_timeout_s, deadline_s=deadline)
+        self.waiting = owner
+        keyboard.while_waiting(owner.cancel)
 
     def _commit(self, write: WriteTransaction) -> None:
         before = {version.id for version in write.base.tables.values()}
         after = {version.id for version in write.tables.values()}
         if write.pending or self.has_on_commit:
             try:
-                check_pending(write)
+                deferral.check_pending(write)
                 self._end_temporary(write)
             except BaseException:
                 write.rollback()

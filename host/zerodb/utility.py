@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from zerodb.options import SETTINGS, Options
+from zerodb.options import SETTINGS
 from zerodb.outcome import Outcome, text_table
 from zerodb.partitioning import leaves
+from zerodb.transaction_control import set_constraints, set_transaction
 from zerodb_compiler.errors import Error, NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
@@ -41,7 +42,9 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
         case st.ShowOption(name=name):
             return _show(connection, name)
         case us.SetTransaction():
-            return _set_transaction(connection, statement)
+            return set_transaction(connection, statement)
+        case us.SetConstraints():
+            return set_constraints(connection, statement)
         case us.Truncate():
             return _truncate(connection, statement)
         case us.LockTable():
@@ -73,8 +76,9 @@ def set_setting(connection: Connection, name: str, value: str | None, *, local: 
         case "transaction_isolation":
             session.set_transaction(isolation=value or "repeatable read")
         case "transaction_read_only":
-            SETTINGS[name].check(name, value or "off")
-            session.set_transaction(read_only=(value or "off").lower() in ("on", "true", "yes", "1", "t", "y"))
+            session.set_transaction(read_only=SETTINGS[name].check(name, value or "off") == "on")
+        case "transaction_deferrable":
+            session.set_transaction(deferrable=SETTINGS[name].check(name, value or "off") == "on")
         case _:
             options.set(name, value, local=local)
 
@@ -89,6 +93,8 @@ def setting(connection: Connection, name: str) -> str:
             return _ISOLATIONS.get(isolation, isolation)
         case "transaction_read_only":
             return "on" if connection._session.is_read_only else "off"
+        case "transaction_deferrable":
+            return "on" if connection._session.is_deferrable else "off"
         case "threads":
             return str(options.threads or engine.threads)
         case "memory_limit":
@@ -108,18 +114,6 @@ def _show(connection: Connection, name: str) -> Outcome:
     value = setting(connection, name)
     known = SETTINGS.get(name)
     return text_table("SHOW", [known.name if known is not None else name], [[value]])
-
-
-def _set_transaction(connection: Connection, statement: us.SetTransaction) -> Outcome:
-    if statement.session:
-        options: Options = connection._options
-        if statement.isolation is not None:
-            options.set("default_transaction_isolation", statement.isolation)
-        if statement.read_only is not None:
-            options.set("default_transaction_read_only", "on" if statement.read_only else "off")
-    else:
-        connection._session.set_transaction(isolation=statement.isolation, read_only=statement.read_only)
-    return Outcome("SET")
 
 
 # --- tables -----------------------------------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from dataclasses import replace
 from zerodb_compiler.errors import error_for
 from zerodb_storage import checking, keys, publishing, records, recovery
 from zerodb_storage.catalog import is_temporary
+from zerodb_storage.changed_rows import changed_rows
 from zerodb_storage.fold import Folded
 from zerodb_storage.group_commit import GroupCommit, Ticket
 from zerodb_storage.kv import Batch, KeyValueStore
@@ -33,6 +34,7 @@ from zerodb_storage.kv.rocks import RocksStore
 from zerodb_storage.locks import Locks, Outdated
 from zerodb_storage.publishing import Plan
 from zerodb_storage.sequences import Sequences
+from zerodb_storage.serializable import Serializable
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import WriteTransaction
@@ -67,6 +69,7 @@ class Database:
         self._snapshot = recovered.snapshot
         self._states = recovered.states
         self.locks = Locks()
+        self.serializable = Serializable(lambda: self._snapshot)
         self.sequences = Sequences(store)
         self._next_table_id = recovered.next_table_id
         self.segment_ids = itertools.count(recovered.next_segment_id)
@@ -222,6 +225,8 @@ class Database:
         go with what others have committed since its base."""
         if transaction.has_changes():
             self._commits.commit(transaction)
+        elif transaction.member is not None:
+            self.serializable.prepare(transaction.member)
 
     def _publish(self, group: Sequence[Ticket[WriteTransaction]]) -> None:
         self.reclaim()
@@ -249,6 +254,8 @@ class Database:
             if ticket.error is not None:
                 continue
             try:
+                if transaction.member is not None:
+                    self.serializable.prepare(transaction.member, changed_rows(transaction), plan.sequence + 1)
                 publishing.add(plan, transaction, self.segment_ids)
             except Outdated as error:
                 ticket.error = error

@@ -130,34 +130,44 @@ def _check_unchanged(base: TableVersion, newest: TableVersion, row_ids: Array) -
 # --- keys -------------------------------------------------------------------------------------------------------------
 
 
-def check_unique(database: Database, transaction: WriteTransaction, table: str, values: Sequence[Values]) -> None:
+def check_unique(
+    database: Database,
+    transaction: WriteTransaction,
+    table: str,
+    values: Sequence[Values],
+    later: frozenset[str] = frozenset(),
+) -> None:
     """23505 if a key of new rows is in the table, as the transaction has it or as others have committed it, or twice
-    among them. Waits for those who are about to make such a key, or to remove it."""
+    among them. Waits for those who are about to make such a key, or to remove it. Keys named in `later` are left."""
     version = transaction.table(table)
-    keys = unique_keys(version)
+    keys = unique_keys(version, later)
     if not keys:
         return
     for number, (columns, nulls_equal) in keys.items():
         lock_keys(database, transaction, version, number, [values[column] for column in columns], nulls_equal)
     now = transaction.on_newest(version.id)
-    if now.primary_key:
+    if now.primary_key and unique.primary_key_name(now) not in later:
         unique.checked_order(now, [values[column] for column in now.primary_key])
     for key in now.constraints.uniques:
-        unique.check_key(now, key, values)
+        if key.name not in later:
+            unique.check_key(now, key, values)
 
 
-def unique_keys(version: TableVersion) -> dict[int, tuple[tuple[int, ...], bool]]:
+def unique_keys(
+    version: TableVersion, left_out: frozenset[str] = frozenset()
+) -> dict[int, tuple[tuple[int, ...], bool]]:
     """The table's keys, primary and unique, by the number under which they are locked: their columns, and whether NULLs
     in them are equal. The number stays when other keys come and go."""
     found: dict[int, tuple[tuple[int, ...], bool]] = {}
-    if version.primary_key:
-        found[_number(version, version.primary_key)] = version.primary_key, True
+    if version.primary_key and unique.primary_key_name(version) not in left_out:
+        found[key_number(version, version.primary_key)] = version.primary_key, True
     for key in version.constraints.uniques:
-        found[_number(version, key.columns)] = key.columns, not key.nulls_distinct
+        if key.name not in left_out:
+            found[key_number(version, key.columns)] = key.columns, not key.nulls_distinct
     return found
 
 
-def _number(version: TableVersion, columns: Sequence[int]) -> int:
+def key_number(version: TableVersion, columns: Sequence[int]) -> int:
     """One for each set of columns, since a foreign key knows the columns it refers to."""
     slots = version.schema.slots
     number = 0
@@ -209,7 +219,7 @@ def share_keys(
 ) -> Array:
     """Which keys are in a referenced table, as the transaction sees it and as it is now; they stay so until the
     transaction ends."""
-    lock_keys(database, transaction, parent, _number(parent, columns), values, shared=True)
+    lock_keys(database, transaction, parent, key_number(parent, columns), values, shared=True)
     found = lookup.present(parent, columns, values)
     now = transaction.on_newest(parent.id)
     if now is parent:
@@ -231,7 +241,7 @@ def lock_proposed(
     """Before rows are proposed that may conflict (ON CONFLICT): locks their keys. Outdated if the newest version has
     other ones of them than the transaction's snapshot."""
     version = transaction.table(table)
-    lock_keys(database, transaction, version, _number(version, columns), values, nulls_equal)
+    lock_keys(database, transaction, version, key_number(version, columns), values, nulls_equal)
     now = transaction.on_newest(version.id)
     if now is version:
         return

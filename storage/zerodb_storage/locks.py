@@ -38,6 +38,9 @@ class Outdated(Exception):
     """Internal: what the statement read is not the newest any more."""
 
 
+CONDITION_WAIT_S = 0.05  # how late a cancellation of such a wait may be noticed
+
+
 class Owner(lock_spaces.Owner):
     """Made by `Locks.owner`. `lock_timeout_s` and `deadline_s` (by time.monotonic) are what the statement that runs may
     wait; both may be set at any time by the owner's own thread."""
@@ -56,6 +59,12 @@ class Owner(lock_spaces.Owner):
     def begin_statement(self, *, lock_timeout_s: float | None = None, deadline_s: float | None = None) -> None:
         self._cancelled = False
         self.lock_timeout_s, self.deadline_s = lock_timeout_s, deadline_s
+
+    def wait_for_condition(self, condition: threading.Condition) -> None:
+        """Waits for a moment, or until the condition is notified, of something that is no lock. 57014 as for locks."""
+        if self._cancelled or (self.deadline_s is not None and time.monotonic() >= self.deadline_s):
+            raise self._locks.given_up(self)
+        condition.wait(CONDITION_WAIT_S)
 
     def cancel(self) -> None:
         """Ends its wait, or the next one of this statement, with 57014. For any thread; takes no lock that a signal's
@@ -304,9 +313,10 @@ class Locks:
                 _wake(self._table.withdraw(request))
                 owner.party._wake = None
         if not request.granted:
-            raise self._given_up(owner, lock_end)
+            raise self.given_up(owner, lock_end)
 
-    def _given_up(self, owner: Owner, lock_end: float | None) -> DatabaseError:
+    def given_up(self, owner: Owner, lock_end: float | None = None) -> DatabaseError:
+        """Why a wait has ended without what it was for."""
         if owner._cancelled:
             owner._cancelled = False
             return error_for("57014", "canceling statement due to user request")

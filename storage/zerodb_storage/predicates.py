@@ -17,7 +17,7 @@ RANGES_MAX of one table the predicates are given up for the whole table.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -161,6 +161,15 @@ class Reads:
         assert isinstance(known, _TableReads)
         if not known.note_point(slots, values):
             self._tables[table_id] = None
+
+    def note_points(self, table_id: int, slots: tuple[int, ...], columns: Sequence[Values]) -> None:
+        """The rows that have one of these keys, given column by column; those with a NULL or a NaN are left out."""
+        if len(columns[0]) > POINTS_MAX:
+            self.note_table(table_id)
+            return
+        for values in zip(*[scalars(column) for column in columns], strict=True):
+            if all(value is not None and value == value for value in values):
+                self.note_point(table_id, slots, values)
 
     def note_table(self, table_id: int) -> None:
         self._tables[table_id] = None

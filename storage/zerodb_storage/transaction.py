@@ -34,6 +34,7 @@ from zerodb_storage.values import Array, Values, concatenate
 
 if TYPE_CHECKING:
     from zerodb_storage.database import Database
+    from zerodb_storage.serializable import Member
 
 
 @dataclass(slots=True)
@@ -78,7 +79,6 @@ class Savepoint:
     dropped: frozenset[int]
     defines: bool
     pending: frozenset[Any]
-    reads: int
     locks: Mark
 
 
@@ -97,7 +97,8 @@ class WriteTransaction:
         self.dropped: set[int] = set()  # tables of the base that are no more
         self.defines = False  # whether definitions that others see changed
         self.pending: set[Any] = set()  # the host's own notes of what to check before the commit
-        self.reads: list[Any] = []  # of a serializable transaction: what it has read (serializable)
+        self.deferral: Any = None  # the host's: which constraints are deferred
+        self.member: Member | None = None  # of a serializable transaction, whose end is its session's business
         self.pending_flush: Callable[[], None] | None = None  # brings in changes that are kept elsewhere
         self._open = True
 
@@ -156,6 +157,13 @@ class WriteTransaction:
     def share_keys(self, parent: TableVersion, columns: Sequence[int], values: Sequence[Values]) -> Array:
         """Which of the keys a referenced table has; they stay until the transaction ends."""
         return locking.share_keys(self._database, self, parent, columns, values)
+
+    def lock_new_keys(
+        self, version: TableVersion, columns: Sequence[int], values: Sequence[Values], *, nulls_equal: bool
+    ) -> None:
+        """Locks keys of new rows, so that nobody else makes them."""
+        number = locking.key_number(version, columns)
+        locking.lock_keys(self._database, self, version, number, values, nulls_equal)
 
     def lock_proposed(
         self, table: str, columns: Sequence[int], values: Sequence[Values], *, nulls_equal: bool = False
@@ -275,10 +283,17 @@ class WriteTransaction:
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
-    def append(self, table: str, batch: pa.RecordBatch | pa.Table, *, unique_key: bool = False) -> list[Values]:
+    def append(
+        self,
+        table: str,
+        batch: pa.RecordBatch | pa.Table,
+        *,
+        unique_key: bool = False,
+        later: frozenset[str] = frozenset(),
+    ) -> list[Values]:
         """Append rows; columns by position, in table order. 23502 for a NULL in a NOT NULL column; with `unique_key`
-        also 23505 for a key (primary or UNIQUE) that exists already (in the batch or the table). Gives what was
-        written."""
+        also 23505 for a key (primary or UNIQUE) that exists already (in the batch or the table), but for the keys named
+        in `later` (deferred_keys). Gives what was written."""
         self._check_open()
         version = self.table(table)
         if batch.num_columns != len(version.columns):
@@ -292,17 +307,19 @@ class WriteTransaction:
                 if isinstance(array, pa.ChunkedArray):
                     array = pa.concat_arrays(array.chunks)
             values.append(arrow.from_arrow(array, column.type, column.name))
-        self.append_values(table, values, unique_key=unique_key)
+        self.append_values(table, values, unique_key=unique_key, later=later)
         return values
 
-    def append_values(self, table: str, values: list[Values], *, unique_key: bool = False) -> None:
+    def append_values(
+        self, table: str, values: list[Values], *, unique_key: bool = False, later: frozenset[str] = frozenset()
+    ) -> None:
         """The same for rows in storage's own form, text as TEXT."""
         self._settle()
         version = self.table(table)
         check_not_null(version, values)
         self.lock_table(table, TableMode.ROW_EXCLUSIVE)
         if unique_key:
-            locking.check_unique(self._database, self, table, values)
+            locking.check_unique(self._database, self, table, values, later)
             version = self.table(table)
         version, stored = coded(version, values)
         self.tables[table] = version.appended(stored, self._base_of(version.id))
@@ -413,7 +430,6 @@ class WriteTransaction:
             frozenset(self.dropped),
             self.defines,
             frozenset(self.pending),
-            len(self.reads),
             self._database.locks.mark(self.owner),
         )
 

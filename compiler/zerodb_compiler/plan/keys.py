@@ -23,7 +23,7 @@ def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
             if row_id is not None and row_id.id in ids:
                 return True
             known = {item.ordinal for item in columns if item.column.id in ids}
-            return bool(table.primary_key) and known.issuperset(table.primary_key)
+            return bool(table.proven_key) and known.issuperset(table.proven_key)
         case logical.Values(rows=rows):
             return len(rows) <= 1
         case (

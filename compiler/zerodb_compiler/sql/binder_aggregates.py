@@ -225,8 +225,8 @@ class Aggregates:
             for name, candidate in relation.columns:
                 if candidate.id != column.id:
                     continue
-                if relation.table is not None and relation.table.primary_key and self.sets is None:
-                    key = {relation.columns[i][1].id for i in relation.table.primary_key}
+                if relation.table is not None and relation.table.proven_key and self.sets is None:
+                    key = {relation.columns[i][1].id for i in relation.table.proven_key}
                     if key <= self._allowed:  # the primary key decides all other columns of the table
                         self.add_key(binder, ColumnRef(column), name)
                         return

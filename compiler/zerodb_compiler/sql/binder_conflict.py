@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.constraints import Unique
-from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.plan.logical import Item, LogicalPlan, Project
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_dml import assignments
@@ -31,7 +31,10 @@ if TYPE_CHECKING:
 
 def keys_of(table: TableInfo) -> tuple[Unique, ...]:
     """The unique keys over plain columns of all rows."""
-    primary = Unique(table.constraints.primary_key_name or f"{table.name}_pkey", table.primary_key)
+    held = table.constraints
+    primary = Unique(
+        held.primary_key_name or f"{table.name}_pkey", table.primary_key, deferrable=held.primary_key_deferrable
+    )
     return ((primary,) if table.primary_key else ()) + table.constraints.uniques
 
 
@@ -43,13 +46,27 @@ def _special_indexes(table: TableInfo) -> list[str]:
 def do_nothing(node: exp.OnConflict, table: TableInfo) -> st.DoNothing:
     only(node, "action", "conflict_keys", "constraint", "index_predicate")
     key = _arbiter(node, table)
+    if key is None and any(found.deferrable for found in keys_of(table)):
+        raise _is_deferrable(node)
     if key is None and _special_indexes(table):
         raise unsupported("ON CONFLICT without a key where an index is unique over expressions or some rows", node)
     return st.DoNothing(keys_of(table) if key is None else (key,))
 
 
+def _is_deferrable(node: exp.OnConflict) -> Exception:
+    message = "ON CONFLICT does not support deferrable unique constraints/exclusion constraints as arbiters"
+    return error_for("55000", message, position=position_of(node))
+
+
 def _arbiter(node: exp.OnConflict, table: TableInfo) -> Unique | None:
-    """The key that the clause names; None if it names none."""
+    """The key that the clause names; None if it names none. 55000 if it is deferrable."""
+    key = _named_key(node, table)
+    if key is not None and key.deferrable:
+        raise _is_deferrable(node)
+    return key
+
+
+def _named_key(node: exp.OnConflict, table: TableInfo) -> Unique | None:
     constraint = node.args.get("constraint")
     keys = keys_of(table)
     if constraint is not None:
@@ -78,7 +95,8 @@ def _arbiter(node: exp.OnConflict, table: TableInfo) -> Unique | None:
             raise ProgrammingError(f'column "{name}" does not exist', sqlstate="42703", position=position_of(column))
         ordinals.add(found)
     # A key over all rows serves whatever rows the clause's own WHERE speaks of.
-    matching = next((key for key in keys if set(key.columns) == ordinals), None)
+    matching = next((key for key in keys if set(key.columns) == ordinals and not key.deferrable), None)
+    matching = matching or next((key for key in keys if set(key.columns) == ordinals), None)
     if matching is not None and not expressions:
         return matching
     if _special_indexes(table):

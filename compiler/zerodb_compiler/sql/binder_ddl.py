@@ -245,7 +245,14 @@ class _Builder:
         if "indexes" in node.including:
             if source.primary_key:
                 names = tuple(source.columns[c].name for c in source.primary_key)
-                self.pending.append((ddl.ConstraintDef("primary key", columns=names), None))
+                held = source.constraints
+                key = ddl.ConstraintDef(
+                    "primary key",
+                    columns=names,
+                    deferrable=held.primary_key_deferrable,
+                    deferred=held.primary_key_deferred,
+                )
+                self.pending.append((key, None))
             for unique in source.constraints.uniques:
                 columns = tuple(column + begin for column in unique.columns)
                 self._unique(replace(unique, name=self.relation_name("key", columns), columns=columns))
@@ -268,7 +275,7 @@ class _Builder:
                 case "unique":
                     columns = self._key_columns(node, ordinal)
                     name = self._index_name(node, "key", columns)
-                    self._unique(Unique(name, columns, node.nulls_distinct))
+                    self._unique(Unique(name, columns, node.nulls_distinct, True, node.deferrable, node.deferred))
                 case "check":
                     self._check(node)
                 case _:
@@ -293,7 +300,12 @@ class _Builder:
             self.columns[column] = replace(self.columns[column], not_null=True)
         self.primary_key = columns
         name = self._index_name(node, "pkey", ())
-        self.constraints = replace(self.constraints, primary_key_name=name)
+        self.constraints = replace(
+            self.constraints,
+            primary_key_name=name,
+            primary_key_deferrable=node.deferrable,
+            primary_key_deferred=node.deferred,
+        )
 
     def _unique(self, unique: Unique) -> None:
         self.constraint_names.add(unique.name)
@@ -304,8 +316,6 @@ class _Builder:
     def _index_name(self, node: ddl.ConstraintDef, label: str, columns: Sequence[int]) -> str:
         if node.using_index is not None:
             raise NotSupportedError("USING INDEX is not supported", position=node.position)
-        if node.deferrable and node.kind != "foreign key":
-            raise NotSupportedError("a deferrable unique constraint is not supported", position=node.position)
         if node.name is None:
             name = self.relation_name(label, columns)
         elif node.name in self.taken:
@@ -385,6 +395,9 @@ class _Builder:
                 sqlstate="42830",
                 position=node.position,
             )
+        _check_not_deferrable(
+            target.constraints if target is not None else self.constraints, primary_key, referenced, node
+        )
         name = node.name or self.constraint_name("fkey", [self.columns[column].name for column in columns])
         infos = target.columns if target is not None else self.columns
         for column, other in zip(columns, referenced, strict=True):
@@ -587,3 +600,21 @@ def _place(names: Sequence[str], name: str, position: int | None) -> int:
 
 def _comparable(a: SqlType, b: SqlType) -> bool:
     return (a.is_number and b.is_number) or a.id is b.id
+
+
+def _check_not_deferrable(
+    held: Constraints, primary_key: tuple[int, ...], referenced: tuple[int, ...], node: ddl.ConstraintDef
+) -> None:
+    """55000 if the only keys over the referenced columns are deferrable."""
+    is_primary = set(primary_key) == set(referenced)
+    if is_primary and not held.primary_key_deferrable:
+        return
+    if any(set(found.columns) == set(referenced) and not found.deferrable for found in held.uniques):
+        return
+    assert node.reference is not None
+    kind = "primary key" if is_primary else "unique constraint"
+    raise error_for(
+        "55000",
+        f'cannot use a deferrable {kind} for referenced table "{node.reference.table.name}"',
+        position=node.position,
+    )

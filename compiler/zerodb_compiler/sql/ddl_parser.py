@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlglot import exp
 from sqlglot.tokenizer_core import Token
 
-from zerodb_compiler.errors import ProgrammingError
+from zerodb_compiler.errors import NotSupportedError, ProgrammingError
 from zerodb_compiler.sql import collations, ddl
 from zerodb_compiler.sql.ddl_tokens import Cursor
 
@@ -348,7 +348,9 @@ def table_constraint(c: Cursor) -> ddl.ConstraintDef:
     if c.accept("CHECK"):
         expression = c.parenthesised()
         c.accept("NO", "INHERIT")
-        _, _, not_valid = attributes(c)
+        deferrable, _, not_valid = attributes(c)
+        if deferrable:
+            raise NotSupportedError("CHECK constraints cannot be marked DEFERRABLE", position=position)
         return ddl.ConstraintDef("check", name, expression=expression, not_valid=not_valid, position=position)
     if c.accept("FOREIGN", "KEY"):
         columns = c.column_list()
@@ -373,7 +375,9 @@ def table_constraint(c: Cursor) -> ddl.ConstraintDef:
     if c.accept("USING", "INDEX"):
         index = c.identifier()
         deferrable, deferred, _ = attributes(c)
-        return ddl.ConstraintDef(word, name, using_index=index, position=position)
+        return ddl.ConstraintDef(
+            word, name, using_index=index, deferrable=deferrable, deferred=deferred, position=position
+        )
     distinct = _nulls_distinct(c) if kind == "UNIQUE" else True
     columns = c.column_list()
     _index_parameters(c)
@@ -433,18 +437,30 @@ def _reference(c: Cursor) -> ddl.Reference:
 
 def attributes(c: Cursor) -> tuple[bool, bool, bool]:
     """[NOT] DEFERRABLE, INITIALLY ..., NOT VALID: (deferrable, deferred, not valid)."""
-    deferrable = deferred = not_valid = False
+    deferrable: bool | None = None
+    deferred: bool | None = None
+    not_valid = False
     while True:
+        position = c.position
         if c.accept("NOT", "VALID"):
             not_valid = True
-        elif c.accept("NOT", "DEFERRABLE") or c.accept("INITIALLY", "IMMEDIATE"):
-            pass
-        elif c.accept("DEFERRABLE"):
-            deferrable = True
-        elif c.accept("INITIALLY", "DEFERRED"):
-            deferrable = deferred = True
+        elif c.looking_at("DEFERRABLE") or c.looking_at("NOT", "DEFERRABLE"):
+            if deferrable is not None:
+                raise _misplaced("multiple DEFERRABLE/NOT DEFERRABLE clauses not allowed", position)
+            deferrable = not c.accept("NOT")
+            c.expect("DEFERRABLE")
+        elif c.accept("INITIALLY"):
+            if deferred is not None:
+                raise _misplaced("multiple INITIALLY IMMEDIATE/DEFERRED clauses not allowed", position)
+            deferred = c.expect_any("IMMEDIATE", "DEFERRED") == "DEFERRED"
         else:
-            return deferrable, deferred, not_valid
+            return bool(deferrable or deferred), bool(deferred), not_valid
+        if deferred and deferrable is False:
+            raise _misplaced("constraint declared INITIALLY DEFERRED must be DEFERRABLE", position)
+
+
+def _misplaced(message: str, position: int) -> ProgrammingError:
+    return ProgrammingError(message, sqlstate="42601", position=position)
 
 
 def partition_bound(c: Cursor) -> ddl.PartitionBound:

@@ -16,6 +16,7 @@ from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.dialect import TokenizedStatement, parse_tokens, tokenize
 from zerodb_compiler.sql.dml_tokens import parse_change
+from zerodb_compiler.sql.transaction_parser import transaction_control
 from zerodb_compiler.sql.utility_parser import utility
 from zerodb_compiler.sql.utility_statements import UtilityStatement
 
@@ -30,7 +31,6 @@ _DEFINING = frozenset(
     {"CREATE", "DROP", "ALTER", "ANALYZE", "ANALYSE", "VACUUM", "REINDEX", "COMMENT", "REFRESH", "GRANT", "REVOKE"}
 )
 _KNOWN = frozenset(_KNOWN_WORDS.split())
-_ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
 
 Control = (
     st.Begin
@@ -95,7 +95,7 @@ def _statement(statement: TokenizedStatement, text: str) -> ParsedStatement:
     if word in _PARSED:
         parse_tree = parse_change if word in _CHANGES else parse_tokens
         return ParsedStatement(start, end, statement.parameters, parse_tree(tokens, text), None, explain)
-    control = _control(tokens) or utility(tokens, text)
+    control = transaction_control(tokens, text) or utility(tokens, text)
     if control is None or explain is not None:
         if word in _KNOWN or control is not None:
             raise NotSupportedError(f"{word} is not supported", position=tokens[0].start)
@@ -142,60 +142,3 @@ def _explain(tokens: list[Token], text: str) -> tuple[ExplainClause, list[Token]
     if not rest:
         raise ProgrammingError("syntax error at end of input", position=tokens[-1].end + 1)
     return ExplainClause(analyze, options), rest
-
-
-def _control(tokens: list[Token]) -> Control | None:
-    words = [_word(token) or token.text for token in tokens]
-    match words:
-        case ["BEGIN" | "START", *rest]:
-            if words[0] == "START" and rest[:1] != ["TRANSACTION"]:
-                return None
-            return _begin(tokens, [word.lower() for word in _without(rest, "WORK", "TRANSACTION")])
-        case ["COMMIT" | "END"] | ["COMMIT" | "END", "WORK" | "TRANSACTION"]:
-            return st.Commit()
-        case ["ROLLBACK" | "ABORT"] | ["ROLLBACK" | "ABORT", "WORK" | "TRANSACTION"]:
-            return st.Rollback()
-        case ["ROLLBACK", *rest] if _without(rest, "WORK", "TRANSACTION")[:1] == ["TO"]:
-            return st.RollbackToSavepoint(_only_name(tokens, len(words) - 1, ("TO", "SAVEPOINT")))
-        case ["SAVEPOINT", _]:
-            return st.Savepoint(_name(tokens[1]))
-        case ["RELEASE", _] | ["RELEASE", "SAVEPOINT", _]:
-            return st.ReleaseSavepoint(_name(tokens[-1]))
-    return None
-
-
-def _without(words: list[str], *optional: str) -> list[str]:
-    return words[1:] if words[:1] and words[0] in optional else words
-
-
-def _begin(tokens: list[Token], words: list[str]) -> st.Begin:
-    modes = " ".join(word for word in words if word != ",")
-    isolation: str | None = None
-    read_only: bool | None = None
-    while modes:
-        for level in _ISOLATION:
-            if modes.startswith(f"isolation level {level}"):
-                isolation, modes = level, modes[len("isolation level ") + len(level) :].lstrip()
-                break
-        else:
-            for mode, value in (("read only", True), ("read write", False)):
-                if modes.startswith(mode):
-                    read_only, modes = value, modes[len(mode) :].lstrip()
-                    break
-            else:
-                raise ProgrammingError(f'syntax error at or near "{modes.split()[0]}"', position=tokens[-1].start)
-    return st.Begin(isolation, read_only)
-
-
-def _only_name(tokens: list[Token], index: int, before: tuple[str, ...]) -> str:
-    if _word(tokens[index - 1]) not in before:
-        raise ProgrammingError(f'syntax error at or near "{tokens[index].text}"', position=tokens[index].start)
-    return _name(tokens[index])
-
-
-def _name(token: Token) -> str:
-    if token.token_type is TokenType.IDENTIFIER:
-        return str(token.text)
-    if token.token_type is TokenType.STRING or not token.text.isidentifier():
-        raise ProgrammingError(f'syntax error at or near "{token.text}"', position=token.start)
-    return str(token.text.lower())

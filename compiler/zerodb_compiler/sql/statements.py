@@ -14,7 +14,7 @@ from zerodb_compiler.constraints import Unique
 from zerodb_compiler.plan.logical import LogicalPlan
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.expressions import Column
-from zerodb_compiler.sql.utility_statements import UtilityStatement
+from zerodb_compiler.sql.utility_statements import TransactionModes, UtilityStatement
 
 
 class LockStrength(enum.IntEnum):
@@ -177,20 +177,19 @@ class Define:
 
 @dataclass(frozen=True, slots=True)
 class Begin:
-    """`isolation` is "serializable", "repeatable read", "read committed", "read uncommitted" or None."""
-
-    isolation: str | None = None
-    read_only: bool | None = None
+    modes: TransactionModes
 
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    pass
+    """`chain`: a transaction with the same characteristics begins at once."""
+
+    chain: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    pass
+    chain: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ LOCK_MODES = (
     "exclusive",
     "access exclusive",
 )
-_ISOLATION = ("serializable", "repeatable read", "read committed", "read uncommitted")
 _PARAMETER = re.compile(r"[$:]\w+|\?")
 
 
@@ -262,31 +261,16 @@ def _discard(reader: Reader) -> us.Discard:
     return us.Discard({"TEMPORARY": "temp"}.get(what, what.lower()))
 
 
-def _modes(reader: Reader) -> tuple[str | None, bool | None]:
-    """Transaction modes: ISOLATION LEVEL, READ ONLY | WRITE, [NOT] DEFERRABLE."""
-    isolation: str | None = None
-    read_only: bool | None = None
-    while not reader.at_end:
-        if reader.accept("ISOLATION", "LEVEL"):
-            isolation = next((level for level in _ISOLATION if reader.accept(*level.upper().split())), None)
-            if isolation is None:
-                raise reader.error()
-        elif reader.accept("READ", "ONLY"):
-            read_only = True
-        elif reader.accept("READ", "WRITE"):
-            read_only = False
-        elif not (reader.accept("NOT", "DEFERRABLE") or reader.accept("DEFERRABLE")):
-            raise reader.error()
-        reader.accept(",")
-    return isolation, read_only
-
-
 def _set(reader: Reader) -> us.UtilityStatement | st.SetOption:
+    from zerodb_compiler.sql.transaction_parser import modes, set_constraints, set_transaction
+
     reader.expect("SET")
-    if reader.accept("TRANSACTION"):
-        return us.SetTransaction(*_modes(reader))
+    if reader.accept("TRANSACTION") or reader.accept("LOCAL", "TRANSACTION"):
+        return set_transaction(reader)
     if reader.accept("SESSION", "CHARACTERISTICS", "AS", "TRANSACTION"):
-        return us.SetTransaction(*_modes(reader), session=True)
+        return us.SetTransaction(modes(reader), session=True)
+    if reader.accept("CONSTRAINTS"):
+        return set_constraints(reader)
     local = False
     if reader.word(1) not in ("TO", "="):
         local = reader.accept("LOCAL")
@@ -305,8 +289,6 @@ def _set(reader: Reader) -> us.UtilityStatement | st.SetOption:
     elif reader.word() == "ROLE" and reader.word(1) not in ("TO", "="):
         reader.next()
         name = "role"
-    elif reader.accept("CONSTRAINTS"):
-        raise NotSupportedError("SET CONSTRAINTS is not supported", position=reader.tokens[0].start)
     else:
         name = _setting_name(reader)
         if not (reader.accept("TO") or reader.accept("=")):

@@ -60,12 +60,29 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class TransactionModes:
+    """Characteristics of a transaction, None where nothing is said. `isolation` is "serializable", "repeatable read",
+    "read committed" or "read uncommitted"."""
+
+    isolation: str | None = None
+    read_only: bool | None = None
+    deferrable: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class SetTransaction:
     """SET TRANSACTION, or (`session`) the characteristics of those to come."""
 
-    isolation: str | None
-    read_only: bool | None
+    modes: TransactionModes
     session: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SetConstraints:
+    """SET CONSTRAINTS; no names: ALL."""
+
+    names: tuple[TableName, ...]
+    deferred: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,5 +103,13 @@ class Copy:
 
 
 UtilityStatement = (
-    Truncate | LockTable | PrepareStatement | ExecuteStatement | Deallocate | Discard | SetTransaction | Copy
+    Truncate
+    | LockTable
+    | PrepareStatement
+    | ExecuteStatement
+    | Deallocate
+    | Discard
+    | SetTransaction
+    | SetConstraints
+    | Copy
 )

@@ -196,6 +196,8 @@ def without_column(version: TableVersion, ordinal: int) -> tuple[Constraints, tu
     constraints = replace(
         held,
         primary_key_name=held.primary_key_name if primary_key else None,
+        primary_key_deferrable=held.primary_key_deferrable and bool(primary_key),
+        primary_key_deferred=held.primary_key_deferred and bool(primary_key),
         uniques=tuple(
             replace(unique, columns=moved(unique.columns)) for unique in held.uniques if ordinal not in unique.columns
         ),

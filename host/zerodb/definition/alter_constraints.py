@@ -11,7 +11,7 @@ from zerodb.definition.names import taken_names, view_of
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import quoted
 from zerodb.view import View, table_info
-from zerodb_compiler.constraints import Constraints, ForeignKey, Unique
+from zerodb_compiler.constraints import ForeignKey, Unique
 from zerodb_compiler.errors import NotSupportedError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.binder_ddl import TableDefinition, define_constraint
@@ -132,7 +132,7 @@ def drop_named(write: WriteTransaction, version: TableVersion, name: str, *, cas
         held, schema = version.constraints, version.schema
     if name == held.primary_key_name:
         schema = replace(schema, primary_key=())
-        held = replace(held, primary_key_name=None)
+        held = replace(held, primary_key_name=None, primary_key_deferrable=False, primary_key_deferred=False)
     held = replace(
         held,
         uniques=tuple(unique for unique in held.uniques if unique.name != name),
@@ -180,14 +180,13 @@ def rename(connection: Connection, write: WriteTransaction, version: TableVersio
 def rename_everywhere(write: WriteTransaction, version: TableVersion, old: str, new: str) -> None:
     """A constraint or index under another name."""
     held = version.constraints
-    constraints = Constraints(
-        new if held.primary_key_name == old else held.primary_key_name,
-        tuple(replace(item, name=new) if item.name == old else item for item in held.uniques),
-        tuple(replace(item, name=new) if item.name == old else item for item in held.checks),
-        tuple(replace(item, name=new) if item.name == old else item for item in held.foreign_keys),
-        tuple(replace(item, name=new) if item.name == old else item for item in held.indexes),
-        held.partitioning,
-        held.bound,
+    constraints = replace(
+        held,
+        primary_key_name=new if held.primary_key_name == old else held.primary_key_name,
+        uniques=tuple(replace(item, name=new) if item.name == old else item for item in held.uniques),
+        checks=tuple(replace(item, name=new) if item.name == old else item for item in held.checks),
+        foreign_keys=tuple(replace(item, name=new) if item.name == old else item for item in held.foreign_keys),
+        indexes=tuple(replace(item, name=new) if item.name == old else item for item in held.indexes),
     )
     write.change_schema(version.key, replace(version.schema, constraints=constraints))
 

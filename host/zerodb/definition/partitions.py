@@ -83,6 +83,8 @@ def _with_parents(definition: TableDefinition, parent: TableVersion, name: str, 
             tuple(uniques),
             (*held.checks, *own.checks),
             (*held.foreign_keys, *own.foreign_keys),
+            primary_key_deferrable=own.primary_key_deferrable or held.primary_key_deferrable,
+            primary_key_deferred=own.primary_key_deferred or held.primary_key_deferred,
         ),
     )
 
@@ -250,7 +252,12 @@ def _with_keys(connection: Connection, write: WriteTransaction, parent: TableVer
         primary_key = own(parent.primary_key)
         name = chosen_name(child.name, [], "pkey", taken)
         check_existing(child, Unique(name, primary_key))
-        constraints = replace(constraints, primary_key_name=name)
+        constraints = replace(
+            constraints,
+            primary_key_name=name,
+            primary_key_deferrable=held.primary_key_deferrable,
+            primary_key_deferred=held.primary_key_deferred,
+        )
         taken.add(name)
     for unique in held.uniques:
         columns = own(unique.columns)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zerodb.row_expressions import quoted
 from zerodb.system.type_names import BUILTIN, array_oid, format_type, plain_oid, type_modifier
-from zerodb_compiler.constraints import Index, IndexKey
+from zerodb_compiler.constraints import ForeignKey, Index, IndexKey, Unique
 from zerodb_compiler.sql.ddl_tokens import is_plain_name
 from zerodb_compiler.types import BIGINT, BOOLEAN, SqlType, TypeId
 from zerodb_storage import TableVersion
@@ -88,6 +88,8 @@ class IndexEntry:
     predicate: str | None = None
     nulls_distinct: bool = True
     constraint: bool = False
+    deferrable: bool = False
+    deferred: bool = False
 
 
 @dataclass(slots=True)
@@ -292,16 +294,20 @@ class Model:
     def _indexes(self, relation: RelationEntry, version: TableVersion) -> list[IndexEntry]:
         held, found = version.constraints, []
 
-        def entry(name: str, columns: tuple[int, ...], *, primary: bool = False, distinct: bool = True) -> IndexEntry:
-            keys = tuple(IndexKey(column) for column in columns)
-            oid = self.oid("index", relation.schema, name)
-            return IndexEntry(oid, name, True, primary, keys, nulls_distinct=distinct, constraint=True)
+        def entry(key: Unique, *, primary: bool = False) -> IndexEntry:
+            keys = tuple(IndexKey(column) for column in key.columns)
+            made = IndexEntry(self.oid("index", relation.schema, key.name), key.name, True, primary, keys)
+            made.nulls_distinct, made.constraint = key.nulls_distinct, True
+            made.deferrable, made.deferred = key.deferrable, key.deferred
+            return made
 
         if version.primary_key:
-            found.append(entry(held.primary_key_name or f"{version.name}_pkey", version.primary_key, primary=True))
+            name = held.primary_key_name or f"{version.name}_pkey"
+            timing = held.primary_key_deferrable, held.primary_key_deferred
+            found.append(entry(Unique(name, version.primary_key, True, True, *timing), primary=True))
         for unique in held.uniques:
             if unique.constraint:
-                found.append(entry(unique.name, unique.columns, distinct=unique.nulls_distinct))
+                found.append(entry(unique))
         for index in held.indexes:
             found.append(self._index(relation, index))
         return found
@@ -327,10 +333,12 @@ class Model:
                 columns = tuple(numbers[key.column] for key in index.keys if key.column is not None)
                 words = "PRIMARY KEY" if index.primary else "UNIQUE"
                 words += "" if index.nulls_distinct else " NULLS NOT DISTINCT"
-                definition = f"{words} ({self._names_of(relation, columns)})"
+                definition = f"{words} ({self._names_of(relation, columns)}){_timing(index)}"
                 oid = self.oid("constraint", relation.id, index.name)
                 kind = "p" if index.primary else "u"
-                found.append(ConstraintEntry(oid, index.name, kind, columns, definition, index.oid))
+                entry = ConstraintEntry(oid, index.name, kind, columns, definition, index.oid)
+                entry.deferrable, entry.deferred = index.deferrable, index.deferred
+                found.append(entry)
         for check in version.constraints.checks:
             columns = tuple(c.number for c in relation.columns if c.name in _words(check.expression))
             oid = self.oid("constraint", relation.id, check.name)
@@ -357,8 +365,7 @@ class Model:
             text += f" ON DELETE {key.on_delete.upper()}" if key.on_delete != "no action" else ""
             cleared = tuple(numbers[column] for column in key.set_columns)
             text += f" ({self._names_of(relation, cleared)})" if cleared else ""
-            text += " DEFERRABLE" if key.deferrable else ""
-            text += " INITIALLY DEFERRED" if key.deferred else ""
+            text += _timing(key)
             yield ConstraintEntry(
                 self.oid("constraint", relation.id, key.name),
                 key.name,
@@ -459,3 +466,7 @@ def _typed(default: str, type_: SqlType) -> str:
             plain = "bpchar" if type_.padded else "character varying"
         return f"{default}::{plain}"
     return default
+
+
+def _timing(key: IndexEntry | ForeignKey) -> str:
+    return (" DEFERRABLE" if key.deferrable else "") + (" INITIALLY DEFERRED" if key.deferred else "")

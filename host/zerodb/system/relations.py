@@ -203,7 +203,7 @@ def indexes(model: Model) -> Iterable[Row]:
                 "indisunique": index.unique,
                 "indnullsnotdistinct": not index.nulls_distinct,
                 "indisprimary": index.primary,
-                "indimmediate": True,
+                "indimmediate": not index.deferrable,
                 "indisvalid": True,
                 "indisready": True,
                 "indislive": True,

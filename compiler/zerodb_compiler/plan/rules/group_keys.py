@@ -99,8 +99,8 @@ def dependencies(plan: LogicalPlan) -> list[Dependency]:
             all_ids = output_ids(plan)
             places = {item.ordinal: item.column.id for item in columns}
             found: list[Dependency] = []
-            if table.primary_key and all(ordinal in places for ordinal in table.primary_key):
-                found.append((frozenset(places[ordinal] for ordinal in table.primary_key), all_ids))
+            if table.proven_key and all(ordinal in places for ordinal in table.proven_key):
+                found.append((frozenset(places[ordinal] for ordinal in table.proven_key), all_ids))
             if row_id is not None:
                 found.append((frozenset((row_id.id,)), all_ids))
             return found

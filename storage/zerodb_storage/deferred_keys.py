@@ -1,0 +1,49 @@
+"""A unique key that was not checked as rows came, checked for all of them: before a commit, or when it is told to hold.
+
+The keys of the transaction's own new rows are locked and looked up in the newest version of the table with the
+transaction's changes: each must be there once.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zerodb_compiler.constraints import Unique
+from zerodb_storage import lookup, unique
+from zerodb_storage.values import Values
+
+if TYPE_CHECKING:
+    from zerodb_storage.table import TableVersion
+    from zerodb_storage.transaction import WriteTransaction
+
+
+def check_key(transaction: WriteTransaction, version: TableVersion, key: Unique) -> None:
+    """23505 if a row that the transaction has inserted has the key of another row."""
+    columns = _new_keys(transaction, version, key)
+    if len(columns[0]) == 0:
+        return
+    transaction.lock_new_keys(version, key.columns, columns, nulls_equal=not key.nulls_distinct)
+    newest = transaction.on_newest(version.id)
+    row_ids, numbers = lookup.matches(newest, key.columns, columns, nulls_equal=not key.nulls_distinct)
+    if len(row_ids):
+        twice = np.flatnonzero(np.bincount(numbers) > 1)
+        if len(twice):
+            raise unique.violation(newest, key.name, key.columns, columns, int(twice[0]))
+
+
+def _new_keys(transaction: WriteTransaction, version: TableVersion, key: Unique) -> list[Values]:
+    """The key's columns of the rows that the transaction has inserted and not deleted."""
+    changes = transaction.changes.get(version.id)
+    base = transaction.base.table_with_id(version.id)
+    if changes is None or base is None or changes.reshaped or base.schema_version != version.schema_version:
+        return [lookup.all_values(version, column) for column in key.columns]
+    rows = changes.rows()
+    if not rows:
+        return [lookup.all_values(version, column).slice(0, 0) for column in key.columns]
+    _, own = changes.deletions()
+    left = np.ones(len(rows[0]), np.bool_)
+    left[own] = False
+    kept = np.flatnonzero(left)
+    return [rows[column].take(kept) for column in key.columns]

@@ -65,7 +65,7 @@ def point_plan(source: LogicalPlan, columns: tuple[Column, ...]) -> PointPlan | 
 
 def has_point_key(table: TableInfo) -> bool:
     """Whether rows of the table can be looked for by its primary key."""
-    if table.id <= 0 or table.name.startswith(TRANSIENT) or not table.primary_key:
+    if table.id <= 0 or table.name.startswith(TRANSIENT) or not table.proven_key:
         return False
     if table.partitions or table.partition is not None or table.constraints.partitioning is not None:
         return False

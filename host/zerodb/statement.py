@@ -46,6 +46,12 @@ class PreparedStatement:
         return self._prepared.columns
 
     def execute(self, parameters: Parameters | None = None) -> Cursor:
+        # Who keeps the bound method from before there was a point function comes here still.
+        point = self._point
+        return self._execute(parameters) if point is None else point.run(parameters)
+
+    def _execute(self, parameters: Parameters | None = None) -> Cursor:
+        """By the general path."""
         connection = self.connection
         connection._check_open()
         cursor = Cursor(connection)
@@ -66,7 +72,7 @@ class PreparedStatement:
         plain."""
         from zerodb.point import point_statement
 
-        self._point = point_statement(self.connection, self._ready, partial(PreparedStatement.execute, self))
+        self._point = point_statement(self.connection, self._ready, partial(PreparedStatement._execute, self))
         if self._point is not None:
             self.__dict__["execute"] = self._point.run
         else:

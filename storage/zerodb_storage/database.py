@@ -12,12 +12,9 @@ records make sure that they are deleted after a crash, too.
 
 from __future__ import annotations
 
-import itertools
 import os
 import threading
 import time
-import weakref
-from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
@@ -25,8 +22,11 @@ from zerodb_compiler.errors import error_for
 from zerodb_storage import checking, keys, publishing, records, recovery
 from zerodb_storage.catalog import is_temporary
 from zerodb_storage.changed_rows import changed_rows
+from zerodb_storage.counter import Counter
 from zerodb_storage.fold import Folded
+from zerodb_storage.garbage import Garbage, dropped
 from zerodb_storage.group_commit import GroupCommit, Ticket
+from zerodb_storage.history import History
 from zerodb_storage.kv import Batch, KeyValueStore
 from zerodb_storage.kv.fail_stop import FailStop
 from zerodb_storage.kv.memory import MemoryStore
@@ -59,8 +59,6 @@ class Database:
         store = FailStop(inner)
         recovery.initialise(store, read_only=read_only)
         recovered = recovery.recover(store)
-        if not read_only:
-            recovery.collect_garbage(store)
         self.reader = store
         self._store = store
         self.read_only = read_only
@@ -72,14 +70,18 @@ class Database:
         self.serializable = Serializable(lambda: self._snapshot)
         self.sequences = Sequences(store)
         self._next_table_id = recovered.next_table_id
-        self.segment_ids = itertools.count(recovered.next_segment_id)
+        self.segment_ids = Counter(recovered.next_segment_id)
+        self._time = recovered.time  # of the last commit
+        path = inner.path if isinstance(inner, RocksStore) else None
+        self._history = History(path, store, self.sequences, recovered.snapshot.sequence)
+        self._garbage = Garbage(store, path, self._history.keeps)
         self._commits: GroupCommit[WriteTransaction] = GroupCommit(self._publish)
         self.renumberings = 0  # odd while row ids are about to change
         self._counters = threading.Lock()
         self._open_transactions = 0
-        self._unused: deque[tuple[int, int]] = deque()
         self._closed = False
         if not read_only:
+            self._garbage.left_behind()
             if recovered.format != recovery.FORMAT_VERSION:
                 self._bring_up_to_date()
             self._drop_temporary()
@@ -140,8 +142,7 @@ class Database:
         self._check_open()
         if self.read_only:
             raise error_for("25006", "the database is open for reading only")
-        if self._unused:
-            self.reclaim()
+        self.reclaim()
         with self._counters:
             self._open_transactions += 1
         return WriteTransaction(self, self._snapshot if base is None else base)
@@ -299,39 +300,34 @@ class Database:
         else:
             self._snapshot = plan.snapshot()
         for found in plan.dropped_segments:
-            self._watch(found, found.table_id, found.id)
+            self._garbage.watch(found, found.table_id, found.id, plan.sequence)
         for version in plan.dropped_tables:
-            self._watch(version.handle, version.id, keys.WHOLE_TABLE)
+            self._garbage.watch(version.handle, version.id, keys.WHOLE_TABLE, plan.sequence)
 
     def _write(self, plan: Plan) -> None:
-        state = {
-            "sequence": plan.sequence,
-            "next_table_id": self._next_table_id,
-            "defined": plan.defined,
-            "time": self._clock(),
-        }
-        plan.batch.put(keys.STATE, records.pack(keys.STATE, state))
+        batch = plan.batch
         if sum(len(value) for _, value in plan.values) < UNLOGGED_BYTES_MIN:
-            plan.batch.puts += plan.values
+            batch.puts += plan.values
         else:
             unfinished = Batch(puts=[(key, b"") for key in plan.unfinished])
             self._store.write(unfinished, sync=False)
             self._store.write_unlogged(plan.values)
-            plan.batch.deletes += plan.unfinished
-        self._store.write(plan.batch, sync=self._sync)
-
-    # Space of what nobody can read any more.
-
-    def _watch(self, owner: object, table_id: int, segment: int) -> None:
-        finalizer = weakref.finalize(owner, self._unused.append, (table_id, segment))
-        finalizer.atexit = False
+            batch.deletes += plan.unfinished
+        if plan.dropped_segments or plan.dropped_tables:
+            batch.puts = [dropped(key, plan.sequence) if key[:1] == b"G" else (key, value) for key, value in batch.puts]
+        previous, self._time = (self._snapshot.sequence, self._time), max(self._time, self._clock())
+        state = {
+            "sequence": plan.sequence,
+            "next_table_id": self._next_table_id,
+            "next_segment_id": self.segment_ids.following,
+            "defined": plan.defined,
+            "time": self._time,
+        }
+        batch.put(keys.STATE, records.pack(keys.STATE, state))
+        dropped_bytes = sum(found.byte_count for found in plan.dropped_segments)
+        self._history.extend(batch, plan.sequence, self._time, previous, plan.values, dropped_bytes)
+        self._store.write(batch, sync=self._sync)
 
     def reclaim(self) -> None:
-        """Delete the values of dropped segments and tables that no snapshot refers to."""
-        while self._unused:
-            table_id, found = self._unused.popleft()
-            batch = Batch(deletes=[keys.garbage(table_id, found)])
-            batch.delete_range(*recovery.garbage_range(table_id, found))
-            self._store.write(batch, sync=False)
-            if found == keys.WHOLE_TABLE:
-                self._store.compact(*keys.table_range(b"C", table_id))
+        """Delete the values of dropped segments and tables that nobody refers to. Any thread may do it."""
+        self._garbage.collect()

@@ -12,6 +12,7 @@
     code      M key                            -> the module cache
     object    O kind, schema, name             -> a catalog object that is no table
     sequence  N sequence                       -> a sequence's value
+    history   B sequence                       -> a commit's changes to all pairs, for backups
 
 Numbers are big-endian, so the byte order is the numeric one. There is one partition per table for now.
 """
@@ -30,6 +31,7 @@ _PARTITION = struct.Struct(">cII")
 _SEGMENT = struct.Struct(">cIIQ")
 _COLUMN = struct.Struct(">cIIQH")
 _STRINGS = struct.Struct(">cIHI")
+_HISTORY = struct.Struct(">cQ")
 
 
 def table(table_id: int) -> bytes:
@@ -72,6 +74,14 @@ def object_of(key: bytes) -> tuple[str, str, str]:
 
 def sequence(sequence_id: int) -> bytes:
     return _TABLE.pack(b"N", sequence_id)
+
+
+def history(sequence: int) -> bytes:
+    return _HISTORY.pack(b"B", sequence)
+
+
+def history_sequence(key: bytes) -> int:
+    return int(_HISTORY.unpack(key)[1])
 
 
 def code(key: bytes) -> bytes:
@@ -147,4 +157,6 @@ def _described(key: bytes) -> str:
             return "catalog record of " + key[1:].replace(b"\0", b" ").decode(errors="replace")
         case b"N":
             return f"value of sequence {table_of(key)}"
+        case b"B":
+            return f"history of commit {history_sequence(key)}"
     return f"unknown key {key[:16].hex()}"

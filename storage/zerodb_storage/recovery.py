@@ -47,6 +47,7 @@ class Recovered:
     next_table_id: int
     next_segment_id: int
     states: dict[int, TableState]
+    time: int  # of the last commit, in microseconds since 1970, UTC
 
 
 def initialise(store: KeyValueStore, *, read_only: bool) -> None:
@@ -77,15 +78,6 @@ def _format(store: Reader) -> int:
     return FORMAT_VERSION if value is None else int(records.unpack(keys.FORMAT, value)["version"])
 
 
-def collect_garbage(store: KeyValueStore) -> None:
-    """Delete values that an unfinished import or a dropped table left behind."""
-    for key, _ in list(store.scan(*keys.space(b"G"))):
-        begin, end = garbage_range(keys.table_of(key), keys.segment_of(key))
-        batch = Batch(deletes=[key])
-        batch.delete_range(begin, end)
-        store.write(batch, sync=False)
-
-
 def garbage_range(table_id: int, segment: int) -> tuple[bytes, bytes]:
     whole = segment == keys.WHOLE_TABLE
     return keys.table_range(b"C", table_id) if whole else keys.segment_columns(table_id, segment)
@@ -94,16 +86,16 @@ def garbage_range(table_id: int, segment: int) -> tuple[bytes, bytes]:
 def recover(store: KeyValueStore) -> Recovered:
     """Rebuild the last committed snapshot; XX001 naming the record if one is damaged or missing."""
     found_format = _format(store)
-    sequence, next_table_id, defined = 0, 1, 0
+    sequence, next_table_id, next_segment, defined, time = 0, 1, 1, 0, 0
     value = store.get(keys.STATE)
     if value is not None:
         state = records.unpack(keys.STATE, value)
         with records.reading(keys.STATE):
             sequence, next_table_id = state["sequence"], state["next_table_id"]
-            defined = state.get("defined", 0)
+            next_segment, defined, time = state.get("next_segment_id", 1), state.get("defined", 0), state.get("time", 0)
     tables: dict[str, TableVersion] = {}
     states: dict[int, TableState] = {}
-    last_segment = 0
+    last_segment = next_segment - 1
     for key, value in store.scan(*keys.space(b"T")):
         version, table_state = _recover_table(store, key, value, found_format)
         tables[version.key] = version
@@ -114,7 +106,7 @@ def recover(store: KeyValueStore) -> Recovered:
             last_segment = max(last_segment, keys.segment_of(key))
     objects = dict(read_object(key, value) for key, value in store.scan(*keys.space(b"O")))
     snapshot = Snapshot(sequence, MappingProxyType(tables), MappingProxyType(objects), defined)
-    return Recovered(found_format, snapshot, next_table_id, last_segment + 1, states)
+    return Recovered(found_format, snapshot, next_table_id, last_segment + 1, states, time)
 
 
 def read_object(key: bytes, value: bytes) -> tuple[tuple[str, str, str], Any]:

@@ -48,6 +48,7 @@ class Sequences:
         self._store = store
         self._states: dict[int, _State] = {}
         self.lock = threading.RLock()
+        self.noted: dict[bytes, bytes] | None = None  # what was written since it was last emptied, if anybody asks
 
     def take(self, definition: SequenceDefinition, count: int) -> Array:
         """The next `count` values (int64). 2200H if there are not that many."""
@@ -128,4 +129,7 @@ class Sequences:
     def _write(self, id_: int, state: _State) -> None:
         key = keys.sequence(id_)
         record = {"last": state.last, "called": state.called}
-        self._store.write(Batch(puts=[(key, records.pack(key, record))]), sync=False)
+        pair = key, records.pack(key, record)
+        self._store.write(Batch(puts=[pair]), sync=False)
+        if self.noted is not None:
+            self.noted[key] = pair[1]

@@ -34,7 +34,7 @@ POINTS: tuple[tuple[str, int], ...] = (
     ("zerodb_storage.database:Database.reclaim:after", 60),
     ("zerodb_storage.recovery:initialise:after", 1),
     ("zerodb_storage.recovery:recover:after", 1),
-    ("zerodb_storage.recovery:collect_garbage:after", 1),
+    ("zerodb_storage.garbage:Garbage.left_behind:after", 1),
     ("zerodb_storage.kv.seal:remove:before", 1),
     ("zerodb_storage.kv.seal:remove:after", 1),
     ("zerodb_storage.kv.seal:write:before", 1),

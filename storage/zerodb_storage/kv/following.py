@@ -136,6 +136,7 @@ class FollowingStore:
         rocks._check_directory(path, read_only=True)
         self.path = path
         self.lock = threading.RLock()
+        self.generation = 0  # how often the view was moved by a new base, also by reads that found files gone
         self._must_exist = must_exist
         self._closed = False
         self._tail: _Tail | None = None
@@ -282,6 +283,7 @@ class FollowingStore:
             for batch in tail.read():
                 overlay.apply(batch)
         self._tail, self._signs = tail, signs
+        self.generation += 1
         return overlay
 
     def _open_base(self) -> Rdict:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 
 from zerodb_compiler.errors import Error
+from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import (
     Column,
     Database,
@@ -27,9 +28,11 @@ from zerodb_storage import (
     records,
     recovery,
     segment,
+    segment_choice,
 )
-from zerodb_storage.kv import Batch
+from zerodb_storage.kv import Batch, wal
 from zerodb_storage.kv.memory import MemoryStore
+from zerodb_storage.sequences import SequenceDefinition
 from zerodb_storage.values import Form, Values
 
 _ROWS = struct.Struct("<I")
@@ -69,6 +72,11 @@ def _unsealed(content: bytes) -> None:
     records.unpack(keys.STATE, content)
 
 
+def _log(content: bytes) -> None:
+    for record in wal.LogDecoder().feed(content):
+        wal.changes(record)
+
+
 def _whole(content: bytes) -> None:
     """A database of which one value is another one."""
     if not content:
@@ -86,7 +94,7 @@ def _whole(content: bytes) -> None:
                 table.load(chunk, column)
 
 
-DECODERS: tuple[Callable[[bytes], None], ...] = (_encoded, _header, _commit, _catalog, _key, _unsealed, _whole)
+DECODERS: tuple[Callable[[bytes], None], ...] = (_encoded, _header, _commit, _catalog, _key, _unsealed, _log, _whole)
 WHOLE = len(DECODERS) - 1
 
 
@@ -110,6 +118,7 @@ def seeds() -> tuple[bytes, ...]:
     for values in _columns():
         found.append(b"\0" + encoding.encode(values))
     pairs = stored()
+    found.append(b"\6" + _logged(pairs[:5], 1) + _logged(pairs[5:9], 3))
     for number, (key, value) in enumerate(pairs):
         found.append(b"\4" + key)
         kind = {b"H": 1, b"L": 2, b"T": 3}.get(key[:1])
@@ -124,7 +133,7 @@ def seeds() -> tuple[bytes, ...]:
 @cache
 def stored() -> tuple[tuple[bytes, bytes], ...]:
     """All pairs of a database with folded and logged rows, deletions, dictionaries, keys and objects."""
-    store, folded = MemoryStore(), publishing.FOLD_ROWS
+    store, folded, small = MemoryStore(), publishing.FOLD_ROWS, segment_choice.SMALL_SEGMENT_BYTES
     with Database(store, read_only=False, synchronous="off") as db:
         with db.begin() as tx:
             columns = [
@@ -134,8 +143,10 @@ def stored() -> tuple[tuple[bytes, bytes], ...]:
                 Column("d", _type("date")),
             ]
             tx.create_table("t", columns, (0,))
-        for start in (0, 50, 5000):
-            rows = list(range(start, start + 40))
+        segment_choice.SMALL_SEGMENT_BYTES = 0  # what was folded stays, and has its deleted rows beside it
+        for start, count in ((0, 400), (500, 40), (1000, 40), (5000, 40)):
+            publishing.FOLD_ROWS = 10 if start in (0, 1000) else folded
+            rows = list(range(start, start + count))
             with db.begin() as tx:
                 data = {
                     "a": pa.array(rows, pa.int32()),
@@ -143,12 +154,36 @@ def stored() -> tuple[tuple[bytes, bytes], ...]:
                     "f": [row / 3 for row in rows],
                     "d": pa.array(rows, pa.int32()).cast(pa.date32()),
                 }
+                segments = len(tx.table("t").segment_set.segments)
                 tx.append("t", pa.table(data))
-                tx.delete("t", np.array([3]))
-            publishing.FOLD_ROWS = 10 if start == 0 else folded  # a fold between the first and the second
+                tx.delete("t", np.array([3, start // 300]))
+            with db.begin() as tx:
+                if db.snapshot().tables["t"].delta_rows:
+                    tx.delete("t", np.array([start // 200, segments * CHUNK_ROWS + 5]))
+        segment_choice.SMALL_SEGMENT_BYTES = small
         with db.begin() as tx:
             tx.put_object("sequence", "public", "counter", {"start": 1, "increment": 1})
+        db.sequences.take(SequenceDefinition(9, "counter"), 3)
         return tuple(store.scan(b"\0", b"\xff"))
+
+
+def _logged(pairs: tuple[tuple[bytes, bytes], ...], fragments: int) -> bytes:
+    """Puts as RocksDB's log has them, in so many fragments."""
+    record = bytes(12)
+    for key, value in pairs:
+        record += b"\1" + _varint(len(key)) + key + _varint(len(value)) + value
+    size = -(-len(record) // fragments)
+    parts = [record[begin : begin + size] for begin in range(0, len(record), size)]
+    kinds = [1] if len(parts) == 1 else [2, *[3] * (len(parts) - 2), 4]
+    return b"".join(struct.pack("<IHB", 0, len(part), kind) + part for part, kind in zip(parts, kinds, strict=True))
+
+
+def _varint(value: int) -> bytes:
+    found = bytearray()
+    while value >= 0x80:
+        found.append(value & 0x7F | 0x80)
+        value >>= 7
+    return bytes([*found, value])
 
 
 def _type(name: str) -> object:

@@ -24,12 +24,14 @@ if TYPE_CHECKING:
 @dataclass(frozen=True, slots=True)
 class Computed:
     """`kind`: nextval, currval, lastval, setval; or base and step, of a nextval for all rows of a query. A sequence is
-    named by its id or by its name as regclass reads it. "session", "setting" and "set setting" are binder_session's."""
+    named by its id or by its name as regclass reads it. "session", "setting" and "set setting" are binder_session's,
+    "advisory" is binder_advisory's."""
 
     kind: str
     sequence: int | str | None = None
     value: int | None = None
     called: bool = True
+    arguments: tuple[Expression, ...] = ()  # Literals and Parameters
 
 
 def computed(binder: Binder, what: Computed, type_: SqlType = BIGINT) -> Parameter:

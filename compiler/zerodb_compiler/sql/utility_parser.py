@@ -212,9 +212,9 @@ def _lock(reader: Reader) -> us.LockTable:
         else:
             raise reader.error()
         reader.expect("MODE")
-    reader.accept("NOWAIT")
+    nowait = bool(reader.accept("NOWAIT"))
     reader.end()
-    return us.LockTable(tables, mode)
+    return us.LockTable(tables, mode, nowait)
 
 
 def _prepare(reader: Reader) -> us.PrepareStatement:

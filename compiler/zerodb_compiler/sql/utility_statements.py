@@ -25,6 +25,7 @@ class LockTable:
 
     tables: tuple[TableName, ...]
     mode: str
+    nowait: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -207,20 +207,36 @@ def _with_changes(
     results: list[int] = []
     try:
         for part, query in zip(statement.parts, prepared.parts, strict=True):
-            if isinstance(part.statement, st.Query):
-                raise NotSupportedError("FOR UPDATE and FOR SHARE are not supported")
-            outcome = change(connection, write, part.statement, query, view, values)
+            outcome = _part(connection, write, part.statement, query, view, values)
             if part.result is not None:
                 table = transient_table(part.result, outcome.table(stored=True))
                 results.append(table.id)
                 view = view.having(part.result.key, table)
         if isinstance(statement.main, st.Query):
             assert prepared.query is not None
+            if statement.main.locks:
+                return _part(connection, write, statement.main, prepared.query, view, values)
             return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
         return change(connection, write, statement.main, prepared.query, view, values)
     finally:
         for table_id in results:
             connection._database.engine.forget_table(table_id)
+
+
+def _part(
+    connection: Connection,
+    write: WriteTransaction,
+    statement: st.Insert | st.Update | st.Delete | st.Merge | st.Query,
+    query: CompiledQuery | None,
+    view: View,
+    values: Sequence[Canonical],
+) -> Outcome:
+    if not isinstance(statement, st.Query):
+        return change(connection, write, statement, query, view, values)
+    from zerodb.row_locks import locked_rows
+
+    assert query is not None
+    return locked_rows(connection, write, statement, query, view, values)
 
 
 @dataclass(frozen=True, slots=True)

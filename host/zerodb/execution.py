@@ -15,7 +15,6 @@ from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
 from zerodb.sequence_values import resolved, set_sequence
 from zerodb.transaction_control import control
-from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
 
@@ -42,7 +41,9 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
         connection._session.note_query()
     match statement:
         case st.Query(locks=locks) if locks:
-            raise NotSupportedError("FOR UPDATE and FOR SHARE are not supported")
+            from zerodb.row_locks import run_locking
+
+            return run_locking(connection, ready, user)
         case st.Query():
             assert prepared.query is not None
             values = resolved(connection, values)

@@ -70,6 +70,10 @@ def _analyzed(
     connection._observed = observed
     try:
         match statement:
+            case st.Query(locks=locks) if locks:
+                from zerodb.row_locks import run_locking
+
+                rows = run_locking(connection, ready, user).row_count
             case st.Query():
                 assert prepared.query is not None
                 rows = execute(connection, prepared.query, view, resolved(connection, values)).row_count
@@ -119,6 +123,10 @@ def _lines(
 
 def _title(statement: st.Statement) -> str:
     match statement:
+        case st.Query(locks=locks) if locks:
+            return "Lock rows: " + ", ".join(
+                f"{locked.table.name} for {locked.strength.name.lower().replace('_', ' ')}" for locked in locks
+            )
         case st.Insert(table=table):
             return f"Insert on {table.name}"
         case st.Update(table=table):

@@ -76,6 +76,20 @@ class _Transient(TableVersion):
         return widest_layout([column.type for column in self.columns])
 
 
+class _Hiding(TableVersion):
+    """In the layout of a table with deleted rows, if it has none too."""
+
+    @cached_property
+    def layout(self) -> TableLayout:
+        columns = tuple(self._column_layout(column) for column in range(len(self.columns)))
+        return TableLayout(columns, True)
+
+
+def with_hidden_rows(version: TableVersion) -> TableVersion:
+    """A version from which a query can leave rows out (`with_deleted`) without being compiled for that anew."""
+    return _Hiding(**{field.name: getattr(version, field.name) for field in dataclasses.fields(version)})
+
+
 def transient_table(info: TableInfo, data: pa.Table) -> TableVersion:
     """The rows of a table that was compiled against (binder_changes.transient_table)."""
     version = virtual_table(info.name, data, [column.type for column in info.columns], repeats=False)

@@ -226,6 +226,19 @@ class RowLocks:
                 mask |= request.claim.ids.among(ids)
         return mask
 
+    def taken(self, party: Owner, mode: int) -> Array:
+        """All rows that others hold or wait for in modes that conflict, in no order."""
+        conflicts = ROW_CONFLICTS[mode]
+        singles = [
+            id_
+            for id_ in self.single
+            if any(conflicts >> held & 1 and owner.party is not party for owner, held in self._modes(id_))
+        ]
+        claims = [request.claim for request in self.queue if request.owner.party is not party]
+        parts = [bulk.ids.given for bulk in self._bulk_conflicts(party, mode)]
+        parts += [claim.ids.given for claim in claims if conflicts >> claim.mode & 1]
+        return np.concatenate([np.array(singles, np.int64), *parts])
+
     def conflict(self, a: RowClaim, b: RowClaim) -> bool:
         return bool(ROW_CONFLICTS[a.mode] >> b.mode & 1) and a.ids.meets(b.ids)
 

@@ -113,6 +113,18 @@ def lock_rows(
     return granted
 
 
+def held_by_others(database: Database, transaction: WriteTransaction, table: str, mode: RowMode) -> Array:
+    """Rows of the transaction's version of a table that others have locked just now; perhaps not all."""
+    version = transaction.table(table)
+    base = transaction.base.table_with_id(version.id)
+    if base is None or database.newest(version.id).numbering is not base.numbering:
+        return np.empty(0, np.int64)
+    found = database.locks.taken(transaction.owner, version.id, mode)
+    found = found[found < base.chunk_count * CHUNK_ROWS]
+    seen: Array = found % CHUNK_ROWS < base.chunk_rows[found // CHUNK_ROWS]
+    return np.asarray(found[seen])  # without others' new rows
+
+
 def _check_unchanged(base: TableVersion, newest: TableVersion, row_ids: Array) -> None:
     """Outdated unless the rows of `base` are all there in the newest version."""
     if newest is base or len(row_ids) == 0:

@@ -220,6 +220,12 @@ class Locks:
             assert found is None or isinstance(found, Owner)
             return found
 
+    def taken(self, owner: Owner, table_id: int, mode: RowMode) -> Array:
+        """The rows of a table that others hold, or wait for, in modes that conflict with this one."""
+        with self._mutex:
+            space = self._rows.get(table_id)
+            return np.empty(0, np.int64) if space is None else space.taken(owner.party, int(mode))
+
     def wait_for(self, owner: Owner, other: Owner, timeout_s: float | None = None) -> None:
         """Waits until another owner gives something up: its caller looks again and may have to wait again."""
         with self._mutex:

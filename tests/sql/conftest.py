@@ -81,7 +81,7 @@ def render() -> Callable[[str, MemoryCatalog], str]:
 def _render(text: str, catalog: MemoryCatalog) -> str:
     """What binding the text gives: the plan and the parameters, or the error with a caret under its place."""
     try:
-        return "\n".join(_bound(bound) for bound in analyze(text, catalog))
+        return "\n".join(_bound(bound) for bound in analyze(text, catalog)).replace("\0", "~")
     except Error as error:
         lines = [f"{error.sqlstate} {error}"]
         if error.position is not None:

@@ -191,8 +191,9 @@ def _pushed(clause: _Clause) -> exp.Lock:
 
 def _by_itself(table: TableInfo, schema: str) -> TableInfo:
     """The table under a key that no other scan has, so that whoever runs the query can leave rows out of this one."""
+    layout = replace(table.layout, has_deletes=True)
     parts = tuple(_by_itself(part, f"{schema}{TRANSIENT}{part.id}") for part in table.partitions)
-    return replace(table, schema=schema, partitions=parts)
+    return replace(table, schema=schema, partitions=parts, layout=layout)
 
 
 def _refused(clause: _Clause, what: str) -> DatabaseError:

@@ -40,10 +40,13 @@ from zerodb.errors import (
 )
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from zerodb.connection import Connection
     from zerodb.cursor import Cursor
     from zerodb.statement import PreparedStatement
     from zerodb_compiler.intervals import Interval
+    from zerodb_storage.backups.files import Point
 
 __version__ = "0.1.0"
 
@@ -71,6 +74,17 @@ def connect(
     return open_connection(
         database, read_only=read_only, memory_limit=memory_limit, threads=threads, synchronous=synchronous
     )
+
+
+def restore(source: str, database: str, to: str | int | datetime | None = None) -> Point:
+    """Makes the database directory `database`, which must not be there, from the backups in the directory `source`.
+
+    `to` is a time (also as text, ISO 8601, UTC if it names no zone), the number of a commit, or "latest": the database
+    gets exactly the commits up to then. Returns the last one that it has (`sequence`, `when`).
+    """
+    from zerodb_storage.backups.restoring import restore
+
+    return restore(str(source), str(database), to)
 
 
 _LAZY = {
@@ -119,5 +133,6 @@ __all__ = [
     "apilevel",
     "connect",
     "paramstyle",
+    "restore",
     "threadsafety",
 ]

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
     from zerodb.engine.engine import Execution
     from zerodb.system import Tables
+    from zerodb_storage.backups.files import Report
 
 
 _SESSIONS = itertools.count(3)
@@ -326,6 +327,13 @@ class Connection:
         """Reads and verifies every record of the database; the problems found, by name."""
         self._check_open()
         return self._database.storage.check()
+
+    def backup(self, destination: str | Path, *, incremental: bool = False) -> Report:
+        """Backs the database up, as of now, into a directory that holds nothing but its backups, while other threads
+        and connections go on; an incremental one takes what changed since the backup before. `zerodb.restore` makes a
+        database of them as of any commit since the first."""
+        self._check_open()
+        return self._database.storage.back_up(str(destination), incremental=incremental)
 
     def duplicate(self) -> Connection:
         """Another connection to the same database, one in memory too; a session of its own."""

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from zerodb_compiler.errors import error_for
 from zerodb_storage import checking, keys, publishing, records, recovery
@@ -38,6 +39,9 @@ from zerodb_storage.serializable import Serializable
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import WriteTransaction
+
+if TYPE_CHECKING:
+    from zerodb_storage.backups.files import Report
 
 UNLOGGED_BYTES_MIN = 4 << 20
 LOCK_TIMEOUT_S = 10.0
@@ -72,7 +76,8 @@ class Database:
         self._next_table_id = recovered.next_table_id
         self.segment_ids = Counter(recovered.next_segment_id)
         self._time = recovered.time  # of the last commit
-        path = inner.path if isinstance(inner, RocksStore) else None
+        self._files = inner if isinstance(inner, RocksStore) else None
+        path = None if self._files is None else self._files.path
         self._history = History(path, store, self.sequences, recovered.snapshot.sequence)
         self._garbage = Garbage(store, path, self._history.keeps)
         self._commits: GroupCommit[WriteTransaction] = GroupCommit(self._publish)
@@ -209,6 +214,16 @@ class Database:
         self._check_open()
         with self._commits.alone():
             return checking.check(self._store)
+
+    def back_up(self, repository: str, *, incremental: bool = False) -> Report:
+        """Backs the database up into a directory while others write (backups.making). 0A000 for one in memory."""
+        from zerodb_storage.backups.making import back_up
+
+        self._check_open()
+        if self._files is None:
+            raise error_for("0A000", "a database in memory cannot be backed up")
+        self._files.flush_unlogged()
+        return back_up(self._files.path, repository, incremental=incremental)
 
     def compact(self) -> None:
         """Give the space of deleted values back to the system now."""

@@ -1,5 +1,5 @@
 """The command line: `zerodb shell`, `run`, `compile`, `explain`, `import`, `export`, `check`,
-`test`, `demo`.
+`backup`, `restore`, `test`, `demo`.
 
 Exit status: 0, 1 for an SQL or data error, 2 for wrong usage. Errors are one line on stderr with the SQLSTATE and,
 where the place is known, the SQL with a caret under it. Only click is imported here; the rest comes with the command.
@@ -237,8 +237,35 @@ def export(database: str, source: str, file: str, format_: str | None) -> None:
 
 @cli.command()
 @click.argument("database")
+@click.argument("destination")
+@click.option("--incremental", is_flag=True, help="Only what changed since the backup before.")
+def backup(database: str, destination: str, incremental: bool) -> None:
+    """Back up DATABASE into the directory DESTINATION, also while another process writes it."""
+    from zerodb.cli.backups import back_up
+
+    back_up(database, destination, incremental)
+
+
+@cli.command()
+@click.argument("source")
+@click.argument("database")
+@click.option("--to", default="latest", show_default=True, help="A time (UTC without a zone), or a commit's number.")
+def restore(source: str, database: str, to: str) -> None:
+    """Make DATABASE from the backups in SOURCE, with all commits up to a time."""
+    from zerodb.cli.backups import restored
+
+    restored(source, database, to)
+
+
+@cli.command()
+@click.argument("database")
 def check(database: str) -> None:
-    """Read and verify every record of a database."""
+    """Read and verify every record of a database, or of a directory of backups."""
+    from zerodb.cli.backups import check_backups, is_backups
+
+    if is_backups(database):
+        check_backups(database)
+        return
     with existing_database(database, read_only=True) as connection:
         try:
             problems = connection.check()

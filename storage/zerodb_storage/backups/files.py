@@ -25,6 +25,7 @@ import struct
 import uuid
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from zerodb_compiler.errors import InternalError, error_for
@@ -45,6 +46,24 @@ class Point:
 
     sequence: int
     time: int
+
+    @property
+    def when(self) -> datetime:
+        return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=self.time)
+
+    def __str__(self) -> str:
+        return f"commit {self.sequence} of {self.when.isoformat(sep=' ', timespec='milliseconds')}"
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What was backed up: `commits` with their history, `end` the last commit (`time` in microseconds UTC)."""
+
+    number: int
+    full: bool
+    commits: int
+    bytes: int
+    end: Point
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_storage import history, keys, records, recovery
 from zerodb_storage.backups import control, files
-from zerodb_storage.backups.files import Manifest, PairWriter, Point, StoredFile
+from zerodb_storage.backups.files import Manifest, PairWriter, Point, Report, StoredFile
 from zerodb_storage.kv.following import FollowingStore
 from zerodb_storage.leases import Lease
 from zerodb_storage.segment import from_header
@@ -31,17 +31,6 @@ _BASE_SPACES = (b"F", b"S", b"T", b"D", b"H", b"V", b"L", b"O", b"N")
 _ATTEMPTS = 5
 _NOTICE_S = 0.05  # a commit that began before the writer could know of the backup is over by then
 _HISTORY_PIECE = 1_000
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What was backed up: `commits` with their history, `end` the last commit (`time` in microseconds UTC)."""
-
-    number: int
-    full: bool
-    commits: int
-    bytes: int
-    end: Point
 
 
 class _Unconnected(Exception):

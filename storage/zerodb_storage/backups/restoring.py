@@ -67,10 +67,6 @@ def target_of(to: str | int | datetime | None) -> Target:
     return Target(time=(since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds)
 
 
-def shown_time(micros: int) -> str:
-    return datetime.fromtimestamp(micros / 1e6, UTC).isoformat(sep=" ", timespec="milliseconds")
-
-
 def restore(repository: str, path: str, to: str | int | datetime | None = None) -> Point:
     """Makes the database directory `path` from the backups; returns the last commit it has. 58P02 if something is
     there, 22023 if the backups do not reach the target, XX001 naming what is damaged."""
@@ -105,8 +101,7 @@ def chain_to(manifests: list[Manifest], target: Target) -> list[Manifest]:
     bases = [place for place, found in enumerate(manifests) if found.base is not None and target.reaches(found.base)]
     first = next(found.base for found in manifests if found.base is not None)
     if not bases:
-        begin = f"commit {first.sequence} of {shown_time(first.time)}"
-        raise error_for("22023", f"the backups begin with {begin}: nothing earlier can be restored")
+        raise error_for("22023", f"the backups begin with {first}: nothing earlier can be restored")
     chain = [manifests[bases[-1]]]
     for found in manifests[bases[-1] + 1 :]:
         if found.history_from != chain[-1].end:
@@ -117,9 +112,8 @@ def chain_to(manifests: list[Manifest], target: Target) -> list[Manifest]:
     if target.sequence != _FUTURE:
         beyond = target.sequence > last.end.sequence
     if beyond and not target.is_latest:
-        end = f"commit {last.end.sequence} of {shown_time(last.end.time)}"
         more = "" if last is manifests[-1] else "; the next backup does not go on from there"
-        raise error_for("22023", f"the backups end with {end}{more}")
+        raise error_for("22023", f"the backups end with {last.end}{more}")
     return chain
 
 

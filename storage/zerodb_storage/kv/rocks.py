@@ -246,6 +246,14 @@ class RocksStore:
         except Exception as error:
             raise _translated(error, self.path) from error
 
+    def flush_unlogged(self) -> None:
+        """What was written without a log is in files when it returns, where other processes see it."""
+        if not self._logged and not self._read_only:
+            try:
+                self._database.flush(True)
+            except Exception as error:
+                raise _translated(error, self.path) from error
+
     def close(self) -> None:
         if self._closed:
             return

@@ -27,6 +27,7 @@ from zerodb.engine.rows import chosen, joined, taken
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.partitioning import apply_to_partitions, check_bound
 from zerodb.queries import execute, for_writing, query_outcome
+from zerodb.stored_rows import is_plain, stored_values
 from zerodb.values import Canonical, canonical_array
 from zerodb.virtual import transient_table
 from zerodb_compiler.catalog import TableInfo
@@ -59,10 +60,11 @@ class RowChange:
     deleted: RowIds | None = None
     inserted: pa.Table | None = None
     assigned: tuple[int, ...] = ()
+    stored: list[StoredValues] | None = None  # instead of `inserted`, for a plain table (stored_rows)
 
     @property
     def is_update(self) -> bool:
-        return self.deleted is not None and self.inserted is not None
+        return self.deleted is not None and (self.inserted is not None or self.stored is not None)
 
 
 def apply(connection: Connection, write: WriteTransaction, change: RowChange) -> int:
@@ -87,7 +89,14 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
         gone = foreign_keys.before_deletion(write, version, change.deleted, assigned)
         count = write.delete(table.key, change.deleted)
     written: list[StoredValues] | None = None
-    if change.inserted is not None:
+    if change.stored is not None:
+        written, count = change.stored, len(change.stored[0]) if change.stored else 0
+        if count:
+            unique = _touches_key(version, assigned)
+            later = deferral.later(write, version) if unique else frozenset()
+            write.append_values(table.key, written, unique_key=unique, later=later)
+            foreign_keys.check_new(write, write.table(table.key), written, assigned)
+    elif change.inserted is not None:
         rows = checks.generated(connection, table, change.inserted)
         count = rows.num_rows
         if count:
@@ -178,7 +187,9 @@ def change(
                 _check_proposed(connection, table, proposed)
                 keep = new_rows(connection, write, table, proposed, conflict.keys)
                 result = result if keep is None else result.taken(keep)
-            count = apply(connection, write, RowChange(table, inserted=result.table(range(width))))
+            stored = result.stored(range(width), table)
+            new = result.table(range(width)) if stored is None else None
+            count = apply(connection, write, RowChange(table, inserted=new, stored=stored))
             tag = "INSERT"
         case st.Delete():
             result = result.still_there(write, view, table)
@@ -186,8 +197,9 @@ def change(
             tag = "DELETE"
         case st.Update(assigned=assigned):
             result = result.still_there(write, view, table)
-            new = result.table(range(1, width + 1))
-            count = apply(connection, write, RowChange(table, result.integers(0), new, assigned))
+            stored = result.stored(range(1, width + 1), table)
+            new = result.table(range(1, width + 1)) if stored is None else None
+            count = apply(connection, write, RowChange(table, result.integers(0), new, assigned, stored))
             tag = "UPDATE"
         case st.Merge():
             count, result = _merge(connection, write, statement, result)
@@ -255,6 +267,12 @@ class Result:
         output = [self.output[i] for i in columns]
         schema = arrow_schema(output, stored=True)
         return pa.Table.from_batches([arrow_batch(chosen(self.batch, columns), output, schema)], schema)
+
+    def stored(self, columns: range, table: TableInfo) -> list[StoredValues] | None:
+        """The columns as storage takes them; None if they have to go through Arrow."""
+        if not is_plain(table):
+            return None
+        return stored_values(table, self.batch.rows, self.batch.columns[columns.start : columns.stop])
 
     def integers(self, column: int) -> RowIds:
         """A column of bigint or integer; what lies under a NULL means nothing."""

@@ -34,7 +34,6 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
     """Executes the statement with the user's Python values. Queries run over `view`, which the statement fits; whatever
     writes looks again, at what its write transaction sees."""
     prepared = ready.prepared
-    assert prepared.fits(view)
     values = canonical_parameters(ready, user)
     statement = prepared.statement
     if not isinstance(statement, UNQUERIED):

@@ -123,7 +123,7 @@ def from_arrow(array: pa.Array, type_: SqlType, column: str) -> Values:
         return Values(Form.WIDE, pairs, validity)
     values = Values(Form.INT, data.astype(np.int64, copy=False), validity)
     if type_.id in (TypeId.ENUM, TypeId.TIME):
-        _check_bounds(values, type_, column)
+        check_bounds(values, type_, column)
     return values
 
 
@@ -203,7 +203,7 @@ def _sixteen(array: pa.Array, validity: Array | None, type_: SqlType) -> Values:
     return narrow(Values(Form.WIDE, data, validity))
 
 
-def _check_bounds(values: Values, type_: SqlType, column: str) -> None:
+def check_bounds(values: Values, type_: SqlType, column: str) -> None:
     bounds = values.bounds()
     least, greatest = type_.bounds
     if bounds is not None and not (least <= bounds[0] and bounds[1] <= greatest):
@@ -256,7 +256,7 @@ def _decimal(array: pa.Array, validity: Array | None, type_: SqlType, column: st
     if validity is not None:
         pairs = np.where(validity[:, None] != 0, pairs, 0)
     values = narrow(Values(Form.WIDE, pairs, validity))
-    _check_bounds(values, type_, column)
+    check_bounds(values, type_, column)
     return values
 
 

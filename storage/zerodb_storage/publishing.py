@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from types import MappingProxyType
 
 import numpy as np
@@ -94,7 +94,7 @@ def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -
             _altered(plan, transaction, version, segment_ids)
             wrote = True
     for version, record in rebased:
-        _logged(plan, replace(version, changed=plan.sequence), record, segment_ids)
+        _logged(plan, version.derived(changed=plan.sequence), record, segment_ids)
     if transaction.objects:
         wrote |= _objects(plan, transaction.objects)
     if not wrote:
@@ -171,7 +171,7 @@ def _altered(plan: Plan, transaction: WriteTransaction, version: TableVersion, s
     table_id = version.id
     before = plan.by_id.get(table_id)
     changes = transaction.changes.get(table_id, Changes())
-    version = replace(version, changed=plan.sequence)
+    version = version.derived(changed=plan.sequence)
     if before is None or before.schema != version.schema:
         put_schema(plan.batch, version)
     if changes.reshaped:

@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -158,8 +158,50 @@ class TableVersion:
 
     @cached_property
     def layout(self) -> TableLayout:
+        before = self.__dict__.pop("_before", None)
+        if before is not None:
+            layout: TableLayout = before["layout"]
+            if self._fits_layout(layout, before):
+                return layout if layout.has_deletes == bool(self.masks) else replace(layout, has_deletes=True)
         columns = tuple(self._column_layout(column) for column in range(len(self.columns)))
         return TableLayout(columns, bool(self.masks))
+
+    def _fits_layout(self, layout: TableLayout, before: dict[str, Any]) -> bool:
+        """Whether rows that are new since an older version leave its layout as it is. (Rounded bounds do not change by
+        what lies within them.)"""
+        for ordinal, found in self.dictionaries.items():
+            if (
+                layout.columns[ordinal].encoding is Encoding.DICTIONARY
+                and found.size - 1 > layout.columns[ordinal].high
+            ):
+                return False
+        known = before["delta_chunks"]
+        for position, chunk in enumerate(self.delta_chunks):
+            if position < len(known) and known[position] is chunk:
+                continue
+            for column, facts in zip(layout.columns, chunk.facts, strict=True):
+                if facts.null_count and not column.has_nulls:
+                    return False
+                bounds = facts.bounds
+                if (
+                    column.encoding is Encoding.INT
+                    and bounds
+                    and not column.low <= bounds[0] <= bounds[1] <= column.high
+                ):
+                    return False
+        return len(self.delta_chunks) >= len(known)
+
+    def derived(self, **changes: Any) -> TableVersion:
+        """With some fields changed, of the same segments: what is known of the layout stays known."""
+        made = replace(self, **changes)
+        if made.schema is self.schema and made.segment_set is self.segment_set:
+            layout = self.__dict__.get("layout")
+            before = self.__dict__.get("_before") if layout is None else None
+            if layout is not None:
+                before = {"layout": layout, "delta_chunks": self.delta_chunks}
+            if before is not None:
+                made.__dict__["_before"] = before
+        return made
 
     def _column_layout(self, column: int) -> ColumnLayout:
         type_, facts = self.columns[column].type, self.facts[column]
@@ -371,33 +413,37 @@ class TableVersion:
         shared = base is not None and bool(base.delta_chunks) and bool(self.delta_chunks)
         private = shared and base is not None and self.delta_chunks[-1].serial == base.delta_chunks[-1].serial
         if private:
-            return replace(self, delta_chunks=(*self.delta_chunks, *delta.append((), batch)))
-        return replace(self, delta_chunks=delta.append(self.delta_chunks, batch))
+            return self.derived(delta_chunks=(*self.delta_chunks, *delta.append((), batch)))
+        return self.derived(delta_chunks=delta.append(self.delta_chunks, batch))
 
     def with_deleted(self, row_ids: Array) -> tuple[TableVersion, int]:
         """With rows invisible, and how many of them were visible before."""
-        row_ids = sorted_distinct(np.asarray(row_ids, np.int64))
-        if len(row_ids) == 0:
-            return self, 0
         masks = dict(self.masks)
         count = 0
-        chunks = row_ids // CHUNK_ROWS
-        starts = np.flatnonzero(np.diff(chunks, prepend=-1))
-        for begin, end in zip(starts, [*starts[1:], len(row_ids)], strict=True):
-            chunk = int(chunks[begin])
-            rows = row_ids[begin:end] - chunk * CHUNK_ROWS
-            assert 0 <= chunk < self.chunk_count, "no such chunk"
-            assert int(rows[-1]) < int(self.chunk_rows[chunk]), "no such row"
-            old = masks.get(chunk)
-            known = self.visibility(chunk)
-            visible = np.ones(int(self.chunk_rows[chunk]), np.uint8) if known is None else known[1].copy()
-            newly = int(np.count_nonzero(visible[rows]))
-            if newly == 0:
-                continue
+        if len(row_ids) == 1:
+            chunk = int(row_ids[0]) // CHUNK_ROWS
+            count = self._hide(masks, chunk, np.asarray(row_ids, np.int64) - chunk * CHUNK_ROWS)
+        elif len(row_ids):
+            ordered = sorted_distinct(np.asarray(row_ids, np.int64))
+            chunks = ordered // CHUNK_ROWS
+            starts = np.flatnonzero(np.diff(chunks, prepend=-1))
+            for begin, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
+                chunk = int(chunks[begin])
+                count += self._hide(masks, chunk, ordered[begin:end] - chunk * CHUNK_ROWS)
+        return (self.derived(masks=MappingProxyType(masks)), count) if count else (self, 0)
+
+    def _hide(self, masks: dict[int, Mask], chunk: int, rows: Array) -> int:
+        """Makes rows (ascending) of a chunk invisible in `masks`; how many were visible."""
+        assert 0 <= chunk < self.chunk_count, "no such chunk"
+        assert int(rows[-1]) < int(self.chunk_rows[chunk]), "no such row"
+        old = masks.get(chunk)
+        known = self.visibility(chunk)
+        visible = np.ones(int(self.chunk_rows[chunk]), np.uint8) if known is None else known[1].copy()
+        newly = int(np.count_nonzero(visible[rows]))
+        if newly:
             visible[rows] = 0
             masks[chunk] = Mask(next(_mask_serials), visible, (old.deleted if old else 0) + newly)
-            count += newly
-        return (replace(self, masks=MappingProxyType(masks)), count) if count else (self, 0)
+        return newly
 
 
 def make_mask(visible: Array) -> Mask:

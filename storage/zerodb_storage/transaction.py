@@ -542,8 +542,7 @@ def _with_chunks_of(own: TableVersion, base: TableVersion, onto: TableVersion) -
         column: max(known, own.dictionaries[column], key=lambda each: each.size)
         for column, known in onto.dictionaries.items()
     }
-    return replace(
-        onto,
+    return onto.derived(
         delta_chunks=onto.delta_chunks + private,
         masks=MappingProxyType(masks),
         dictionaries=MappingProxyType(dictionaries),
@@ -596,4 +595,4 @@ def coded(version: TableVersion, batch: Sequence[Values]) -> tuple[TableVersion,
             dictionaries[column] = Dictionary(store, store.size)
     if schema is version.schema and not dictionaries:
         return version, stored
-    return replace(version, schema=schema, dictionaries=MappingProxyType(dictionaries)), stored
+    return version.derived(schema=schema, dictionaries=MappingProxyType(dictionaries)), stored

@@ -125,6 +125,9 @@ class TableBinding:
                     entries.append(self._pool.pin(("visibility", mask[0]), partial(Loaded, mask[1])))
                     address = entries[-1].data
                 words[base + (abi.CHUNK_VISIBILITY_FIELD >> 2)] = address
+            same = self._same_columns(chunk)
+            if same:
+                return entries + same
             slot = base + (abi.CHUNK_HEADER >> 2)
             for ordinal in self.ordinals:
                 growing = version.growth_key(chunk, ordinal)
@@ -141,6 +144,17 @@ class TableBinding:
             self._pool.unpin_all(entries)
             raise
         return entries
+
+    def _same_columns(self, chunk: int) -> list[Entry]:
+        """The columns of a chunk of which an older version saw other rows, pinned once more; they are in its descriptor
+        still. None of a chunk that grows."""
+        with self._lock:
+            stale = self._stale.get(chunk)
+            if stale is None or not self.ordinals or stale[-1].growth is not None:
+                return []
+            columns = stale[-len(self.ordinals) :]
+            self._pool.repin(columns)
+            return columns
 
     def advance(self, version: TableVersion) -> bool:
         """Makes a binding without users one of another version, if that has the same segments and layout."""

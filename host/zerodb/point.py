@@ -23,20 +23,24 @@ from uuid import UUID
 
 from zerodb.cursor import Cursor
 from zerodb.engine.point_call import PointCall, call_unchecked
+from zerodb.engine.pool import out_of_memory
 from zerodb.point_cursor import PointCursor
+from zerodb.view import View
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import PointProgram, generate_point
 from zerodb_compiler.errors import Error
 from zerodb_compiler.plan.point import point_plan
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.sql.values import to_canonical
 from zerodb_compiler.types import SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb.compilation import Prepared, Ready
     from zerodb.connection import Connection
+    from zerodb.session import Transaction
     from zerodb.values import Parameters
-    from zerodb_storage import Snapshot
+    from zerodb_storage import Snapshot, WriteTransaction
 
 TEXT_BYTES = 4096  # of all text parameters together
 _MASK = (1 << 64) - 1
@@ -48,23 +52,33 @@ General = Callable[["Parameters | None"], Cursor]
 
 
 class PointStatement:
-    """A SELECT by key of one connection. `run` executes it; `snapshot` is the one it is bound to."""
+    """A statement by key of one connection. `run` executes it; `snapshot` is the one it is bound to in autocommit."""
 
     def __init__(self, connection: Connection, ready: Ready, program: PointProgram, general: General) -> None:
         self.connection, self.ready, self.program, self.general = connection, ready, program, general
         engine = connection._database.engine
+        self.storage = connection._database.storage
         self.call = PointCall(engine, program.program)
         self.call.compiled.optimize()
         self.directory = engine.directories.of(program.table)
         self.snapshot: Snapshot | None = None
-        self.changes = -1
+        self.version: Any = None  # of the table, in what it is bound to
+        self.transaction: Transaction | None = None  # that it is bound to
+        self.write: WriteTransaction | None = None
+        self.own: Any = None  # OwnRows that it looks at first
+        self.options_changes = -1
         self._text = engine.memory.allocate(TEXT_BYTES)
-        self._warming = 0
+        if not self._text:
+            raise out_of_memory(engine.memory)
+        self._warming = 0  # until -1 every execution looks for optimised code
         self._put_literals()
         self.call.put(program.directory, self.directory.address, 0)
-        assert ready.prepared.columns is not None
-        self.columns = ready.prepared.columns
-        self.run = _source(self)
+        self.columns = ready.prepared.columns or ()
+        self.run = self.made()
+
+    def made(self) -> Callable[[Parameters | None], Cursor]:
+        """The function that executes the statement."""
+        return _source(self)
 
     @property
     def prepared(self) -> Prepared:
@@ -103,34 +117,79 @@ class PointStatement:
         connection = self.connection
         connection._check_open()
         session = connection._session
-        snapshot = session.point_snapshot()
-        if snapshot is None:
-            return False
+        self.snapshot = self.transaction = self.own = None
         if self._warming >= 0:
             self._warm()
-        if snapshot is self.snapshot and connection._options.changes == self.changes:
-            return True
-        view = connection._view()
-        if view.snapshot is not snapshot or not self.prepared.fits(view):
-            self.snapshot = None
+        transaction = session._transaction
+        if session.is_alone_serializable if transaction is None else not transaction.takes_points:
             return False
-        try:
-            stamp = self.directory.show(view.tables[self.program.table.key], snapshot.sequence, self.program.ordinals)
-        except Error:
-            stamp = 0
-        if not stamp:
-            self.snapshot = None
+        write = None if transaction is None else transaction.write
+        if write is None or transaction is None:
+            view = connection._view()
+        else:
+            if transaction.isolation == "read committed":
+                session.snapshot()  # moves it on
+            view = View(write.base, connection._registered, connection._search_path, session=connection)
+        if not self.fits(view) or not self.show(view):
             return False
+        overlay = 0
+        if transaction is not None:
+            transaction.queried, transaction.first = True, False
+            if write is not None and not self._see_own(transaction, write):
+                return False
+            overlay = 0 if self.own is None else self.own.overlay.address
         engine = connection._database.engine
-        engine.memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
-        self.snapshot, self.changes = (snapshot if self._warming < 0 else None), connection._options.changes
+        engine.memory.words[(self.call.address + self.program.directory + 4) >> 2] = overlay
+        if self._warming < 0:
+            self.snapshot = view.snapshot if transaction is None else None
+            self.transaction, self.write, self.seen_snapshot = transaction, write, view.snapshot
+            self.options_changes = connection._options.changes
         return True
 
+    def fits(self, view: View) -> bool:
+        return self.prepared.fits(view)
+
+    def show(self, view: View) -> bool:
+        """Has the directory show the snapshot."""
+        version = view.tables[self.program.table.key]
+        try:
+            stamp = self.directory.show(version, view.sequence, self.program.ordinals)
+        except Error:
+            return False
+        memory = self.connection._database.engine.memory
+        memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
+        self.version = version
+        return stamp != 0
+
+    def _see_own(self, transaction: Transaction, write: WriteTransaction) -> bool:
+        """What the transaction has changed in the table itself; False if it is not known here."""
+        version = write.tables.get(self.program.table.key)
+        own = transaction.own_rows.get(self.program.table.id)
+        if own is not None and version is not None and (own.version is version or own.back_to(version)):
+            self.own = own
+            return True
+        return version is self.version
+
+    def is_bound(self, transaction: Transaction) -> bool:
+        """Whether it still is bound to what a statement in the transaction would read."""
+        write = self.write
+        if transaction.write is not write or transaction.failed:
+            return False
+        if write is None:
+            newest = transaction.isolation == "read committed"
+            return (self.storage._snapshot if newest else transaction.snapshot) is self.seen_snapshot
+        table = self.program.table
+        own = self.own
+        return (
+            transaction.own_rows.get(table.id) is own
+            and write.tables.get(table.key) is (self.version if own is None else own.version)
+            and (transaction.isolation != "read committed" or self.storage._snapshot is write.base)
+        )
+
     def _warm(self) -> None:
-        """Until the optimised code is there, every execution looks for it."""
+        """Takes optimised code once it is there."""
         self.call.refresh()
-        compiled = self.call.compiled
-        if compiled._optimized.is_set() or compiled.tier is max(compiled._engines):
+        if self.call.compiled.is_final:
             self.call.refresh()
             self._warming = -1
 
@@ -147,16 +206,14 @@ def point_statement(connection: Connection, ready: Ready, general: General) -> P
     """The statement as a point statement, None if it is none."""
     prepared = ready.prepared
     statement = prepared.statement
+    if isinstance(statement, st.Insert | st.Update | st.Delete):
+        from zerodb.point_changes import change_statement
+
+        return change_statement(connection, ready, general)
     if not isinstance(statement, st.Query) or prepared.query is None or len(prepared.dependencies) != 1:
         return None
-    if not all(value is None or type(value) in (int, float, str, bytes) for value in ready.lifted):
-        return None
-    if sum(len(value) * 4 for value in ready.lifted if isinstance(value, str | bytes)) > TEXT_BYTES // 2:
-        return None
-    if not all(parameter_kind(parameter.type) for parameter in prepared.user):
-        return None
     columns = prepared.columns
-    if columns is None or not all(_decoded(column.type, 0) for column in columns):
+    if not is_packable(ready) or columns is None or not all(_decoded(column.type, 0) for column in columns):
         return None
     plan = point_plan(statement.plan, statement.columns)
     if plan is None:
@@ -166,6 +223,16 @@ def point_statement(connection: Connection, ready: Ready, general: General) -> P
         return None
     program = generate_point(plan, version.layout, prepared.user)
     return None if program is None else PointStatement(connection, ready, program, general)
+
+
+def is_packable(ready: Ready) -> bool:
+    """Whether parameters and literals can be put into fixed places."""
+    lifted = ready.lifted
+    if not all(value is None or type(value) in (int, float, str, bytes) for value in lifted):
+        return False
+    if sum(len(value) * 4 for value in lifted if isinstance(value, str | bytes)) > TEXT_BYTES // 2:
+        return False
+    return all(parameter_kind(parameter.type) for parameter in ready.prepared.user)
 
 
 # --- parameters ----------------------------------------------------------------------------------------------------
@@ -267,12 +334,12 @@ _FORMATS = {pa.INT: "q", pa.WIDE: "qq", pa.REAL: "d", pa.SINGLE: "d", pa.TEXT: "
 # --- the function --------------------------------------------------------------------------------------------------
 
 
-def _parameters_source(statement: PointStatement, names: dict[str, Any]) -> tuple[list[str], str, list[str]]:
+def parameters_source(user: tuple[UserParameter, ...], names: dict[str, Any]) -> tuple[list[str], str, list[str]]:
     """Lines that check and convert the parameters p0, p1, ..., the format they are packed by, and what is packed."""
     lines: list[str] = []
     form, packed = "<", []
     has_text = False
-    for number, parameter in enumerate(statement.prepared.user):
+    for number, parameter in enumerate(user):
         p, type_ = f"p{number}", parameter.type
         match parameter_kind(type_):
             case "integer":
@@ -317,9 +384,8 @@ def _parameters_source(statement: PointStatement, names: dict[str, Any]) -> tupl
     return lines, form, packed
 
 
-def _taken(statement: PointStatement) -> list[str]:
+def taken_source(user: tuple[UserParameter, ...]) -> list[str]:
     """Lines that take the parameters out of what the user gave."""
-    user = statement.prepared.user
     if not user:
         return ["if parameters: return general(parameters)"]
     if isinstance(user[0].name, str):
@@ -350,6 +416,7 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         "connection": connection,
         "general": statement.general,
         "invoke": call_unchecked,
+        "is_bound": statement.is_bound,
         "lock": connection._lock,
         "memory": engine.memory.bytes,
         "options": connection._options,
@@ -360,7 +427,7 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         "text_end": statement.text_end,
         "text_start": statement.text_start,
     }
-    lines, form, packed = _parameters_source(statement, names)
+    lines, form, packed = parameters_source(statement.prepared.user, names)
     names["pack"] = struct.Struct(form + "i").pack_into
     names["pack_at"] = statement.call.address + program.parameters
     results = "<iI" + "".join(_FORMATS[kind] for kind in program.kinds)
@@ -377,10 +444,12 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
     row = f"({', '.join(made)},)"
     nullable = ", ".join(f"None if flags & {1 << number} else {value}" for number, value in enumerate(made))
     body = [
-        *_taken(statement),
+        *taken_source(statement.prepared.user),
         "with lock:",
-        "    if session._transaction is not None or storage._snapshot is not state.snapshot"
-        " or options.changes != state.changes or connection._closed:",
+        "    t = session._transaction",
+        "    if (storage._snapshot is not state.snapshot if t is None"
+        " else t is not state.transaction or not is_bound(t))"
+        " or options.changes != state.options_changes or connection._closed:",
         "        if not bind(): return general(parameters)",
         *(f"    {line}" for line in lines),
         f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
@@ -397,7 +466,7 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         f"            return PointCursor(connection, columns, [{row} if not flags else ({nullable},)])",
         "        except overflow: return general(parameters)",
         f"    if status == {pa.STATUS_NONE}: return PointCursor(connection, columns, [])",
-        "    state.snapshot = None",
+        "    state.snapshot = state.transaction = None",
         "    return general(parameters)",
     ]
     text = "def run(parameters=None):\n" + "\n".join(f"    {line}" for line in body)

@@ -21,6 +21,7 @@ import contextlib
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from zerodb import deferral
 from zerodb.deferral import Deferral
@@ -31,6 +32,9 @@ from zerodb_storage import Database as Storage
 from zerodb_storage import Outdated, Owner, Savepoint, Snapshot, WriteTransaction
 from zerodb_storage.predicates import Reads
 from zerodb_storage.serializable import Member
+
+if TYPE_CHECKING:
+    from zerodb.point_changes import OwnRows
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
@@ -65,6 +69,12 @@ class Transaction:
     deferral: Deferral = deferral.DECLARED
     # name, storage's savepoint (None: nothing was written yet), settings, which constraints were deferred
     savepoints: list[tuple[str, Savepoint | None, Settings, Deferral]] = field(default_factory=list)
+    own_rows: dict[int, OwnRows] = field(default_factory=dict)  # by table id: what point statements have changed
+
+    @property
+    def takes_points(self) -> bool:
+        """Whether statements by key may take the short way (point.py)."""
+        return not self.failed and self.isolation != "serializable"
 
 
 class Session:
@@ -369,7 +379,7 @@ class Session:
         return transaction.snapshot
 
     @property
-    def _is_alone_serializable(self) -> bool:
+    def is_alone_serializable(self) -> bool:
         """Whether a statement outside of a transaction is a serializable one."""
         return self._options.values.get("default_transaction_isolation") == "serializable"
 
@@ -377,7 +387,7 @@ class Session:
         """Outside of a transaction."""
         if self._writing_now is not None:
             return self._writing_now.snapshot()
-        if not self._is_alone_serializable:
+        if not self.is_alone_serializable:
             return self._storage.snapshot()
         if self._alone is None:
             self._alone = self._storage.serializable.begin(read_only=self.is_read_only)
@@ -391,17 +401,22 @@ class Session:
         self._limit(owner)
         return serializable.begin_deferrable(owner.wait_for_condition)
 
-    def point_snapshot(self) -> Snapshot | None:
-        """What a reading point statement sees now (point.py); None where it has to take the general path."""
-        transaction = self._transaction
-        if transaction is None:
-            return None if self._is_alone_serializable else self._storage.snapshot()
-        if transaction.write is not None or transaction.failed or transaction.isolation == "serializable":
+    def begin_point_write(self, transaction: Transaction) -> WriteTransaction | None:
+        """For a point statement (point_changes.py): the transaction's write transaction on what the statement is to
+        see; None where it has to take the general path."""
+        if not transaction.takes_points or self.is_read_only:
             return None
-        snapshot = self.snapshot()
+        if transaction.write is None:
+            transaction.write = self._storage.begin(transaction.snapshot)
+            transaction.snapshot = transaction.write.base
+            transaction.own_rows.clear()
+        elif transaction.isolation == "read committed":
+            try:
+                transaction.write.refresh()
+            except Outdated:
+                return None
         transaction.queried = True
-        transaction.first = transaction.first and transaction.snapshot is None
-        return snapshot
+        return transaction.write
 
     def _end_temporary(self, write: WriteTransaction) -> None:
         """ON COMMIT DELETE ROWS and ON COMMIT DROP."""

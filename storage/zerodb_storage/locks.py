@@ -175,13 +175,21 @@ class Locks:
                 single[row_id] = owner
                 owner.log.append((space, row_id, 0))
                 return True
-            if single.get(row_id) is owner:
-                return True
-            claim = RowClaim(Ids(np.array([row_id], np.int64)), int(RowMode.UPDATE))
-            if self._table.is_blocked(owner, space, claim):
-                return False
-            space.grant(owner, claim)
+            return self._lock_single(owner, space, row_id)
+
+    def lock_key_point(self, owner: Owner, table_id: int, key_number: int, digest: int) -> bool:
+        """One key of a unique constraint, by its digest as a signed number, if that is possible without waiting."""
+        with self._mutex:
+            return self._lock_single(owner, self._table.keys_of(table_id, key_number), digest)
+
+    def _lock_single(self, owner: Owner, space: RowLocks, id_: int) -> bool:
+        if space.single.get(id_) is owner:
             return True
+        claim = RowClaim(Ids(np.array([id_], np.int64)), int(RowMode.UPDATE))
+        if (id_ in space.single or space.bulks or space.queue) and self._table.is_blocked(owner, space, claim):
+            return False
+        space.grant(owner, claim)
+        return True
 
     def lock_advisory(
         self,

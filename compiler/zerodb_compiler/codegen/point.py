@@ -17,6 +17,7 @@ from dataclasses import dataclass, replace
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen import abi, functions  # noqa: F401 - registers the scalar functions
 from zerodb_compiler.codegen import point_abi as pa
+from zerodb_compiler.codegen.arithmetic import bounded
 from zerodb_compiler.codegen.comparison import compare, hash_values, to_wide
 from zerodb_compiler.codegen.context import Context, Emitter
 from zerodb_compiler.codegen.expressions import condition, evaluate
@@ -26,11 +27,12 @@ from zerodb_compiler.codegen.program import OutputColumn, Program
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, fits_i64
 from zerodb_compiler.layout import ColumnLayout, Encoding, TableLayout
 from zerodb_compiler.plan import physical
-from zerodb_compiler.plan.point import PointPlan
+from zerodb_compiler.plan.logical import ScanColumn
+from zerodb_compiler.plan.point import Constant, PointPlan
 from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.module import Label, LocalI32
+from zerodb_compiler.wasm.module import Function, Label, LocalI32
 from zerodb_compiler.wasm.values import F64, I32, I64, load
 
 _LOAD = {1: "i64.load8_s", 2: "i64.load16_s", 4: "i64.load32_s", 8: "i64.load"}
@@ -69,14 +71,10 @@ def generate_point(plan: PointPlan, layout: TableLayout, user: tuple[UserParamet
     results = context.query.reserve(8 + sum(16 if kind == pa.WIDE else 8 for kind in kinds), kept=True)
     inner = context.module.function("find", [("worker", I32), ("morsel", I32)], [I32])
     emitter = Emitter(context, inner)
-    statement = _Statement(emitter, plan, layout, directory, results)
-    statement.generate()
-    entry = context.entry("point")
-    outer = Emitter(context, entry)
-    outer.set_worker_i32(abi.WORKER_SCRATCH_NEXT, outer.worker_i32(abi.WORKER_SCRATCH_START))
-    outer.set_query_i32(results, entry.call(inner.ref, *entry.parameters))
-    # The result takes the place of the first argument, which is thus right for the next call.
-    entry.return_(outer.worker)
+    env, _, _ = search(emitter, plan, layout, directory, results)
+    write_results(emitter, plan.output, env, results)
+    inner.return_(I32.const(pa.STATUS_ROW))
+    define_entry(context, inner, results)
     output = tuple(OutputColumn(column.name, column.type, column.nullable) for column in plan.output)
     program = context.finish(output, 0)
     if program.dictionaries or program.dictionary_codes:
@@ -85,38 +83,64 @@ def generate_point(plan: PointPlan, layout: TableLayout, user: tuple[UserParamet
     return PointProgram(program, plan.table, ordinals, directory, parameters, results, kinds)
 
 
-class _Statement:
-    """One look-up and what comes after it."""
+def define_entry(context: Context, inner: Function, results: int) -> None:
+    """The entry "point" around the function that gives the status."""
+    entry = context.entry("point")
+    outer = Emitter(context, entry)
+    outer.set_worker_i32(abi.WORKER_SCRATCH_NEXT, outer.worker_i32(abi.WORKER_SCRATCH_START))
+    outer.set_query_i32(results, entry.call(inner.ref, *entry.parameters))
+    # The result takes the place of the first argument, which is thus right for the next call.
+    entry.return_(outer.worker)
 
-    def __init__(self, e: Emitter, plan: PointPlan, layout: TableLayout, directory: int, results: int) -> None:
-        self.e, self.plan, self.results, self.slot = e, plan, results, directory
-        self.finder = RowFinder(e, plan.table, layout, plan.key)
 
-    def generate(self) -> None:
-        e, f, plan = self.e, self.e.f, self.plan
-        directory = f.let(e.query_i32(self.slot), "directory")
-        stamp = load("i64.load", e.query, self.slot + 8)
-        e.fail_if(load("i64.load", directory, pa.DIRECTORY_STAMP) != stamp, pa.STATUS_STALE)
-        keys = tuple([e.keep_value(evaluate(e, value, {})) for value in plan.values])
-        for key in keys:
-            if key.null is not None:
-                e.fail_if(key.null, pa.STATUS_NONE)
-        keys = tuple([replace(key, null=None) for key in keys])
-        row = _Row(e, plan)
-        overlay = f.let(e.query_i32(self.slot + 4), "overlay")
-        self.finder.find(row, keys, directory, overlay, self.results)
-        env = row.environment()
-        for predicate in plan.predicates:
-            e.fail_if(condition(e, predicate, env).is_zero(), pa.STATUS_NONE)
-        for step in plan.steps:
-            match step:
-                case physical.Filter(predicates=predicates):
-                    for predicate in predicates:
-                        e.fail_if(condition(e, predicate, env).is_zero(), pa.STATUS_NONE)
-                case physical.Project(items=items):
-                    env = {item.column.id: e.keep_value(evaluate(e, item.expression, env)) for item in items}
-        write_results(e, plan.output, env, self.results)
-        f.return_(I32.const(pa.STATUS_ROW))
+def search(
+    e: Emitter, plan: PointPlan, layout: TableLayout, directory_slot: int, results: int
+) -> tuple[dict[int, SqlValue], Found, RowFinder]:
+    """Looks for the row; returns STATUS_NONE from the function where there is none that satisfies the predicates. Gives
+    what the plan's columns are of."""
+    f = e.f
+    finder = RowFinder(e, plan.table, layout, plan.key)
+    directory, overlay = open_directory(e, directory_slot)
+    keys = present_keys(e, plan.values, pa.STATUS_NONE)
+    row = RowLocals(e, plan.table, plan.columns, plan.row_id)
+    found = finder.find(row, keys, directory, overlay, results)
+    e.fail_if(found.visible.is_zero(), pa.STATUS_NONE)
+    env = row.environment()
+    for predicate in plan.predicates:
+        e.fail_if(condition(e, predicate, env).is_zero(), pa.STATUS_NONE)
+    for step in plan.steps:
+        match step:
+            case physical.Filter(predicates=predicates):
+                for predicate in predicates:
+                    e.fail_if(condition(e, predicate, env).is_zero(), pa.STATUS_NONE)
+            case physical.Project(items=items):
+                env = {item.column.id: e.keep_value(evaluate(e, item.expression, env)) for item in items}
+    f.comment("the row is found")
+    return env, found, finder
+
+
+def open_directory(e: Emitter, slot: int) -> tuple[I32, I32]:
+    """The addresses of directory and overlay; ends with STATUS_STALE where the directory shows another version."""
+    directory = e.f.let(e.query_i32(slot), "directory")
+    stamp = load("i64.load", e.query, slot + 8)
+    e.fail_if(load("i64.load", directory, pa.DIRECTORY_STAMP) != stamp, pa.STATUS_STALE)
+    return directory, e.f.let(e.query_i32(slot + 4), "overlay")
+
+
+def present_keys(e: Emitter, values: tuple[Constant, ...], status: int) -> tuple[SqlValue, ...]:
+    """The values of a key; ends with the status where one is NULL."""
+    keys = [e.keep_value(evaluate(e, value, {})) for value in values]
+    for key in keys:
+        if key.null is not None:
+            e.fail_if(key.null, status)
+    return tuple([replace(key, null=None) for key in keys])
+
+
+def as_column(e: Emitter, value: SqlValue, column: Column) -> SqlValue:
+    """The value as any of the column's type may be; an error where it is out of the type's range."""
+    if isinstance(value, Int | Wide):
+        value = bounded(e, value, column.type, None)
+    return e.keep_value(canonical(e, value, column))
 
 
 def write_results(e: Emitter, output: tuple[Column, ...], env: dict[int, SqlValue], results: int) -> None:
@@ -125,7 +149,7 @@ def write_results(e: Emitter, output: tuple[Column, ...], env: dict[int, SqlValu
     flags: I32 = I32.const(0)
     place = results + 8
     for number, column in enumerate(output):
-        value = canonical(e, env[column.id], column)
+        value = as_column(e, env[column.id], column)
         if value.null is not None and value.null.constant != 0:
             flags = flags | (value.null << number if number else value.null)
         store_value(e, e.query, place, pa.kind_of(column.type), value)
@@ -155,21 +179,24 @@ def store_value(e: Emitter, base: I32, offset: int, kind: str, value: SqlValue) 
             raise AssertionError(type(value).__name__)
 
 
-class _Row:
-    """The locals that the columns of the found row are read into, and its id."""
+class RowLocals:
+    """The locals that columns of the found row are read into, and its id (an own row's: of the row that it replaces, or
+    -1)."""
 
-    def __init__(self, e: Emitter, plan: PointPlan) -> None:
-        self.e, self.plan = e, plan
+    def __init__(
+        self, e: Emitter, table: TableInfo, columns: tuple[ScanColumn, ...], row_id: Column | None = None
+    ) -> None:
+        self.e, self.columns, self.row_id_column = e, columns, row_id
         self.values = {
-            item.ordinal: local_value(e, plan.table.columns[item.ordinal].type, item.column.nullable, item.column.name)
-            for item in plan.columns
+            item.ordinal: local_value(e, table.columns[item.ordinal].type, item.column.nullable, item.column.name)
+            for item in columns
         }
         self.row_id = e.f.local(I64, "row_id")
 
     def environment(self) -> dict[int, SqlValue]:
-        env: dict[int, SqlValue] = {item.column.id: self.values[item.ordinal] for item in self.plan.columns}
-        if self.plan.row_id is not None:
-            env[self.plan.row_id.id] = Int(self.row_id, -1, (1 << 47) - 1)
+        env: dict[int, SqlValue] = {item.column.id: self.values[item.ordinal] for item in self.columns}
+        if self.row_id_column is not None:
+            env[self.row_id_column.id] = Int(self.row_id, -1, (1 << 47) - 1)
         return env
 
     def take(self, values: dict[int, SqlValue]) -> None:
@@ -218,6 +245,16 @@ def set_value(e: Emitter, target: SqlValue, value: SqlValue) -> None:
         target.null.set(I32.const(0) if value.null is None else value.null)  # type: ignore[attr-defined]
 
 
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Locals: whether the row is there; the address of the transaction's own record of the key (0: none), which says
+    that there is none if it is not; the key's hash."""
+
+    visible: LocalI32
+    own: LocalI32
+    hash: LocalI32
+
+
 class RowFinder:
     """Generates the search for the row of a key."""
 
@@ -225,10 +262,11 @@ class RowFinder:
         self.e, self.table, self.layout, self.key = e, table, layout, key
         self.record = RecordLayout.of([column.type for column in table.columns])
 
-    def find(self, row: _Row, keys: tuple[SqlValue, ...], directory: I32, overlay: I32, results: int) -> None:
-        """Reads the visible row of that key into `row`; returns STATUS_NONE from the function if there is none."""
+    def find(self, row: RowLocals, keys: tuple[SqlValue, ...], directory: I32, overlay: I32, results: int) -> Found:
+        """Reads the visible row of that key into `row`, if there is one."""
         e, f = self.e, self.e.f
         hashed = f.let(key_hash(e, self.table, self.key, keys).to_i32(), "hash")
+        result = Found(f.local(I32, "visible"), f.local(I32, "own"), hashed)
         with f.block() as found:
             f.comment("the transaction's own rows")
             with f.if_(overlay):
@@ -236,9 +274,9 @@ class RowFinder:
                 with f.block() as done, f.loop() as again:
                     done.break_if(record.is_zero())
                     with f.if_(self._same_record(record, keys)):
-                        e.fail_if(load("i32.load", record, pa.RECORD_FLAGS).is_zero(), pa.STATUS_NONE)
+                        result.own.set(record)
+                        result.visible.set(load("i32.load", record, pa.RECORD_FLAGS) & pa.RECORD_ALIVE)
                         self._take_record(row, record)
-                        row.row_id.set(I64.const(-1))
                         found.break_()
                     record.set(load("i32.load", record, pa.RECORD_NEXT))
                     again.continue_()
@@ -247,14 +285,14 @@ class RowFinder:
             with f.block() as done, f.loop() as again:
                 done.break_if(record.is_zero())
                 with f.if_(load("i32.load", record, pa.RECORD_FLAGS) & self._same_record(record, keys)):
+                    result.visible.set(I32.const(1))
                     self._take_record(row, record)
-                    row.row_id.set(load("i64.load", record, pa.RECORD_ROW_ID))
                     found.break_()
                 record.set(load("i32.load", record, pa.RECORD_NEXT))
                 again.continue_()
             f.comment("segments")
-            self._segments(row, keys, directory, hashed, results, found)
-            e.fail(pa.STATUS_NONE)
+            self._segments(row, keys, directory, result, results, found)
+        return result
 
     def chain(self, base: I32, heads: int, mask: int, hashed: I32) -> LocalI32:
         """The first entry of the hash's chain, in a local."""
@@ -263,10 +301,10 @@ class RowFinder:
         return chain
 
     def _segments(
-        self, row: _Row, keys: tuple[SqlValue, ...], directory: I32, hashed: I32, results: int, found: Label
+        self, row: RowLocals, keys: tuple[SqlValue, ...], directory: I32, result: Found, results: int, found: Label
     ) -> None:
         e, f = self.e, self.e.f
-        entry = self.chain(directory, pa.DIRECTORY_HEADS, pa.DIRECTORY_MASK, hashed)
+        entry = self.chain(directory, pa.DIRECTORY_HEADS, pa.DIRECTORY_MASK, result.hash)
         with f.block() as done, f.loop() as again:
             done.break_if(entry.is_zero())
             id_ = f.let(entry - 1, "id")
@@ -289,6 +327,7 @@ class RowFinder:
                 with f.if_(visible):
                     row.take({ordinal: self.chunk_value(directory, chunk, ordinal, place) for ordinal in row.values})
                     row.row_id.set(id_.to_i64_u())
+                    result.visible.set(I32.const(1))
                     found.break_()
             entry.set(load("i32.load", load("i32.load", directory, pa.DIRECTORY_NEXTS) + (id_ << 2)))
             again.continue_()
@@ -296,7 +335,8 @@ class RowFinder:
     def _same_record(self, record: I32, keys: tuple[SqlValue, ...]) -> I32:
         return _all_equal(self.e, [self.record_value(record, ordinal, nullable=False) for ordinal in self.key], keys)
 
-    def _take_record(self, row: _Row, record: I32) -> None:
+    def _take_record(self, row: RowLocals, record: I32) -> None:
+        row.row_id.set(load("i64.load", record, pa.RECORD_ROW_ID))
         row.take(
             {
                 ordinal: self.record_value(record, ordinal, nullable=value.null is not None)

@@ -47,8 +47,10 @@ def chunk_bytes(columns: int) -> int:
 
 # --- records ----------------------------------------
 RECORD_NEXT = 0  # i32: address of the next record of the chain, 0 for none
-RECORD_FLAGS = 4  # i32: 1 = the row is there, 0 = it is deleted
+RECORD_FLAGS = 4  # i32: RECORD_ALIVE, RECORD_SUPERSEDED
 RECORD_ROW_ID = 8  # i64: the delta: its row id; own rows: the id of the row that it replaces, or -1
+RECORD_ALIVE = 1  # the row is there; else it is deleted
+RECORD_SUPERSEDED = 2  # an own row in whose place a later own row has come
 RECORD_NULLS = 16
 
 # --- a transaction's own rows of one table: the overlay ----------------------------------------
@@ -59,7 +61,7 @@ OVERLAY_END = 12  # i32: end of the room for records
 OVERLAY_HEAP = 16  # i32: where the next text goes
 OVERLAY_HEAP_END = 20  # i32
 OVERLAY_COUNT = 24  # i32: records
-OVERLAY_SUPERSEDED = 28  # i32: 1 if the record written last took the place of another own one
+OVERLAY_SLOT = 28  # i32: address of the head that the last record was put under
 OVERLAY_BYTES = 32
 
 # --- what a point function returns, besides abi's statuses and errors ----------------------------------------
@@ -67,9 +69,10 @@ STATUS_ROW = -10  # one row
 STATUS_NONE = -11  # no row
 STATUS_STALE = -12  # the directory shows another version
 STATUS_ABSENT = -13  # the chunk whose number is at the output's start is not resident
-STATUS_FULL = -14  # no room for another record
+STATUS_FULL = -14  # no room for another record, whose texts need the bytes (i32) at the output's start
 STATUS_EXISTS = -15  # INSERT: there is a row of this key
-STATUS_PENDING = -16  # the host writes it before a call
+STATUS_REFUSED = -16  # a value that must not be, such as NULL: the general path says why
+STATUS_PENDING = -17  # the host writes it before a call
 
 # Kinds of values in records and outputs: how they lie in memory.
 INT, WIDE, REAL, SINGLE, TEXT = "int", "wide", "real", "single", "text"

@@ -103,7 +103,7 @@ def _bound_key(scan: physical.TableScan) -> tuple[tuple[Constant, ...], tuple[Ex
         pair = _equality(predicate)
         if pair is not None:
             ordinal = ordinals[pair[0].id]
-            if ordinal in scan.table.primary_key and ordinal not in found and _same(pair[0].type, pair[1].type):
+            if ordinal in scan.table.primary_key and ordinal not in found and same_values(pair[0].type, pair[1].type):
                 found[ordinal] = pair[1]
                 continue
         rest.append(predicate)
@@ -112,7 +112,7 @@ def _bound_key(scan: physical.TableScan) -> tuple[tuple[Constant, ...], tuple[Ex
     return tuple(found[ordinal] for ordinal in scan.table.primary_key), tuple(rest)
 
 
-def _same(column: SqlType, value: SqlType) -> bool:
+def same_values(column: SqlType, value: SqlType) -> bool:
     """Whether their values are equal exactly if their canonical forms are: varchar(n) and text, too."""
     return column == value or (column.is_text and value.is_text and not value.padded)
 

@@ -85,7 +85,7 @@ class RecordBlocks:
         """Appends rows, given as storage's Values (texts as TEXT); the ordinal of the first."""
         first = self.count
         while len(self.blocks) * BLOCK_RECORDS < first + rows:
-            self.blocks.append(_allocate(self._memory, BLOCK_RECORDS * self._record.stride))
+            self.blocks.append(allocated(self._memory, BLOCK_RECORDS * self._record.stride))
         texts = [self._put_text(values) if values.text is not None else None for values in columns]
         done = 0
         for address, here in self.parts(first, rows):
@@ -99,7 +99,7 @@ class RecordBlocks:
         size = len(values.text)
         if self._heap_next + size > self._heap_end:
             block = max(HEAP_BYTES, size)
-            self._heap_next = _allocate(self._memory, block)
+            self._heap_next = allocated(self._memory, block)
             self._heap_end = self._heap_next + block
             self._heaps.append(self._heap_next)
         start = self._heap_next
@@ -147,7 +147,7 @@ class PointDirectory:
         self._columns = len(info.columns)
         self._record = pa.RecordLayout.of([column.type for column in info.columns])
         self._bytes = pa.directory_bytes(self._columns)
-        self.address = _zeroed(self._memory, self._bytes)
+        self.address = zeroed(self._memory, self._bytes)
         self.stamp = 0
         self.version: TableVersion | None = None
         self.sequence = -1
@@ -208,6 +208,7 @@ class PointDirectory:
         if version.layout.columns != old.layout.columns:
             self._unload()
         first = self._delta.count
+        self._programs(version)
         for position in range(max(len(before) - 1, 0), len(after)):
             known_rows = before[position].rows if position < len(before) else 0
             if known_rows and known_rows < after[position].rows and position < len(before) - 1:
@@ -235,16 +236,21 @@ class PointDirectory:
                 self._memory.free(self._delta_heads)
                 self._delta_heads = 0
             self._delta_size = _heads_for(2 * self._delta.count)
-            self._delta_heads = _zeroed(self._memory, 4 * self._delta_size)
+            self._delta_heads = zeroed(self._memory, 4 * self._delta_size)
             first = 0
         self._put(pa.DIRECTORY_DELTA_HEADS, self._delta_heads)
         self._put(pa.DIRECTORY_DELTA_MASK, self._delta_size - 1)
         if first < self._delta.count:
             program, call = self._programs(version)
             for address, count in self._delta.parts(first, self._delta.count - first):
-                call.put(program.heads, self._delta_heads, self._delta_size - 1)
-                call.put(program.first, address, count)
-                call.run("records", 0)
+                _link(program, call, self._delta_heads, self._delta_size, address, count)
+
+    def link(self, heads: int, size: int, address: int, count: int) -> None:
+        """Puts records that lie one after another into chains."""
+        with self.lock:
+            assert self._program is not None
+            _, program, call = self._program
+            _link(program, call, heads, size, address, count)
 
     def _mask(self, version: TableVersion, old: TableVersion | None) -> None:
         known = {} if old is None else old.masks
@@ -265,7 +271,7 @@ class PointDirectory:
     def _show_mask(self, chunk: int, visible: Array) -> None:
         address = self._visibility.get(chunk)
         if address is None:
-            address = self._visibility[chunk] = _allocate(self._memory, CHUNK_ROWS)
+            address = self._visibility[chunk] = allocated(self._memory, CHUNK_ROWS)
             self._memory.array[address : address + CHUNK_ROWS] = 1
         self._memory.array[address : address + len(visible)] = visible
         self._memory.words[(self._chunk(chunk) + pa.CHUNK_VISIBILITY) >> 2] = address
@@ -280,9 +286,9 @@ class PointDirectory:
         if 4 * (size + len(segments) * CHUNK_ROWS) > self._memory.limit * MOST_INDEX_SHARE:
             raise out_of_memory(self._memory)
         stride = pa.chunk_bytes(self._columns)
-        self._chunks = _zeroed(self._memory, max(stride * len(segments), 16))
-        self._heads = _zeroed(self._memory, 4 * size)
-        self._nexts = _allocate(self._memory, max(4 * CHUNK_ROWS * len(segments), 16))
+        self._chunks = zeroed(self._memory, max(stride * len(segments), 16))
+        self._heads = zeroed(self._memory, 4 * size)
+        self._nexts = allocated(self._memory, max(4 * CHUNK_ROWS * len(segments), 16))
         for offset, value in (
             (pa.DIRECTORY_CHUNKS, self._chunks),
             (pa.DIRECTORY_HEADS, self._heads),
@@ -430,18 +436,24 @@ class Directories:
             found.close()
 
 
+def _link(program: DirectoryProgram, call: PointCall, heads: int, size: int, address: int, count: int) -> None:
+    call.put(program.heads, heads, size - 1)
+    call.put(program.first, address, count)
+    call.run("records", 0)
+
+
 def _heads_for(rows: int) -> int:
     return max(LEAST_HEADS, 1 << max(rows - 1, 0).bit_length())
 
 
-def _allocate(memory: Memory, size: int) -> int:
+def allocated(memory: Memory, size: int) -> int:
     address = memory.allocate(size)
     if not address:
         raise out_of_memory(memory)
     return address
 
 
-def _zeroed(memory: Memory, size: int) -> int:
-    address = _allocate(memory, size)
+def zeroed(memory: Memory, size: int) -> int:
+    address = allocated(memory, size)
     memory.zero(address, size)
     return address

@@ -80,6 +80,11 @@ class CompiledProgram:
             if self._seconds >= OPTIMIZED_AFTER_S:
                 self.optimize()
 
+    @property
+    def is_final(self) -> bool:
+        """Whether the code will not get any faster."""
+        return self._optimized.is_set() or (self.tier is not None and self.tier is max(self._engines))
+
     def wait_optimized(self, timeout: float | None = None) -> bool:
         """Asks for the fast code and waits until it is ready (or its compilation was given up)."""
         self.optimize()

@@ -1,0 +1,217 @@
+"""Overlays: a transaction's own rows of one table as records that point functions search and append to.
+
+    header | heads of the chains | records, block after block | texts, block after block
+
+Generated code appends; the host makes room when the code says that there is none, takes the newest record back when its
+row could not be locked, and turns the records that storage does not have yet into columns (`taken`). Records stay after
+that, so that later look-ups still find them; `cut` forgets those after a rollback to a savepoint.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from zerodb.engine.point_directory import allocated, zeroed
+from zerodb.engine.pool import Array
+from zerodb_compiler.codegen import point_abi as pa
+from zerodb_storage.arrow import numpy_type
+from zerodb_storage.values import Form, Values
+
+if TYPE_CHECKING:
+    from zerodb.engine.engine import Engine
+    from zerodb.engine.point_directory import PointDirectory
+    from zerodb_compiler.types import SqlType
+
+FIRST_HEADS = 256
+FIRST_RECORDS = 256
+FIRST_TEXT_BYTES = 1 << 14
+
+
+class Overlay:
+    """`address` is the header's; `count` records are there."""
+
+    def __init__(self, engine: Engine, directory: PointDirectory, types: tuple[SqlType, ...]) -> None:
+        self._memory, self._unused, self._directory = engine.memory, engine.unused_frames, directory
+        self._types = types
+        self._record = pa.RecordLayout.of(types)
+        self._addresses: list[int] = []
+        self.address = self._own(zeroed(self._memory, pa.OVERLAY_BYTES))
+        self._heads, self._size = 0, 0
+        self._blocks: list[tuple[int, int]] = []  # address of the first record and ordinal of it
+        self._marks: list[tuple[int, int, int]] = []
+        self.flushed = 0  # records that storage has
+        self._new_heads(FIRST_HEADS)
+        self._new_block(FIRST_RECORDS)
+        self._new_heap(FIRST_TEXT_BYTES)
+
+    def __del__(self) -> None:
+        # Not freed here: a collection may run while this thread holds the allocator's lock.
+        self._unused.extend(getattr(self, "_addresses", ()))
+
+    def _own(self, address: int) -> int:
+        self._addresses.append(address)
+        return address
+
+    def _get(self, field: int) -> int:
+        return int(self._memory.words[(self.address + field) >> 2])
+
+    def _set(self, field: int, value: int) -> None:
+        self._memory.words[(self.address + field) >> 2] = value
+
+    @property
+    def count(self) -> int:
+        return self._get(pa.OVERLAY_COUNT)
+
+    # --- room ---
+    def _new_heads(self, size: int) -> None:
+        self._heads, self._size = self._own(zeroed(self._memory, 4 * size)), size
+        self._set(pa.OVERLAY_HEADS, self._heads)
+        self._set(pa.OVERLAY_MASK, size - 1)
+
+    def _new_block(self, records: int) -> None:
+        size = records * self._record.stride
+        address = self._own(allocated(self._memory, size))
+        self._blocks.append((address, self.count))
+        self._set(pa.OVERLAY_NEXT, address)
+        self._set(pa.OVERLAY_END, address + size)
+
+    def _new_heap(self, size: int) -> None:
+        address = self._own(allocated(self._memory, size))
+        self._set(pa.OVERLAY_HEAP, address)
+        self._set(pa.OVERLAY_HEAP_END, address + size)
+
+    def grow(self, text_bytes: int) -> None:
+        """Makes room for at least one more record, with texts of so many bytes."""
+        count = self.count
+        if self._get(pa.OVERLAY_NEXT) + self._record.stride > self._get(pa.OVERLAY_END):
+            self._new_block(max(FIRST_RECORDS, min(count, 1 << 16)))
+        if self._get(pa.OVERLAY_HEAP) + text_bytes > self._get(pa.OVERLAY_HEAP_END):
+            self._new_heap(max(FIRST_TEXT_BYTES, text_bytes, min(64 * count, 1 << 22)))
+        if count >= self._size:
+            self._memory.free(self._heads)
+            self._addresses.remove(self._heads)
+            self._new_heads(4 * self._size)
+            self._link()
+
+    def _link(self) -> None:
+        """Puts all records into their chains again."""
+        for address, count in self._parts(0):
+            self._directory.link(self._heads, self._size, address, count)
+
+    def _parts(self, first: int) -> list[tuple[int, int]]:
+        """(address, number) of the records from ordinal `first` on, as they lie."""
+        ends = [*(begin for _, begin in self._blocks[1:]), self.count]
+        parts = []
+        for (address, begin), end in zip(self._blocks, ends, strict=True):
+            start = max(begin, first)
+            if start < end:
+                parts.append((address + (start - begin) * self._record.stride, end - start))
+        return parts
+
+    # --- taking back ---
+    def undo(self) -> None:
+        """Forgets the record written last, which superseded none."""
+        memory, stride = self._memory, self._record.stride
+        record = self._get(pa.OVERLAY_NEXT) - stride
+        memory.words[self._get(pa.OVERLAY_SLOT) >> 2] = memory.words[(record + pa.RECORD_NEXT) >> 2]
+        self._set(pa.OVERLAY_NEXT, record)
+        self._set(pa.OVERLAY_COUNT, self.count - 1)
+
+    def cut(self, count: int) -> None:
+        """Forgets all records but the first `count`, which storage has."""
+        if count == self.count:
+            return
+        while len(self._blocks) > 1 and self._blocks[-1][1] > count:
+            self._blocks.pop()
+        address, begin = self._blocks[-1]
+        self._set(pa.OVERLAY_COUNT, count)
+        self._set(pa.OVERLAY_NEXT, address + (count - begin) * self._record.stride)
+        self._set(pa.OVERLAY_END, self._end_of(address))
+        self._memory.zero(self._heads, 4 * self._size)
+        self._link()
+        self.flushed = count
+
+    def _end_of(self, address: int) -> int:
+        """End of the room for records in a block."""
+        room = self._memory.size_of(address) - 16
+        return address + room // self._record.stride * self._record.stride
+
+    def last(self) -> int:
+        """The address of the record written last."""
+        return self._get(pa.OVERLAY_NEXT) - self._record.stride
+
+    def last_values(self, numbers: tuple[int, ...]) -> list[Values]:
+        """Columns of that record."""
+        rows = np.zeros(1, np.int64)
+        return [self._values([(self.last(), 1)], number, rows) for number in numbers]
+
+    # --- what storage takes ---
+    def taken(self) -> tuple[Array, list[Values], int]:
+        """Of the records that storage does not have: the ids of the rows that go, the columns of those that come, and
+        their number."""
+        parts = self._parts(self.flushed)
+        flags = self._column(parts, pa.RECORD_FLAGS, "<i4")
+        ids = self._column(parts, pa.RECORD_ROW_ID, "<i8")
+        kept = (flags & pa.RECORD_SUPERSEDED) == 0
+        come = np.flatnonzero(kept & ((flags & pa.RECORD_ALIVE) != 0))
+        columns = [self._values(parts, number, come) for number in range(len(self._types))] if len(come) else []
+        return ids[kept & (ids >= 0)], columns, len(come)
+
+    def settled(self, row_ids: Array) -> None:
+        """Storage has all records now; the rows of those that came have these ids."""
+        parts = self._parts(self.flushed)
+        done = 0
+        for address, count in parts:
+            flags = self._field(address, pa.RECORD_FLAGS, "<i4", count)
+            ids = self._field(address, pa.RECORD_ROW_ID, "<i8", count)
+            come = np.flatnonzero((flags & (pa.RECORD_SUPERSEDED | pa.RECORD_ALIVE)) == pa.RECORD_ALIVE)
+            ids[:] = -1
+            ids[come] = row_ids[done : done + len(come)]
+            done += len(come)
+        self.flushed = self.count
+
+    def _field(self, address: int, offset: int, kind: str, count: int) -> Array:
+        return np.ndarray((count,), kind, self._memory.array, address + offset, (self._record.stride,))
+
+    def _column(self, parts: list[tuple[int, int]], offset: int, kind: str) -> Array:
+        found = [self._field(address, offset, kind, count) for address, count in parts]
+        return found[0] if len(found) == 1 else np.concatenate(found) if found else np.empty(0, kind)
+
+    def _values(self, parts: list[tuple[int, int]], number: int, rows: Array) -> Values:
+        """One column of the records `rows`."""
+        offset, kind = self._record.offsets[number], self._record.kinds[number]
+        nulls = self._column(parts, pa.RECORD_NULLS + number, "u1")[rows]
+        validity = (nulls == 0).astype(np.uint8) if nulls.any() else None
+        if kind == pa.TEXT:
+            starts = self._column(parts, offset, "<u4")[rows].astype(np.int64)
+            lengths = self._column(parts, offset + 4, "<u4")[rows].astype(np.int64)
+            return self._texts(starts, lengths, validity)
+        if kind in (pa.REAL, pa.SINGLE):
+            data = self._column(parts, offset, "<f8")[rows].astype(numpy_type(self._types[number]))
+            return Values(Form.FLOAT, _zero_under_null(data, validity), validity)
+        data = _zero_under_null(self._column(parts, offset, "<i8")[rows], validity)
+        if kind == pa.WIDE:
+            upper = _zero_under_null(self._column(parts, offset + 8, "<i8")[rows], validity)
+            if not np.array_equal(data >> 63, upper):
+                return Values(Form.WIDE, np.stack((data, upper), axis=1), validity)
+        return Values(Form.INT, data, validity)
+
+    def _texts(self, starts: Array, lengths: Array, validity: Array | None) -> Values:
+        if validity is not None:
+            lengths = lengths * validity
+        offsets = np.zeros(len(lengths) + 1, np.int64)
+        np.cumsum(lengths, out=offsets[1:])
+        if len(lengths) == 1:
+            start = int(starts[0])
+            text = self._memory.array[start : start + int(lengths[0])].copy()
+        else:
+            text = self._memory.array[np.arange(int(offsets[-1])) + np.repeat(starts - offsets[:-1], lengths)]
+        return Values(Form.TEXT, offsets, validity, text)
+
+
+def _zero_under_null(data: Array, validity: Array | None) -> Array:
+    if validity is not None:
+        data[validity == 0] = 0
+    return data

@@ -1,0 +1,455 @@
+"""INSERT, UPDATE and DELETE by key on the host's side (point.py has what all point statements share).
+
+Inside a transaction a change is a record among the transaction's own rows of the table: one call, and the lock of the
+row (of an INSERT or DELETE the key's). Storage is told of all of them at once, before anything general looks
+(`WriteTransaction.pending_flush`): one deletion and one append. The records stay, and go on to be found, as long as the
+version of the table that the write transaction has is the one they led to; when another statement has changed the
+table, statements by key go the general way, and after a rollback to a savepoint on from there.
+
+In autocommit the same happens within a transaction of its own.
+
+Constraints: NOT NULL and the primary key are checked here. A statement that any other constraint might say something
+about is none of these (`change_statement`).
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from zerodb.cursor import Cursor
+from zerodb.engine import keyboard
+from zerodb.engine.point_call import call_unchecked
+from zerodb.engine.point_overlay import Overlay
+from zerodb.outcome import Outcome
+from zerodb.point import General, PointStatement, is_packable, parameters_source, taken_source
+from zerodb.view import View
+from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.codegen import point_abi as pa
+from zerodb_compiler.codegen.point import PointProgram
+from zerodb_compiler.codegen.point_changes import generate_delete, generate_insert, generate_update
+from zerodb_compiler.errors import Error
+from zerodb_compiler.plan.logical import Values
+from zerodb_compiler.plan.point import has_point_key, point_plan, same_values, widened
+from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.expressions import Literal, Parameter
+from zerodb_storage import Outdated, WriteTransaction, lookup
+from zerodb_storage.locking import unique_keys
+from zerodb_storage.locks import TableMode
+
+if TYPE_CHECKING:
+    from zerodb.compilation import Ready
+    from zerodb.connection import Connection
+    from zerodb.session import Transaction
+    from zerodb.values import Parameters
+    from zerodb_storage import TableVersion
+
+_MASK = (1 << 64) - 1
+_HIGH_WORD = 7046029254386353131  # what lookup.digests_of makes of the high half of a negative number
+_MULTIPLIER = 0x9E3779B97F4A7C15
+
+
+class OwnRows:
+    """A transaction's own rows of one table. `version` is the write transaction's version that they are right for."""
+
+    def __init__(self, connection: Connection, statement: ChangeStatement, version: TableVersion) -> None:
+        engine = connection._database.engine
+        types = tuple(column.type for column in statement.program.table.columns)
+        self.overlay = Overlay(engine, statement.directory, types)
+        self.key = statement.program.table.key
+        self.version: TableVersion | None = version
+        self._marks: list[tuple[TableVersion, int]] = [(version, 0)]
+
+    def flush(self, write: WriteTransaction) -> None:
+        """Tells storage of what it does not know yet."""
+        overlay = self.overlay
+        if overlay.count == overlay.flushed:
+            return
+        self.version = None
+        gone, columns, come = overlay.taken()
+        if len(gone):
+            write.delete(self.key, gone)
+        start = write.table(self.key).delta_rows
+        if come:
+            write.append_values(self.key, columns)
+        version = write.table(self.key)
+        overlay.settled(version.row_ids_of(~np.arange(start, start + come)))
+        self.version = version
+        self._marks.append((version, overlay.count))
+
+    def back_to(self, version: TableVersion) -> bool:
+        """After a rollback to a savepoint: forgets what came after this version; False if it is not one of theirs."""
+        for place in range(len(self._marks) - 1, -1, -1):
+            known, count = self._marks[place]
+            if known is version:
+                del self._marks[place + 1 :]
+                self.overlay.cut(count)
+                self.version = version
+                return True
+        return False
+
+
+class _Flusher:
+    """`pending_flush` of a write transaction."""
+
+    __slots__ = ("_busy", "_rows", "_write")
+
+    def __init__(self, write: WriteTransaction, rows: dict[int, OwnRows]) -> None:
+        self._write, self._rows, self._busy = write, rows, False
+
+    def __call__(self) -> None:
+        if self._busy:
+            return
+        self._busy = True
+        try:
+            for own in self._rows.values():
+                own.flush(self._write)
+        finally:
+            self._busy = False
+
+
+class ChangeStatement(PointStatement):
+    """An INSERT, UPDATE or DELETE by key of one connection."""
+
+    def __init__(self, connection: Connection, ready: Ready, program: PointProgram, general: General, tag: str) -> None:
+        self.tag = tag
+        self.changes_keys = tag != "UPDATE"
+        self.locks = connection._database.storage.locks
+        self.owner: Any = None
+        self.seen: Any = None  # the newest snapshot for which the table was as in the base
+        self._alone: OwnRows | None = None  # for autocommit
+        super().__init__(connection, ready, program, general)
+
+    # --- binding ---
+    def bind_change(self) -> bool:
+        """As `bind`, for a statement that writes."""
+        connection, session = self.connection, self.connection._session
+        connection._check_open()
+        self.transaction = None
+        if self._warming >= 0:
+            self._warm()
+        transaction = session._transaction
+        if transaction is None:
+            special = session.is_read_only or session.has_on_commit or session.is_alone_serializable
+            return not special and self._bind_alone()
+        write = session.begin_point_write(transaction)
+        if write is None:
+            return False
+        view = View(write.base, connection._registered, connection._search_path, session=connection)
+        if not self.fits(view) or not self.show(view):
+            return False
+        own = self._own_rows(transaction, write)
+        if own is None:
+            return False
+        self._use(own, write)
+        if self._warming < 0:
+            self.transaction, self.write, self.own = transaction, write, own
+        return True
+
+    def _use(self, own: OwnRows, write: WriteTransaction) -> None:
+        engine = self.connection._database.engine
+        engine.memory.words[(self.call.address + self.program.directory + 4) >> 2] = own.overlay.address
+        self.own, self.owner, self.seen = own, write.owner, write.base
+        self.options_changes = self.connection._options.changes
+
+    def _own_rows(self, transaction: Transaction, write: WriteTransaction) -> OwnRows | None:
+        """The transaction's own rows of the table; None if it has some that are not known here."""
+        key, table_id = self.program.table.key, self.program.table.id
+        version = write.tables.get(key)
+        if version is None:
+            return None
+        own = transaction.own_rows.get(table_id)
+        if own is not None and own.version is not version and not own.back_to(version):
+            if version is not write.base.tables.get(key):
+                return None
+            own = None
+        if own is None:
+            if version is not write.base.tables.get(key):
+                return None
+            own = transaction.own_rows[table_id] = OwnRows(self.connection, self, version)
+        try:
+            write.lock_table(key, TableMode.ROW_EXCLUSIVE, nowait=True)
+        except (Outdated, Error):
+            return None
+        if write.pending_flush is None:
+            write.pending_flush = _Flusher(write, transaction.own_rows)
+        return own
+
+    def is_bound(self, transaction: Transaction) -> bool:
+        """Whether it still is bound to what a statement in the transaction would write to."""
+        write = self.write
+        return (
+            transaction.write is write
+            and write is not None
+            and not transaction.failed
+            and write.tables.get(self.program.table.key) is self.own.version
+            and (transaction.isolation != "read committed" or self.storage._snapshot is write.base)
+        )
+
+    def _bind_alone(self) -> bool:
+        """For one change in autocommit."""
+        connection = self.connection
+        snapshot = self.storage.snapshot()
+        view = View(snapshot, connection._registered, connection._search_path, session=connection)
+        if not self.fits(view) or not self.show(view):
+            return False
+        if self._alone is None:
+            self._alone = OwnRows(connection, self, view.tables[self.program.table.key])
+        self.base = snapshot
+        engine = connection._database.engine
+        engine.memory.words[(self.call.address + self.program.directory + 4) >> 2] = self._alone.overlay.address
+        self.own = self._alone
+        return True
+
+    # --- after the call ---
+    def grow(self) -> None:
+        """Makes room for a record."""
+        memory = self.connection._database.engine.memory
+        self.own.overlay.grow(memory.words[(self.call.address + self.program.results + 8) >> 2])
+
+    def locked(self, row_id: int) -> bool:
+        """Locks what was changed; takes the change back if that is not possible at once, or others have changed it."""
+        if self._lock(row_id):
+            return True
+        self.own.overlay.undo()
+        return False
+
+    def _lock(self, row_id: int) -> bool:
+        table_id = self.program.table.id
+        if row_id >= 0 and not self.locks.lock_point(self.owner, table_id, row_id):
+            return False
+        if self.changes_keys and not self.locks.lock_key_point(self.owner, table_id, self.key_number, self.digest()):
+            return False
+        newest = self.storage._snapshot
+        return newest is self.seen or self._is_unchanged(newest.tables.get(self.program.table.key), row_id)
+
+    def _is_unchanged(self, newest: TableVersion | None, row_id: int) -> bool:
+        """Whether a row of the base is there in the newest version."""
+        base = self.version
+        if newest is base:
+            self.seen = self.storage._snapshot
+            return True
+        if newest is None or newest.numbering is not base.numbering or newest.schema_version != base.schema_version:
+            return False
+        if self.changes_keys:
+            return False
+        mask = newest.masks.get(row_id >> 16)
+        row = row_id & 0xFFFF
+        return mask is None or row >= len(mask.visible) or bool(mask.visible[row])
+
+    def digest(self) -> int:
+        """Of the key of the record written last: as lookup.digests_of, signed."""
+        overlay, key = self.own.overlay, self.program.table.primary_key
+        if not self.integer_key:
+            return int(lookup.digests_of(overlay.last_values(key)).view(np.int64)[0])
+        longs, record = self.connection._database.engine.memory.longs, overlay.last()
+        return integer_digest([longs[(record + offset) >> 3] for offset in self.key_offsets])
+
+    def commit_alone(self, row_id: int) -> bool:
+        """Autocommit: commits the record just written; False if the general path has to do it. The record is gone
+        afterwards."""
+        key, own = self.program.table.key, self.own
+        with keyboard.held():
+            write = self.storage.begin(self.base)
+            try:
+                write.lock_table(key, TableMode.ROW_EXCLUSIVE, nowait=True)
+                self.owner, self.seen = write.owner, self.base
+                if not self._lock(row_id):
+                    write.rollback()
+                    return False
+                own.flush(write)
+                write.commit()
+            except Outdated:
+                write.rollback()
+                return False
+            except Error as error:
+                write.rollback()
+                if error.sqlstate == "55P03":
+                    return False
+                raise
+            except BaseException:
+                write.rollback()
+                raise
+            finally:
+                own.overlay.cut(0)
+                self.snapshot = None
+        return True
+
+    def made(self) -> Callable[[Parameters | None], Cursor]:
+        record = pa.RecordLayout.of([column.type for column in self.program.table.columns])
+        self.key_offsets = tuple(record.offsets[ordinal] for ordinal in self.program.table.primary_key)
+        self.integer_key = all(record.kinds[ordinal] == pa.INT for ordinal in self.program.table.primary_key)
+        version = self.connection._session.snapshot().tables[self.program.table.key]
+        self.key_number = next(n for n, found in unique_keys(version).items() if found[0] == version.primary_key)
+        return _source(self)
+
+
+def integer_digest(key: list[int]) -> int:
+    """lookup.digests_of of one key of 64-bit integers, as a signed number."""
+    mixed = 0
+    for value in key:
+        mixed = (mixed * _MULTIPLIER + ((value ^ _HIGH_WORD if value < 0 else value) & _MASK)) & _MASK
+    return mixed - (1 << 64) if mixed >> 63 else mixed
+
+
+class ChangeCursor(Cursor):
+    """The cursor of a change by key."""
+
+    arraysize = 1
+    _closed = False
+    _row = 0
+    _batch = 1
+    _other: Outcome | None = None
+
+    def __init__(self, connection: Connection, tag: str, count: int) -> None:
+        self.connection = connection
+        self._rows = []
+        self._tag, self._count = tag, count
+
+    @property
+    def rowcount(self) -> int:
+        return self._count if self._other is None else self._other.row_count
+
+    @property
+    def _outcome(self) -> Outcome | None:
+        return Outcome(self._tag, self._count) if self._other is None and not self._closed else self._other
+
+    @_outcome.setter
+    def _outcome(self, outcome: Outcome | None) -> None:
+        self._other = outcome
+
+
+def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]:
+    """Makes `run`."""
+    connection, program = statement.connection, statement.program
+    names: dict[str, Any] = {
+        "ChangeCursor": ChangeCursor,
+        "Error": Error,
+        "bind": statement.bind_change,
+        "call": statement.call,
+        "commit_alone": statement.commit_alone,
+        "connection": connection,
+        "general": statement.general,
+        "grow": statement.grow,
+        "absent": statement.absent,
+        "invoke": call_unchecked,
+        "is_bound": statement.is_bound,
+        "lock": connection._lock,
+        "locked": statement.locked,
+        "memory": connection._database.engine.memory.bytes,
+        "options": connection._options,
+        "overflow": (struct.error, ValueError, OverflowError),
+        "session": connection._session,
+        "state": statement,
+        "tag": statement.tag,
+        "text_end": statement.text_end,
+        "text_start": statement.text_start,
+    }
+    lines, form, packed = parameters_source(statement.prepared.user, names)
+    names["pack"] = struct.Struct(form + "i").pack_into
+    names["pack_at"] = statement.call.address + program.parameters
+    names["unpack"] = struct.Struct("<iiq").unpack_from
+    names["unpack_at"] = statement.call.address + program.results
+    body = [
+        *taken_source(statement.prepared.user),
+        "with lock:",
+        "    t = session._transaction",
+        "    if t is None or t is not state.transaction or options.changes != state.options_changes"
+        " or connection._closed or not is_bound(t):",
+        "        if not bind(): return general(parameters)",
+        *(f"    {line}" for line in lines),
+        f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
+        "    except overflow: return general(parameters)",
+        "    invoke(*call.arguments)",
+        "    status, _, row_id = unpack(memory, unpack_at)",
+        f"    while status == {pa.STATUS_FULL} or status == {pa.STATUS_ABSENT}:",
+        f"        if status == {pa.STATUS_FULL}: grow()",
+        "        elif not absent(row_id & 0xffffffff): return general(parameters)",
+        "        invoke(*call.arguments)",
+        "        status, _, row_id = unpack(memory, unpack_at)",
+        f"    if status == {pa.STATUS_ROW}:",
+        "        if t is None:",
+        "            if not commit_alone(row_id): return general(parameters)",
+        "        else:",
+        "            if not locked(row_id): return general(parameters)",
+        "            t.first = False",
+        "        return ChangeCursor(connection, tag, 1)",
+        f"    if status == {pa.STATUS_NONE}: return ChangeCursor(connection, tag, 0)",
+        "    return general(parameters)",
+    ]
+    text = "def run(parameters=None):\n" + "\n".join(f"    {line}" for line in body)
+    exec(compile(text, "<point statement>", "exec"), names)  # made here, of nothing but types
+    run: Callable[[Parameters | None], Cursor] = names["run"]
+    return run
+
+
+# --- which statements are of this kind ---
+
+
+def change_statement(connection: Connection, ready: Ready, general: General) -> PointStatement | None:
+    """The statement as a change by key, None if it is none."""
+    prepared = ready.prepared
+    statement = prepared.statement
+    if not isinstance(statement, st.Insert | st.Update | st.Delete) or statement.returning is not None:
+        return None
+    table = statement.table
+    if table.kind != "table" or table.seen_by is not None or not has_point_key(table) or not is_packable(ready):
+        return None
+    version = connection._session.snapshot().tables.get(table.key)
+    if version is None or version.id != table.id:
+        return None
+    if any(needed.table_id != table.id for needed in prepared.dependencies) or not _is_free(connection, statement):
+        return None
+    program: PointProgram | None = None
+    match statement:
+        case st.Insert(source=Values(rows=(row,))) if statement.conflict is None:
+            constants = tuple(value for value in row if isinstance(value, Literal | Parameter))
+            types = [column.type for column in statement.table.columns]
+            if len(constants) == len(types) and all(map(same_values, types, (value.type for value in constants))):
+                program = generate_insert(widened(table), constants, version.layout, prepared.user)
+        case st.Update() | st.Delete():
+            plan = point_plan(statement.source, statement.source.output)
+            if plan is None:
+                return None
+            generate = generate_update if isinstance(statement, st.Update) else generate_delete
+            program = generate(plan, version.layout, prepared.user)
+    if program is None:
+        return None
+    return ChangeStatement(connection, ready, program, general, type(statement).__name__.upper())
+
+
+def _is_free(connection: Connection, statement: st.Insert | st.Update | st.Delete) -> bool:
+    """Whether no constraint but NOT NULL and the primary key has a say."""
+    table, constraints = statement.table, statement.table.constraints
+    if constraints.bound is not None or any(column.generated is not None for column in table.columns):
+        return False
+    changed = set(range(len(table.columns)))
+    if isinstance(statement, st.Update):
+        changed = set(statement.assigned)
+        if changed & set(table.primary_key):
+            return False
+    if isinstance(statement, st.Delete):
+        changed = set()
+    elif constraints.checks or any(index.unique and not index.is_plain for index in constraints.indexes):
+        return False
+    if any(column.type.padded for number, column in enumerate(table.columns) if number in changed):
+        return False
+    if any(changed & set(key.columns) for key in constraints.uniques) or any(
+        changed & set(key.columns) for key in constraints.foreign_keys
+    ):
+        return False
+    return isinstance(statement, st.Insert) or not _is_referenced(connection, table, statement)
+
+
+def _is_referenced(connection: Connection, table: TableInfo, statement: st.Update | st.Delete) -> bool:
+    """Whether foreign keys refer to columns that change."""
+    for version in connection._session.snapshot().tables.values():
+        for key in version.constraints.foreign_keys:
+            if key.table == table.id or (key.table == 0 and version.id == table.id):
+                slots = {table.columns[ordinal].slot for ordinal in getattr(statement, "assigned", ())}
+                if isinstance(statement, st.Delete) or slots & set(key.referenced):
+                    return True
+    return False

@@ -408,6 +408,7 @@ class Session:
             return None
         if transaction.write is None:
             transaction.write = self._storage.begin(transaction.snapshot)
+            transaction.write.deferral = transaction.deferral
             transaction.snapshot = transaction.write.base
             transaction.own_rows.clear()
         elif transaction.isolation == "read committed":

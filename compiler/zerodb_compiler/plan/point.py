@@ -67,6 +67,8 @@ def has_point_key(table: TableInfo) -> bool:
     """Whether rows of the table can be looked for by its primary key."""
     if table.id <= 0 or table.name.startswith(TRANSIENT) or not table.proven_key:
         return False
+    if table.constraints.primary_key_deferrable:  # then a transaction may have two rows of a key
+        return False
     if table.partitions or table.partition is not None or table.constraints.partitioning is not None:
         return False
     return all(_is_plain(table.columns[ordinal].type) for ordinal in table.primary_key)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from zerodb_storage import encoding, keys, records
 from zerodb_storage.values import Array, Form, Values
 
-MOST_ROWS = 1 << 20  # of one record: larger changes are folded at once (database.FOLD_ROWS)
+MOST_ROWS = 1 << 20  # of one record: larger changes become segments and delete vectors (publishing)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -19,11 +19,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zerodb_compiler.errors import error_for
+from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_storage import checking, keys, publishing, records, recovery
 from zerodb_storage.catalog import is_temporary
 from zerodb_storage.changed_rows import changed_rows
 from zerodb_storage.counter import Counter
+from zerodb_storage.early_values import early_values
 from zerodb_storage.fold import Folded
 from zerodb_storage.garbage import Garbage, dropped
 from zerodb_storage.group_commit import GroupCommit, Ticket
@@ -32,7 +33,9 @@ from zerodb_storage.kv import Batch, KeyValueStore
 from zerodb_storage.kv.fail_stop import FailStop
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.kv.rocks import RocksStore
-from zerodb_storage.locks import Locks, Outdated
+from zerodb_storage.locks import Locks, Outdated, TableMode
+from zerodb_storage.merger import Merger
+from zerodb_storage.merging import carried
 from zerodb_storage.publishing import Plan
 from zerodb_storage.sequences import Sequences
 from zerodb_storage.serializable import Serializable
@@ -85,6 +88,7 @@ class Database:
         self._counters = threading.Lock()
         self._open_transactions = 0
         self._closed = False
+        self.merger = Merger(self, store)
         if not read_only:
             self._garbage.left_behind()
             if recovered.format != recovery.FORMAT_VERSION:
@@ -181,8 +185,8 @@ class Database:
             time.sleep(0.01)
         if self._open_transactions:
             raise error_for("55006", "the database cannot be closed while a transaction is open")
+        self.merger.close()
         with self._commits.alone():
-            self._closed = True
             self._closed = True
             try:
                 if not self.read_only and not self._store.has_failed:
@@ -239,10 +243,23 @@ class Database:
     def publish(self, transaction: WriteTransaction) -> None:
         """Make a transaction's changes durable and then visible. On an error nothing changed; Outdated if it does not
         go with what others have committed since its base."""
-        if transaction.has_changes():
+        if not transaction.has_changes():
+            if transaction.member is not None:
+                self.serializable.prepare(transaction.member)
+            return
+        for table_id in transaction.changes:
+            if publishing.is_over(self._states.get(table_id), publishing.WAITING):
+                self.merger.notice(table_id)
+                self.merger.wait(table_id)
+        transaction.prepared = publishing.prepare(transaction, self._snapshot, self.segment_ids)
+        if transaction.prepared:
+            with early_values(self._store, [early.values for early in transaction.prepared.values()]):
+                self._commits.commit(transaction)
+        else:
             self._commits.commit(transaction)
-        elif transaction.member is not None:
-            self.serializable.prepare(transaction.member)
+        for table_id in transaction.changes:
+            if publishing.is_over(self._states.get(table_id)) or table_id in transaction.prepared:
+                self.merger.notice(table_id)
 
     def _publish(self, group: Sequence[Ticket[WriteTransaction]]) -> None:
         self.reclaim()
@@ -284,6 +301,30 @@ class Database:
             if plan.renumbered or not plain:
                 break
         return plan, count
+
+    def publish_merged(self, base: TableVersion, folded: Folded) -> bool:
+        """Publishes what a committed version of a table was folded to, its values being written, with what others have
+        committed since; False if they have changed its shape, or are about to."""
+        owner = self.locks.owner()
+        try:
+            self.locks.lock_table(owner, base.id, TableMode.ROW_EXCLUSIVE, nowait=True)
+            with self._commits.alone():
+                self._check_open()
+                self.reclaim()
+                latest = self._snapshot.table_with_id(base.id)
+                found = None if latest is None else carried(folded, base, latest)
+                if found is None:
+                    return False
+                plan = Plan.after(self._snapshot, self._states)
+                publishing.merged(plan, folded, found)
+                self._apply(plan)
+                return True
+        except DatabaseError as error:
+            if error.sqlstate == "55P03":  # somebody keeps writers away
+                return False
+            raise
+        finally:
+            self.locks.release(owner)
 
     def publish_segments(self, transaction: WriteTransaction, added: Folded) -> None:
         """Bulk import: publish a version whose new segments were encoded outside. Its table is locked."""

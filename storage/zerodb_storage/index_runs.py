@@ -189,6 +189,21 @@ def cover(version: TableVersion, columns: tuple[int, ...], scanned: int, patienc
     return found
 
 
+def prepare(version: TableVersion, fresh: Sequence[int]) -> None:
+    """Builds runs of new segments (chunks `fresh`) of a version that is about to be published, for each index that has
+    runs, so that a look-up after that finds none missing."""
+    with _lock:
+        indexes = list(_indexes.get(version.handle, {}).items())
+    places = {column.slot: number for number, column in enumerate(version.columns)}
+    segments = version.segment_set.segments
+    pieces = [_Piece(("segment", segments[chunk].serial), chunk, 0, segments[chunk].rows) for chunk in fresh]
+    for slots, index in indexes:
+        if pieces and index.runs and all(slot in places for slot in slots):
+            run = _build(version, tuple(places[slot] for slot in slots), pieces)
+            with index.lock:
+                index.runs = (*index.runs, run)
+
+
 def _pieces(version: TableVersion) -> tuple[list[_Piece], Array]:
     """All pieces of a version, and the ids of the rows in none."""
     pieces = [

@@ -41,6 +41,9 @@ class _Digests:
                 self._found.move_to_end(key)
             return found
 
+    def knows(self, key: Hashable) -> bool:
+        return key in self._found
+
     def put(self, key: Hashable, digests: Array, order: Array | None) -> None:
         with self._lock:
             old = self._found.pop(key, None)
@@ -89,6 +92,19 @@ def matches(
     if not found_rows:
         return np.empty(0, np.int64), np.empty(0, np.int64)
     return np.concatenate(found_rows), np.concatenate(found_keys)
+
+
+def prepare(base: TableVersion, version: TableVersion, fresh: Sequence[int]) -> None:
+    """Finds out the digests of new segments of `version` (chunks `fresh`) for the keys that were looked up in what they
+    replace of `base`."""
+    replaced = {found.serial for found in base.segment_set.segments}
+    replaced -= {found.serial for found in version.segment_set.segments}
+    old = [("segment", serial) for serial in replaced] + [("delta", chunk.serial) for chunk in base.delta_chunks]
+    for columns in (version.primary_key, *(key.columns for key in version.constraints.uniques)):
+        slots = tuple(version.columns[column].slot for column in columns)
+        if columns and any(_cache.knows((*source, slots)) for source in old):
+            for chunk in fresh:
+                _chunk_digests(version, columns, chunk)
 
 
 def present(version: TableVersion, columns: Sequence[int], keys: Sequence[Values]) -> Array:

@@ -46,7 +46,8 @@ def carried(folded: Folded, base: TableVersion, latest: TableVersion) -> Carried
     """`folded` is what `base` was folded to, `latest` the same table as it was committed last; None if they do not have
     the same shape any more."""
     assert folded.renumbering is not None
-    if latest.numbering is not base.numbering or latest.schema.slots != base.schema.slots:
+    same = latest.numbering is base.numbering and latest.schema.slots == base.schema.slots
+    if not same or len(latest.segment_set.segments) != len(base.segment_set.segments):
         return None
     version = _brought_up(folded.version, base, latest)
     deleted = folded.renumbering.apply(_deleted_since(base, latest))
@@ -70,7 +71,7 @@ def _brought_up(version: TableVersion, base: TableVersion, latest: TableVersion)
         if mode is not base.schema.text_modes[column]:
             schema = schema.with_mode(column, mode)
             dictionaries[column] = version.dictionaries[column]
-    return replace(version, schema=schema, dictionaries=MappingProxyType(dictionaries))
+    return replace(version, schema=schema, dictionaries=MappingProxyType(dictionaries), changed=latest.changed)
 
 
 def _deleted_since(base: TableVersion, latest: TableVersion) -> Array:

@@ -4,8 +4,12 @@ Each transaction of a group is put on top of the ones before it: its changes are
 table. One that cannot be (a row it changed was changed by another) fails alone. Nothing is written here: a `Plan` is
 what to write, and the snapshot that is then the newest.
 
-    rows only           rebased; one commit record per table, or a fold when the delta has grown enough
+    rows only           rebased; one commit record per table
+    very many rows      rebased as segments, which were encoded before (`prepare`, bulk_commit)
     a definition too    taken as it is: its lock kept others away from the table, which is checked
+    a merge             what the merger folded, with what was committed since (merging)
+
+A delta is folded here only if the merger does not keep up.
 """
 
 from __future__ import annotations
@@ -18,21 +22,28 @@ from types import MappingProxyType
 
 import numpy as np
 
-from zerodb_storage import commit_log, encoding, keys, records
+from zerodb_compiler.layout import CHUNK_ROWS
+from zerodb_storage import bulk_commit, commit_log, encoding, keys, records
+from zerodb_storage.bulk_commit import Bulk
 from zerodb_storage.catalog import schema_record
-from zerodb_storage.fold import Folded, fold
+from zerodb_storage.early_values import garbage_keys
+from zerodb_storage.fold import Folded, delete_vector, fold
 from zerodb_storage.kv import Batch
 from zerodb_storage.locks import Outdated
+from zerodb_storage.merging import Carried
 from zerodb_storage.recovery import TableState
 from zerodb_storage.renumbering import ALL_GONE, Numbering, Renumbering
 from zerodb_storage.segment import Segment
 from zerodb_storage.snapshot import ObjectKey, Objects, Snapshot
 from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import Changes, WriteTransaction, coded, moved_rows
-from zerodb_storage.values import Array, Form, Values
+from zerodb_storage.values import Array, Form, Values, sorted_distinct
 
-FOLD_ROWS = 131_072  # rows inserted and deleted since the last fold
+FOLD_ROWS = 131_072  # rows inserted and deleted since the last fold: a merge is due; of one transaction: segments
 FOLD_RECORDS = 16_384  # commit records since the last fold: bounds the time replay takes
+WAITING = 2  # times these limits: commits wait for the merger
+HARD = 4  # times these limits: commits fold
+VECTOR_ROWS = 4_096  # more rows that one commit deletes from segments go into delete vectors, not into its record
 PARALLEL_FOLD_ROWS = 262_144
 
 
@@ -49,6 +60,7 @@ class Plan:
     batch: Batch = field(default_factory=Batch)
     values: list[tuple[bytes, bytes]] = field(default_factory=list)
     unfinished: list[bytes] = field(default_factory=list)
+    written: list[tuple[bytes, bytes]] = field(default_factory=list)  # values that were written before
     dropped_segments: list[Segment] = field(default_factory=list)
     dropped_tables: list[TableVersion] = field(default_factory=list)
     renumbered: list[tuple[int, Numbering, Renumbering, Numbering]] = field(default_factory=list)
@@ -69,6 +81,11 @@ class Plan:
         self.tables[version.key] = self.by_id[version.id] = version
         self.states[version.id] = state
 
+    def take_written(self, values: list[tuple[bytes, bytes]]) -> None:
+        """Values that were written under garbage records are to stay."""
+        self.written += values
+        self.batch.deletes += garbage_keys(values)
+
     def link_numberings(self) -> None:
         for _, old, renumbering, new in self.renumbered:
             old.succeeded(renumbering, new)
@@ -83,7 +100,7 @@ def is_plain(transaction: WriteTransaction) -> bool:
 def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -> None:
     """Plans a transaction's commit. Outdated if it does not go with what others have committed since its base; then
     the plan is as it was."""
-    rebased = _checked(plan, transaction)
+    rebased = _checked(plan, transaction, segment_ids)
     plan.sequence += 1
     wrote = bool(transaction.dropped or rebased)
     for table_id in transaction.dropped:
@@ -93,8 +110,10 @@ def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -
         if version is not None:
             _altered(plan, transaction, version, segment_ids)
             wrote = True
-    for version, record in rebased:
-        _logged(plan, version.derived(changed=plan.sequence), record, segment_ids)
+    for found in rebased:
+        if found.bulk is not None:
+            _add_bulk(plan, found, found.bulk)
+        _logged(plan, found.version.derived(changed=plan.sequence), found.record, segment_ids)
     if transaction.objects:
         wrote |= _objects(plan, transaction.objects)
     if not wrote:
@@ -103,10 +122,43 @@ def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -
         plan.defined = plan.sequence
 
 
-Rebased = tuple[TableVersion, commit_log.CommitRecord]
+@dataclass(frozen=True, slots=True, eq=False)
+class Rebased:
+    """The newest version with a transaction's changes, its shared delta grown in place, and their commit record.
+    `bulk`: its new segments, encoded `early` or just now; `renumbering`: where rows are, if these moved the delta."""
+
+    version: TableVersion
+    record: commit_log.CommitRecord
+    bulk: Bulk | None = None
+    early: bool = False
+    renumbering: Renumbering | None = None
 
 
-def _checked(plan: Plan, transaction: WriteTransaction) -> list[Rebased]:
+def is_over(state: TableState | None, times: int = 1) -> bool:
+    """Whether a table's delta or log has grown past that many times the limits."""
+    return state is not None and (
+        state.logged_rows >= times * FOLD_ROWS or state.logged_records >= times * FOLD_RECORDS
+    )
+
+
+def prepare(transaction: WriteTransaction, newest: Snapshot, segment_ids: Iterator[int]) -> dict[int, Bulk | Folded]:
+    """By table, what is better encoded before the transaction's turn comes."""
+    found: dict[int, Bulk | Folded] = {}
+    for table_id, changes in transaction.changes.items():
+        if table_id in transaction.dropped or (changes.row_count < FOLD_ROWS and not changes.reshaped):
+            continue
+        if table_id in transaction.altered:
+            version = transaction.version_with_id(table_id)
+            if version is not None:
+                found[table_id] = folded(version, segment_ids)
+            continue
+        at_base, now = transaction.base.table_with_id(table_id), newest.table_with_id(table_id)
+        if at_base is not None and now is not None and now.schema_version == at_base.schema_version:
+            found[table_id] = bulk_commit.encode(now, changes, segment_ids)
+    return found
+
+
+def _checked(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -> list[Rebased]:
     """Everything that can fail."""
     base = transaction.base
     if transaction.defines and plan.defined != base.defined:
@@ -129,12 +181,16 @@ def _checked(plan: Plan, transaction: WriteTransaction) -> list[Rebased]:
             continue
         if newest is None or at_base.schema_version != newest.schema_version:
             raise Outdated
-        rebased.append(_rebased(changes, at_base, newest, plan.states.get(table_id, TableState())))
+        state = plan.states.get(table_id, TableState())
+        bulk = transaction.prepared.get(table_id)
+        if isinstance(bulk, Bulk):
+            rebased.append(_rebased_bulk(bulk, changes, at_base, newest, state, segment_ids))
+        else:
+            rebased.append(_rebased(changes, at_base, newest, state))
     return rebased
 
 
 def _rebased(changes: Changes, base: TableVersion, newest: TableVersion, state: TableState) -> Rebased:
-    """The newest version with the changes, its shared delta grown in place, and their commit record."""
     there, own = changes.deletions()
     there = moved_rows(there, base, newest)
     rows = changes.rows()
@@ -149,21 +205,92 @@ def _rebased(changes: Changes, base: TableVersion, newest: TableVersion, state: 
         stable = np.concatenate((stable, own))
     if len(there):
         version, _ = version.with_deleted(there)
-    return version, commit_log.CommitRecord(state.last_logged, rows, stable)
+    return Rebased(version, commit_log.CommitRecord(state.last_logged, rows, stable))
+
+
+def _rebased_bulk(
+    bulk: Bulk,
+    changes: Changes,
+    base: TableVersion,
+    newest: TableVersion,
+    state: TableState,
+    segment_ids: Iterator[int],
+) -> Rebased:
+    there = moved_rows(changes.deletions()[0], base, newest)
+    early = bulk.goes_with(newest)
+    if not early:
+        bulk = bulk_commit.encode(newest, changes, segment_ids)
+    version, renumbering = bulk_commit.attach(newest, bulk)
+    if renumbering is not None:
+        there = renumbering.apply(there)
+    stable = version.stable_ids(there)
+    version, _ = version.with_deleted(there)
+    return Rebased(version, commit_log.CommitRecord(state.last_logged, (), stable), bulk, early, renumbering)
+
+
+def _add_bulk(plan: Plan, found: Rebased, bulk: Bulk) -> None:
+    """Plans a transaction's new segments, which follow the newest version's; the log goes on."""
+    version = found.version
+    before = plan.by_id[version.id]
+    if found.early:
+        plan.take_written(bulk.values)
+    else:
+        plan.values += bulk.values
+        plan.unfinished += garbage_keys(bulk.values)
+    plan.batch.puts += bulk.puts()
+    if before.schema != version.schema:
+        put_schema(plan.batch, version)
+    if found.renumbering is not None:
+        plan.renumbered.append((version.id, before.numbering, found.renumbering, version.numbering))
+    state = plan.states.get(version.id, TableState())
+    stored = _put_strings(plan, version, state.stored_strings)
+    plan.put(version, replace(state, stored_strings=stored))
+
+
+def merged(plan: Plan, folded: Folded, found: Carried) -> None:
+    """Plans a merge: the folded table, whose values were written before, and what was carried over as its log."""
+    plan.sequence += 1
+    version = found.version
+    fold_into(plan, replace(folded, version=version, renumbering=found.renumbering, values=[]))
+    plan.take_written(folded.values)
+    count = len(found.rows[0]) if found.rows else 0
+    if count or len(found.deleted):
+        stable = version.stable_ids(found.deleted)
+        _log(plan, version, commit_log.CommitRecord(0, found.rows, stable))
 
 
 def _logged(plan: Plan, version: TableVersion, record: commit_log.CommitRecord, segment_ids: Iterator[int]) -> None:
     state = plan.states.get(version.id, TableState())
-    count = len(record.rows[0]) if record.rows else 0
-    rows = state.logged_rows + count + len(record.deleted)
-    if rows >= FOLD_ROWS or state.logged_records + 1 >= FOLD_RECORDS:
+    if is_over(state, HARD):
         fold_into(plan, folded(version, segment_ids))
-        return
-    if not count and not len(record.deleted):
+    elif record.rows or len(record.deleted):
+        _log(plan, version, record)
+    else:
         plan.put(version, state)
+
+
+def _log(plan: Plan, version: TableVersion, record: commit_log.CommitRecord) -> None:
+    """Plans a commit record; `version` has its changes."""
+    state = plan.states.get(version.id, TableState())
+    rows = state.logged_rows + len(record.deleted) + (len(record.rows[0]) if record.rows else 0)
+    record = replace(record, deleted=_vectored(plan, version, record.deleted))
+    if not record.rows and not len(record.deleted):
+        plan.put(version, replace(state, logged_rows=rows))
         return
     plan.batch.puts.append(commit_log.pack(version.id, plan.sequence, record))
     plan.put(version, TableState(state.logged_records + 1, rows, plan.sequence, state.stored_strings))
+
+
+def _vectored(plan: Plan, version: TableVersion, deleted: Array) -> Array:
+    """What of the deletions is to be logged: very many from segments go into these segments' delete vectors. (Replay
+    then finds rows of earlier records deleted already, which makes no difference.)"""
+    if len(deleted) < VECTOR_ROWS:
+        return deleted
+    stored = deleted >= 0
+    chunks = version.segment_set.places_of(sorted_distinct(deleted[stored] // CHUNK_ROWS))
+    for chunk in chunks.tolist():
+        plan.batch.puts.append(delete_vector(version.segment_set.segments[chunk], version.masks[chunk].visible))
+    return deleted[~stored]
 
 
 def _altered(plan: Plan, transaction: WriteTransaction, version: TableVersion, segment_ids: Iterator[int]) -> None:
@@ -174,9 +301,14 @@ def _altered(plan: Plan, transaction: WriteTransaction, version: TableVersion, s
     version = version.derived(changed=plan.sequence)
     if before is None or before.schema != version.schema:
         put_schema(plan.batch, version)
-    if changes.reshaped:
-        fold_into(plan, folded(version, segment_ids))
-        if before is not None:
+    early = transaction.prepared.get(table_id)
+    if changes.reshaped or isinstance(early, Folded):
+        if isinstance(early, Folded):
+            plan.take_written(early.values)
+            fold_into(plan, replace(early, version=early.version.derived(changed=plan.sequence), values=[]))
+        else:
+            fold_into(plan, folded(version, segment_ids))
+        if before is not None and changes.reshaped:
             _replaced(plan, before, plan.by_id[table_id])
         return
     there, own = changes.deletions()
@@ -216,14 +348,20 @@ def fold_into(plan: Plan, folded: Folded) -> None:
         there = folded.source is before.numbering  # else the table was truncated before
         renumbering = folded.renumbering if there and folded.renumbering is not None else ALL_GONE
         plan.renumbered.append((version.id, before.numbering, renumbering, version.numbering))
-    stored = dict(plan.states.get(version.id, TableState()).stored_strings)
-    for column, known in version.dictionaries.items():
+    state = plan.states.get(version.id, TableState())
+    plan.put(version, TableState(stored_strings=_put_strings(plan, version, state.stored_strings)))
+
+
+def _put_strings(plan: Plan, version: TableVersion, known: dict[int, int]) -> dict[int, int]:
+    """Plans what the stored dictionaries lack, by slot how much they have; gives what they have then."""
+    stored = dict(known)
+    for column, found in version.dictionaries.items():
         slot = version.columns[column].slot
         first = stored.get(slot, 0)
-        if known.size > first:
-            plan.batch.puts.append(_strings(version.id, slot, first, *known.store.buffers(first, known.size)))
-            stored[slot] = known.size
-    plan.put(version, TableState(stored_strings=stored))
+        if found.size > first:
+            plan.batch.puts.append(_strings(version.id, slot, first, *found.store.buffers(first, found.size)))
+            stored[slot] = found.size
+    return stored
 
 
 def _strings(table_id: int, slot: int, first: int, offsets: Array, text: Array) -> tuple[bytes, bytes]:

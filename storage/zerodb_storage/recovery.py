@@ -207,9 +207,11 @@ def _replay(store: Reader, version: TableVersion, state: TableState, found_forma
 
 
 def _named_as_now(version: TableVersion, deleted: Array) -> Array:
-    """Rows of the delta were numbered from the end of the segments on."""
+    """Segments were named by their places, and rows of the delta were numbered from the end of the segments on."""
     base = len(version.segment_set.segments) * CHUNK_ROWS
-    return np.where(deleted >= base, ~(deleted - base), deleted)
+    chunks, rows = np.divmod(np.minimum(deleted, base - 1), CHUNK_ROWS)
+    ids = version.segment_set.ids[chunks] if base else chunks
+    return np.where(deleted >= base, ~(deleted - base), ids * CHUNK_ROWS + rows)
 
 
 def _with_held(version: TableVersion, held: list[tuple[Values, ...]]) -> TableVersion:

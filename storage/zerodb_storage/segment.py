@@ -196,6 +196,21 @@ class SegmentSet:
     def row_count(self) -> int:
         return int(self.rows.sum())
 
+    @cached_property
+    def ids(self) -> Array:
+        return np.array([segment.id for segment in self.segments], np.int64)
+
+    def places_of(self, ids: Array) -> Array:
+        """The places of segments by their ids; ValueError if there is none."""
+        if len(ids) == 0:
+            return ids
+        order = np.argsort(self.ids)
+        found = np.searchsorted(self.ids[order], ids)
+        if len(order) == 0 or bool((self.ids[order][np.minimum(found, len(order) - 1)] != ids).any()):
+            raise ValueError("names a segment that is not there")
+        places: Array = order[found]
+        return places
+
     def absent(self, column: int) -> Values | None:
         """The value of the column in segments that lack it."""
         return self.missing[column] if self.missing else None

@@ -5,7 +5,8 @@
    so far: segments are merged with others of like size, as in a log-structured merge tree. A row's segment grows by
    half each time the row is rewritten: at most log1.5(32,768 / n) times if it came with n others, so about twice for
    those of a fold that 16,384 commits of one row each brought about, and not at all for folds of 131,072 rows. Between
-   folds a table keeps at most some ten small segments, each larger than twice the smaller ones together.
+   folds a table keeps at most some ten small segments, each larger than twice the smaller ones together. (Large
+   transactions leave a small one each: of more than `FEW`, the smallest are merged although nothing else is.)
 3. Where `STACK` or more segments overlap in the primary key, up to `STACK_MOST` of them: keys in random order would
    otherwise have every look-up visit every segment. The stack becomes segments side by side, so a row is rewritten once
    for every STACK - 1 segments that came over it: about log8 of the number of segments, over a table's life.
@@ -22,6 +23,7 @@ from zerodb_storage.table import TableVersion
 from zerodb_storage.values import Array
 
 SMALL_SEGMENT_BYTES = 8 << 20
+FEW = 16
 STACK = 8
 STACK_MOST = 16
 
@@ -53,7 +55,10 @@ def sparse(rows: Array, visible: Array, short: Array, fresh: int) -> Array:
     chosen: Array = 2 * visible < rows
     gathered = fresh + int(visible[chosen].sum())
     small = np.flatnonzero((2 * visible < CHUNK_ROWS) & short & ~chosen)
-    for chunk in small[np.argsort(visible[small], kind="stable")]:
+    small = small[np.argsort(visible[small], kind="stable")]
+    if len(small) > FEW:
+        gathered = max(gathered, int(visible[small[0]]))
+    for chunk in small:
         if visible[chunk] > 2 * gathered:
             break
         chosen[chunk] = True

@@ -367,13 +367,16 @@ class TableVersion:
         return found
 
     def stable_ids(self, row_ids: Array) -> Array:
-        """Row ids for the log: rows of the delta are ~ordinal in it, since replay may cut its chunks elsewhere (a
-        dictionary retired in the meantime, rows of several transactions appended at once), and so that segments added
-        behind the others change nothing."""
+        """Row ids for the log, where rows of segments have the segment's id for the chunk: replay may find other
+        segments before them. Rows of the delta are ~ordinal in it, since replay may cut its chunks elsewhere (a
+        dictionary retired in the meantime, rows of several transactions appended at once)."""
         fresh = row_ids >= len(self.segment_set.segments) * CHUNK_ROWS
-        if not fresh.any():
-            return row_ids
-        stable = row_ids.copy()
+        if fresh.all():
+            named: Array = ~self.delta_ordinals(row_ids)
+            return named
+        stable = np.empty(len(row_ids), np.int64)
+        chunks, rows = np.divmod(row_ids[~fresh], CHUNK_ROWS)
+        stable[~fresh] = self.segment_set.ids[chunks] * CHUNK_ROWS + rows
         stable[fresh] = ~self.delta_ordinals(row_ids[fresh])
         return stable
 
@@ -384,15 +387,20 @@ class TableVersion:
         return ordinals
 
     def row_ids_of(self, stable: Array) -> Array:
-        """Inverse of `stable_ids`."""
+        """Inverse of `stable_ids`; ValueError if there is no such segment."""
         fresh = stable < 0
-        if not fresh.any():
-            return stable
-        ordinals = ~stable[fresh]
+        if fresh.all():
+            return self._delta_row_ids(~stable)
+        row_ids = np.empty(len(stable), np.int64)
+        ids, rows = np.divmod(stable[~fresh], CHUNK_ROWS)
+        row_ids[~fresh] = self.segment_set.places_of(ids) * CHUNK_ROWS + rows
+        row_ids[fresh] = self._delta_row_ids(~stable[fresh])
+        return row_ids
+
+    def _delta_row_ids(self, ordinals: Array) -> Array:
+        """Inverse of `delta_ordinals`."""
         chunks = np.searchsorted(self._delta_starts, ordinals, "right") - 1
-        row_ids = stable.copy()
-        first = len(self.segment_set.segments) + chunks
-        row_ids[fresh] = first * CHUNK_ROWS + ordinals - self._delta_starts[chunks]
+        row_ids: Array = (len(self.segment_set.segments) + chunks) * CHUNK_ROWS + ordinals - self._delta_starts[chunks]
         return row_ids
 
     @cached_property

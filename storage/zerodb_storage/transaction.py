@@ -33,7 +33,9 @@ from zerodb_storage.table import TableHandle, TableVersion
 from zerodb_storage.values import Array, Values, concatenate
 
 if TYPE_CHECKING:
+    from zerodb_storage.bulk_commit import Bulk
     from zerodb_storage.database import Database
+    from zerodb_storage.fold import Folded
     from zerodb_storage.serializable import Member
 
 
@@ -100,6 +102,7 @@ class WriteTransaction:
         self.deferral: Any = None  # the host's: which constraints are deferred
         self.member: Member | None = None  # of a serializable transaction, whose end is its session's business
         self.pending_flush: Callable[[], None] | None = None  # brings in changes that are kept elsewhere
+        self.prepared: dict[int, Bulk | Folded] = {}  # by table, what was encoded before the commit (publishing)
         self._open = True
 
     def __enter__(self) -> WriteTransaction:
@@ -479,7 +482,7 @@ class WriteTransaction:
         self._open = False
         # An ended transaction someone still holds must not keep dropped tables alive.
         self.base, self.tables, self.changes = Snapshot(self.base.sequence, {}), {}, {}
-        self.catalog, self.pending_flush = NO_OBJECTS, None
+        self.catalog, self.pending_flush, self.prepared = NO_OBJECTS, None, {}
         self._database.locks.release(self.owner)
         self._database.ended(self)
 

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from zerodb_compiler.errors import DatabaseError
-from zerodb_storage import Database, TableVersion, database, publishing
+from zerodb_storage import Database, TableVersion, database, early_values, publishing
 from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
+from zerodb_storage.merger import Merger
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty_stores import STEPS, Fault, FaultyStore
@@ -41,6 +42,8 @@ def content(db: Database, rows_of: Rows) -> Content:
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "FOLD_ROWS", 60)
     monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0)
+    monkeypatch.setattr(early_values, "UNLOGGED_BYTES_MIN", 0)
+    monkeypatch.setattr(Merger, "in_background", False)  # every run makes the same calls
 
 
 def calls_of(method: str, rows_of: Rows) -> int:

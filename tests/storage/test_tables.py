@@ -223,6 +223,7 @@ def test_a_mostly_deleted_segment_is_rewritten(path: str) -> None:
             tx.delete("t", np.arange(CHUNK_ROWS - 10))
         with db.begin() as tx:
             tx.append("t", pairs(0, publishing.FOLD_ROWS))
+        assert db.merger.wait()
         assert table(db).segment_set.segments[0].id == old.segment_set.segments[1].id
         assert not table(db).layout.has_deletes
         assert old.load(0, 0).data[7] == 7  # an old snapshot still reads what was dropped

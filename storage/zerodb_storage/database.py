@@ -37,6 +37,7 @@ from zerodb_storage.locks import Locks, Outdated, TableMode
 from zerodb_storage.merger import Merger
 from zerodb_storage.merging import carried
 from zerodb_storage.publishing import Plan
+from zerodb_storage.segment_choice import to_rewrite
 from zerodb_storage.sequences import Sequences
 from zerodb_storage.serializable import Serializable
 from zerodb_storage.snapshot import Snapshot
@@ -258,8 +259,14 @@ class Database:
         else:
             self._commits.commit(transaction)
         for table_id in transaction.changes:
-            if publishing.is_over(self._states.get(table_id)) or table_id in transaction.prepared:
+            if publishing.is_over(self._states.get(table_id)) or (
+                table_id in transaction.prepared and self._has_too_many_segments(table_id)
+            ):
                 self.merger.notice(table_id)
+
+    def _has_too_many_segments(self, table_id: int) -> bool:
+        found = self._snapshot.table_with_id(table_id)
+        return found is not None and bool(to_rewrite(found))
 
     def _publish(self, group: Sequence[Ticket[WriteTransaction]]) -> None:
         self.reclaim()

@@ -388,7 +388,7 @@ class Database:
         }
         batch.put(keys.STATE, records.pack(keys.STATE, state))
         dropped_bytes = sum(found.byte_count for found in plan.dropped_segments)
-        self._history.extend(batch, plan.sequence, self._time, previous, plan.values, dropped_bytes)
+        self._history.extend(batch, plan.sequence, self._time, previous, plan.values + plan.written, dropped_bytes)
         self._store.write(batch, sync=self._sync)
 
     def reclaim(self) -> None:

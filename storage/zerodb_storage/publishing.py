@@ -145,7 +145,8 @@ def prepare(transaction: WriteTransaction, newest: Snapshot, segment_ids: Iterat
     """By table, what is better encoded before the transaction's turn comes."""
     found: dict[int, Bulk | Folded] = {}
     for table_id, changes in transaction.changes.items():
-        if table_id in transaction.dropped or (changes.row_count < FOLD_ROWS and not changes.reshaped):
+        many = changes.row_count >= FOLD_ROWS
+        if table_id in transaction.dropped or not (many or changes.reshaped):
             continue
         if table_id in transaction.altered:
             version = transaction.version_with_id(table_id)
@@ -153,7 +154,7 @@ def prepare(transaction: WriteTransaction, newest: Snapshot, segment_ids: Iterat
                 found[table_id] = folded(version, segment_ids)
             continue
         at_base, now = transaction.base.table_with_id(table_id), newest.table_with_id(table_id)
-        if at_base is not None and now is not None and now.schema_version == at_base.schema_version:
+        if many and at_base is not None and now is not None and now.schema_version == at_base.schema_version:
             found[table_id] = bulk_commit.encode(now, changes, segment_ids)
     return found
 

@@ -17,7 +17,6 @@ from zerodb_storage import Column, Database, TableVersion, WriteTransaction, dic
 from zerodb_storage.kv import Batch
 from zerodb_storage.merging import carried
 from zerodb_storage.renumbering import GONE
-from zerodb_storage.transaction import Changes
 
 Rows = Callable[[TableVersion], list[tuple[Any, ...]]]
 COLUMNS = [Column("a", types.BIGINT), Column("b", types.BIGINT), Column("s", types.TEXT), Column("n", types.TEXT)]
@@ -58,8 +57,8 @@ class Writer:
             with self.db.begin() as tx:
                 self.insert(tx, self.data.draw(st.integers(0, 30)))
                 self.delete(tx)
-                if fold_after and number == rounds - 1:
-                    tx.changes.setdefault(tx.table("t").id, Changes()).reshaped = True
+            if fold_after and number == rounds - 1:
+                self.db.merger.merge(self.db.snapshot().tables["t"].id)
         return self.db.snapshot().tables["t"]
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from zerodb_compiler import types
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import Column, Database, TableVersion, fold, segment_choice
+from zerodb_storage import Column, Database, TableVersion, fold, publishing, segment_choice
 from zerodb_storage.kv import Batch
 from zerodb_storage.renumbering import ALL_GONE, GONE, Numbering, Renumbering, follow
 from zerodb_storage.values import Array
@@ -149,8 +149,9 @@ def test_truncation_ends_all_rows() -> None:
         assert follow(before.numbering, after.numbering, np.array([0, 1, 2])).tolist() == [GONE] * 3
 
 
-def test_large_tables_are_renumbered_by_whole_columns() -> None:
+def test_large_tables_are_renumbered_by_whole_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     """Segments of several chunks, some of which stay."""
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 1 << 40)  # all through the delta
     with Database.open(None) as db:
         with db.begin() as tx:
             tx.create_table("t", [Column("a", types.BIGINT), Column("b", types.BIGINT)], [0])
@@ -158,7 +159,8 @@ def test_large_tables_are_renumbered_by_whole_columns() -> None:
         order = np.random.default_rng(1).permutation(count)
         with db.begin() as tx:
             tx.append("t", pa.table({"a": order, "b": np.arange(count)}))
-            version = tx.table("t")
+        version = db.snapshot().tables["t"]
+        db.merger.merge(version.id)
         stored = db.snapshot().tables["t"]
         assert len(stored.segment_set.segments) == 3
         found = follow(version.numbering, stored.numbering, np.arange(count, dtype=np.int64))
@@ -167,9 +169,7 @@ def test_large_tables_are_renumbered_by_whole_columns() -> None:
             tx.delete("t", np.arange(40_000))
             tx.delete("t", np.array([2 * CHUNK_ROWS]))
             tx.append("t", pa.table({"a": [-1], "b": [-1]}))
-            version = tx.table("t")
-            tx.changes[version.id].reshaped = True
-            tx.altered.add(version.id)
+        db.merger.merge(version.id)
         after = db.snapshot().tables["t"]
         row_ids = np.array([0, 40_000, CHUNK_ROWS, 2 * CHUNK_ROWS, 3 * CHUNK_ROWS - 1, 3 * CHUNK_ROWS], np.int64)
         found = follow(stored.numbering, after.numbering, row_ids)

@@ -354,10 +354,11 @@ class Connection:
         if self._closed:
             return
         if not self._lock.acquire(blocking=False):  # a statement runs in another thread
-            self._database.engine.interrupt(self)
+            self.interrupt()
             self._lock.acquire()
         try:
             self._session.rollback()
+            self._session.close()
             self._drop_temporary()
             self._closed = True
             for name in list(self._registered):

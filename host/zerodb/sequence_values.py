@@ -29,13 +29,17 @@ _FOR_ROWS = ("base", "step")
 def resolved(connection: Connection, values: Sequence[Any]) -> list[Canonical]:
     """The values with what is evaluated once for the statement; what depends on its rows stays."""
     return [
-        _value(connection, value) if isinstance(value, Computed) and value.kind not in _FOR_ROWS else value
+        _value(connection, value, values) if isinstance(value, Computed) and value.kind not in _FOR_ROWS else value
         for value in values
     ]
 
 
-def _value(connection: Connection, what: Computed) -> Canonical:
+def _value(connection: Connection, what: Computed, values: Sequence[Any]) -> Canonical:
     session = connection._session
+    if what.kind == "advisory":
+        from zerodb.advisory import advisory
+
+        return advisory(connection, what, values)
     if what.kind in ("session", "setting", "set setting"):
         from zerodb.session_values import session_value
 

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from zerodb import deferral
+from zerodb.advisory import Advisory
 from zerodb.deferral import Deferral
 from zerodb.engine import keyboard
 from zerodb.options import Options, Settings
@@ -91,6 +92,9 @@ class Session:
         self._writing_now: WriteTransaction | None = None
         self._again: WriteTransaction | None = None  # of an autocommitted statement that runs again
         self._alone: tuple[Snapshot, Member] | None = None  # of a serializable statement outside of a transaction
+        self.locker = storage.locks.owner()  # of locks that outlive transactions; its transactions are of its party
+        self.advisory = Advisory(self, storage.locks)
+        self._reading: Owner | None = None  # of a read-only transaction's locks
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
         self.waiting: Owner | None = None  # whose wait for a lock `Connection.interrupt` ends
@@ -188,6 +192,7 @@ class Session:
     def commit(self) -> bool:
         """Ends the transaction; without one it does nothing. False if it had failed, and was rolled back."""
         with keyboard.held():
+            self.end_reading()
             transaction, self._transaction = self._transaction, None
             if transaction is not None and transaction.failed:
                 self._undo(transaction)
@@ -206,6 +211,7 @@ class Session:
     def rollback(self) -> None:
         """Undoes the transaction; without one it does nothing."""
         with keyboard.held():
+            self.end_reading()
             transaction, self._transaction = self._transaction, None
             if transaction is not None:
                 self._undo(transaction)
@@ -217,6 +223,13 @@ class Session:
         transaction, self._transaction = self._transaction, None
         if transaction is not None and transaction.write is not None:
             _thread.start_new_thread(transaction.write.rollback, ())
+        if self.locker.log or self._reading is not None:
+            _thread.start_new_thread(self.close, ())
+
+    def close(self) -> None:
+        """Gives up the session's own locks."""
+        self.end_reading()
+        self.advisory.unlock_all()
 
     def _undo(self, transaction: Transaction) -> None:
         self._options.rollback()
@@ -247,6 +260,7 @@ class Session:
 
     def fail(self) -> None:
         """A statement failed: what the transaction did since its last savepoint is undone, and its locks are free."""
+        self.end_reading()
         if self._again is not None:
             self._again.rollback()
             self._again = None
@@ -290,7 +304,9 @@ class Session:
 
     def succeeded(self) -> None:
         """A statement has ended."""
-        if self._transaction is not None:
+        if self._transaction is None:
+            self.end_reading()
+        else:
             self._transaction.first = self._transaction.first and self._transaction.snapshot is None
 
     def run_again(self) -> None:
@@ -398,7 +414,7 @@ class Session:
         if not (transaction.deferrable and transaction.read_only):
             return serializable.begin(read_only=transaction.read_only)
         owner = self._storage.locks.owner()
-        self._limit(owner)
+        self.limit(owner)
         return serializable.begin_deferrable(owner.wait_for_condition)
 
     def begin_point_write(self, transaction: Transaction) -> WriteTransaction | None:
@@ -456,10 +472,11 @@ class Session:
             if transaction.isolation == "serializable":
                 self.snapshot()
             transaction.write = self._storage.begin(transaction.snapshot)
+            transaction.write.owner.join(self.locker)
             transaction.write.member, transaction.write.deferral = transaction.member, transaction.deferral
             transaction.snapshot = transaction.write.base
         write = transaction.write
-        self._limit(write.owner)
+        self.limit(write.owner)
         outer, self._writing_now = self._writing_now, write
         savepoint = write.savepoint()
         try:
@@ -472,10 +489,13 @@ class Session:
 
     def _autocommit(self) -> Iterator[WriteTransaction]:
         snapshot = self._statement_snapshot()
-        write, self._again = self._again or self._storage.begin(snapshot), None
+        write, self._again = self._again, None
+        if write is None:
+            write = self._storage.begin(snapshot)
+            write.owner.join(self.locker)
         write.deferral = deferral.DECLARED
         write.member = None if self._alone is None else self._alone[1]
-        self._limit(write.owner)
+        self.limit(write.owner)
         self._writing_now = write
         try:
             start = write.savepoint()
@@ -497,7 +517,20 @@ class Session:
             write.rollback()
             raise
 
-    def _limit(self, owner: Owner) -> None:
+    def transaction_owner(self) -> Owner:
+        """For the locks of a read-only transaction, or statement."""
+        if self._reading is None:
+            self._reading = self._storage.locks.owner(self.locker)
+        self.limit(self._reading)
+        return self._reading
+
+    def end_reading(self) -> None:
+        """The locks of a read-only transaction end with it."""
+        if self._reading is not None:
+            owner, self._reading = self._reading, None
+            self._storage.locks.release(owner)
+
+    def limit(self, owner: Owner) -> None:
         """Waiting for locks counts for the statement timeout."""
         timeout = self._options.statement_timeout_s
         deadline = None if timeout is None else time.monotonic() + timeout

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 from zerodb.utility import set_setting, setting
@@ -53,7 +52,7 @@ def session_value(connection: Connection, what: Computed) -> Canonical:
             names = [name for name in connection._search_path if _is_schema(connection, name)]
             return to_canonical(array(TEXT), ["pg_catalog", *names] if what.called else names)
         case "pg_backend_pid":
-            return os.getpid()
+            return connection._session.locker.number
         case "version":
             import zerodb
 

@@ -48,7 +48,9 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
         case us.Truncate():
             return _truncate(connection, statement)
         case us.LockTable():
-            return _lock(connection, statement)
+            from zerodb.table_locks import lock_tables
+
+            return lock_tables(connection, statement)
         case us.PrepareStatement():
             return _prepare(connection, statement)
         case us.ExecuteStatement():
@@ -176,26 +178,13 @@ def _restart_sequences(connection: Connection, write: WriteTransaction, key: str
             sequences.change(connection, write, (schema, name), ddl.SequenceOptions(restart=True))
 
 
-def _lock(connection: Connection, statement: us.LockTable) -> Outcome:
-    """One transaction writes at a time: every lock that keeps writers out is the write transaction itself."""
-    session = connection._session
-    if not session.in_transaction:
-        raise error_for("25P01", "LOCK TABLE can only be used in transaction blocks")
-    view = connection._view()
-    for name in statement.tables:
-        table_key(view, name)
-    if statement.mode not in ("access share", "row share"):
-        with session.writing():
-            pass
-    return Outcome("LOCK TABLE")
-
-
 def _discard(connection: Connection, what: str) -> Outcome:
     if what == "all":
         if connection._session.in_transaction:
             raise error_for("25001", "DISCARD ALL cannot run inside a transaction block")
         connection._named.clear()
         connection._options.reset_all()
+        connection._session.advisory.unlock_all()
     elif what == "plans":
         for named in connection._named.values():
             named.ready = connection._database.prepare(named.text, connection._view(), named.types)

@@ -96,7 +96,7 @@ _ZEROS: dict[str, Any] = {
     "regproc": "-",
 }
 # Show what is no part of a snapshot.
-_CHANGING = ("pg_settings", "pg_sequences")
+_CHANGING = ("pg_settings", "pg_sequences", "pg_locks")
 
 
 def system_table(name: str, schema: str = "pg_catalog") -> Callable[[Builder], Builder]:
@@ -112,7 +112,7 @@ def system_table(name: str, schema: str = "pg_catalog") -> Callable[[Builder], B
 @cache
 def specifications() -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
     """The columns (name, type) of each table by (schema, name)."""
-    from zerodb.system import columns, information_schema, lookups, relations, server, types  # noqa: F401
+    from zerodb.system import columns, information_schema, locks, lookups, relations, server, types  # noqa: F401
 
     found = {}
     texts = {"pg_catalog": columns.PG_CATALOG + lookups.COLUMNS, "information_schema": columns.INFORMATION_SCHEMA}

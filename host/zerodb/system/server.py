@@ -118,7 +118,7 @@ def activity(model: Model) -> Iterable[Row]:
     yield {
         "datid": DATABASE,
         "datname": model.view.database,
-        "pid": os.getpid(),
+        "pid": model.view.session._session.locker.number if model.view.session is not None else os.getpid(),
         "leader_pid": None,
         "usesysid": OWNER,
         "usename": USER,

@@ -79,13 +79,17 @@ class Rounds:
                 self.compare()
 
     def one(self, r: random.Random) -> None:
-        """Starts the process and kills it: after some time, or at a step of its own."""
-        self.run += 1
-        point = ""
-        if r.random() < 0.5:
-            step, calls = r.choice(crash_points.POINTS)
-            point = f"{step}:{r.randint(1, calls)}"
-        self.kill(point, r.uniform(0.0, 1.2), r.random() < 0.3, r.choice((400, 3000, 131_072)), r.choice((30, 16_384)))
+        """Starts the process and kills it: at a step of its own, after some commits, or while it opens."""
+        fold_rows, fold_records = r.choice((400, 3000, 131_072)), r.choice((30, 16_384))
+        delay_s = r.uniform(0.0, 0.1)
+        match r.choices(("step", "commits", "opening"), (50, 38, 12))[0]:
+            case "step":
+                step, calls = r.choice(crash_points.POINTS)
+                self.kill(f"{step}:{r.randint(1, calls)}", 0, delay_s, fold_rows, fold_records)
+            case "commits":
+                self.kill("", r.randint(1, 60), delay_s, fold_rows, fold_records)
+            case _:
+                self.kill("", 0, delay_s * 5, fold_rows, fold_records)
 
     def peaceful(self, seconds: float, fold_rows: int, fold_records: int) -> None:
         """A process that ends by itself: nothing is left unknown."""
@@ -111,7 +115,9 @@ class Rounds:
         }
         return [sys.executable, str(PROCESS), json.dumps(config)]
 
-    def kill(self, point: str, delay_s: float, opening: bool, fold_rows: int, fold_records: int) -> None:
+    def kill(self, point: str, commits: int, delay_s: float, fold_rows: int, fold_records: int) -> None:
+        """At the step `point`, or so long after so many commits were acknowledged."""
+        self.run += 1
         command = self._command(point, 1.5 if point else 60, fold_rows, fold_records)
         with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             assert process.stdout is not None
@@ -121,9 +127,8 @@ class Rounds:
                 if point:
                     process.wait(MOST_SECONDS)
                 else:
-                    if not opening:
-                        first += process.stdout.readline()
-                    time.sleep(delay_s * (0.3 if opening else 1.0))
+                    self._wait_for(commits, process)
+                    time.sleep(delay_s)
             finally:
                 process.send_signal(signal.SIGKILL)
             code = process.wait()
@@ -134,6 +139,14 @@ class Rounds:
             assert code == -signal.SIGKILL or (point and code == 0), f"run {self.run}: exit {code}\n{errors}"
             self.killed_by_step += bool(point) and code == -signal.SIGKILL
         self.open.append(journal)
+
+    def _wait_for(self, commits: int, process: subprocess.Popen[bytes]) -> None:
+        journal = self.folder / f"journal_{self.run}"
+        end = time.monotonic() + MOST_SECONDS
+        while commits and process.poll() is None and time.monotonic() < end:
+            if journal.exists() and journal.read_bytes().count(b"\na ") >= commits:
+                return
+            time.sleep(0.01)
 
     # --- comparison ---------------------------------------------------------------------------------------------------
 

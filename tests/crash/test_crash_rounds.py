@@ -43,7 +43,7 @@ TAMPERED = (
 def test_the_comparison_sees_what_is_wrong(tmp_path: Path) -> None:
     rounds = Rounds(tmp_path, 3)
     while not rounds.committed:
-        rounds.kill("", 0.3, False, 3000, 1000)
+        rounds.kill("", 10, 0.0, 3000, 1000)
         rounds.compare()
     with zerodb.connect(rounds.path) as db:
         for change in TAMPERED:

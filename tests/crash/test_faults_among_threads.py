@@ -6,6 +6,7 @@ from __future__ import annotations
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import crash_process
@@ -18,7 +19,7 @@ from zerodb_storage import database, publishing
 from zerodb_storage.kv.rocks import RocksStore
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "storage"))
-from faulty_stores import Fault, FaultyStore
+from faulty_stores import METHODS, Fault, FaultyStore
 
 SLOTS, TASKS, SEED = 4, 12, 5
 INJECTED = ("58030", "53100")
@@ -92,13 +93,17 @@ FAULTS = (
 def test_faults_among_threads(fault: Fault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stores: list[FaultyStore] = []
 
-    def faulty(*given: Any, **named: Any) -> FaultyStore:
-        stores.append(FaultyStore(RocksStore(*given, **named)))
-        return stores[-1]
+    class FaultyRocks(RocksStore):
+        def __init__(self, *given: Any, **named: Any) -> None:
+            super().__init__(*given, **named)
+            sound = {name: getattr(self, name) for name in METHODS if hasattr(self, name)}
+            stores.append(FaultyStore(SimpleNamespace(**sound)))
+            for name in sound:
+                setattr(self, name, getattr(stores[-1], name))
 
     monkeypatch.setattr(publishing, "FOLD_ROWS", 150)
     monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0)
-    monkeypatch.setattr(database, "RocksStore", faulty)
+    monkeypatch.setattr(database, "RocksStore", FaultyRocks)
     run = Run(str(tmp_path / "t.zdb"))
     with run.connect() as db:
         with db.transaction():

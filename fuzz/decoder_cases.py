@@ -162,7 +162,7 @@ def stored() -> tuple[tuple[bytes, bytes], ...]:
                     tx.delete("t", np.array([start // 200, segments * CHUNK_ROWS + 5]))
         segment_choice.SMALL_SEGMENT_BYTES = small
         with db.begin() as tx:
-            tx.put_object("sequence", "public", "counter", {"start": 1, "increment": 1})
+            tx.put_object("sequence", "public", "counter", {"id": 9, "start": 1, "increment": 1, "min": 1})
         db.sequences.take(SequenceDefinition(9, "counter"), 3)
         return tuple(store.scan(b"\0", b"\xff"))
 

@@ -13,7 +13,6 @@ looked at. The order of rows in a segment is nothing that anybody relies on.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -98,7 +97,7 @@ def _check_pair(key: bytes, value: bytes, found: _Findings, segments: list[Segme
                 name, data = recovery.read_object(key, value)
                 found.objects[name] = data
             case b"S":
-                found.state = records.unpack(key, value)
+                found.state = recovery.read_state(value)
             case b"H":
                 segments.append(from_header(key, value))
             case b"V" | b"L" | b"D" | b"M" | b"N" | b"F" | b"B":
@@ -112,18 +111,37 @@ def _check_pair(key: bytes, value: bytes, found: _Findings, segments: list[Segme
 # --- the catalog ------------------------------------------------------------------------------------------------------
 
 
+def _sequences(found: _Findings) -> dict[int, Any]:
+    """Definitions of sequences by their ids."""
+    sequences: dict[int, Any] = {}
+    for name, data in found.objects.items():
+        if name[0] == "sequence":
+            try:
+                with records.reading(keys.object_(*name)):
+                    sequences[data["id"]] = {**data}
+            except DatabaseError as error:
+                found.add(error)
+    return sequences
+
+
 def _check_catalog(store: KeyValueStore, found: _Findings) -> None:
     next_id, next_segment = found.state.get("next_table_id", 1), found.state.get("next_segment_id")
     names: dict[str, int] = {}
-    sequences = {data["id"]: data for (kind, *_), data in found.objects.items() if kind == "sequence"}
+    sequences = _sequences(found)
     for schema in found.schemas.values():
         key = keys.table(schema.id)
         if schema.id >= next_id:
             found.damaged(key, f"has a number not given yet (the next one is {next_id})")
         if names.setdefault(schema.key, schema.id) != schema.id:
             found.damaged(key, f'has the name of table {names[schema.key]}, "{schema.name}"')
-        for problem in itertools.chain(_broken_references(schema, found.schemas), _unknown(schema, sequences)):
-            found.damaged(key, problem)
+        try:
+            with records.reading(key):
+                problems = [*_broken_references(schema, found.schemas), *_unknown(schema, sequences)]
+        except DatabaseError as error:
+            found.add(error)
+        else:
+            for problem in problems:
+                found.damaged(key, problem)
     for letter in _OF_TABLES:
         for key, _ in _scanned(store, *keys.space(bytes([letter])), []):  # what it cannot read is reported already
             if keys.table_of(key) not in found.schemas:
@@ -197,7 +215,7 @@ def _check_column(store: KeyValueStore, segment: Segment, place: int, schema: Sc
         found.damaged(key, f"has {values.null_count} NULLs, its header says {segment.facts[place].null_count}")
     elif not _equal(facts_of(values), segment.facts[place]):
         found.damaged(key, "has other bounds than its header says")
-    if values.form is not Form.CODES:
+    elif values.form is not Form.CODES:  # the sketch is made within the bounds
         bounds = segment.facts[place].bounds if values.form is Form.INT else None
         if not np.array_equal(sketch.sketch(narrow(values), bounds), segment.sketches[place]):  # type: ignore[arg-type]
             found.damaged(key, "has another sketch than its header says")

@@ -89,7 +89,7 @@ def recover(store: KeyValueStore) -> Recovered:
     sequence, next_table_id, next_segment, defined, time = 0, 1, 1, 0, 0
     value = store.get(keys.STATE)
     if value is not None:
-        state = records.unpack(keys.STATE, value)
+        state = read_state(value)
         with records.reading(keys.STATE):
             sequence, next_table_id = state["sequence"], state["next_table_id"]
             next_segment, defined, time = state.get("next_segment_id", 1), state.get("defined", 0), state.get("time", 0)
@@ -107,6 +107,15 @@ def recover(store: KeyValueStore) -> Recovered:
     objects = dict(read_object(key, value) for key, value in store.scan(*keys.space(b"O")))
     snapshot = Snapshot(sequence, MappingProxyType(tables), MappingProxyType(objects), defined)
     return Recovered(found_format, snapshot, next_table_id, last_segment + 1, states, time)
+
+
+def read_state(value: bytes) -> dict[str, int]:
+    """The state record: sequence, next_table_id, next_segment_id, defined, time."""
+    state = records.unpack(keys.STATE, value)
+    with records.reading(keys.STATE):
+        if not all(isinstance(number, int) for number in state.values()):
+            raise ValueError("not numbers")
+    return state
 
 
 def read_object(key: bytes, value: bytes) -> tuple[tuple[str, str, str], Any]:

@@ -19,12 +19,16 @@ Snapshot Isolation", 2018); with rt among the first, of its strong form. Seriali
 
 from __future__ import annotations
 
+import itertools
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import TypeVar
 
 WW, WR, RW, RT = "ww", "wr", "rw", "rt"
+_TRIED = 50
+Node = TypeVar("Node", int, tuple[int, bool])
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,31 +71,29 @@ class Graph:
             yield from found.values()
 
 
-def components(graph: Graph, kinds: frozenset[str]) -> list[set[int]]:
-    """The strongly connected components of several transactions (Tarjan's algorithm, without recursion)."""
-    index: dict[int, int] = {}
-    low: dict[int, int] = {}
-    stack: list[int] = []
-    on_stack: set[int] = set()
-    found: list[set[int]] = []
-    for root in list(graph.edges):
+def components(edges: Mapping[Node, Iterable[Node]]) -> list[list[Node]]:
+    """The strongly connected components, each after those that can be reached from it (Tarjan's algorithm, without
+    recursion)."""
+    index: dict[Node, int] = {}
+    low: dict[Node, int] = {}
+    stack: list[Node] = []
+    on_stack: set[Node] = set()
+    found: list[list[Node]] = []
+    for root in edges:
         if root in index:
             continue
-        work = [(root, iter(graph.out(root)))]
         index[root] = low[root] = len(index)
         stack.append(root)
         on_stack.add(root)
+        work = [(root, iter(edges[root]))]
         while work:
             node, following = work[-1]
-            for edge in following:
-                if edge.kind not in kinds:
-                    continue
-                target = edge.target
+            for target in following:
                 if target not in index:
                     index[target] = low[target] = len(index)
                     stack.append(target)
                     on_stack.add(target)
-                    work.append((target, iter(graph.out(target))))
+                    work.append((target, iter(edges.get(target, ()))))
                     break
                 if target in on_stack:
                     low[node] = min(low[node], index[target])
@@ -100,39 +102,20 @@ def components(graph: Graph, kinds: frozenset[str]) -> list[set[int]]:
                 if work:
                     low[work[-1][0]] = min(low[work[-1][0]], low[node])
                 if low[node] == index[node]:
-                    component = set()
-                    while True:
-                        last = stack.pop()
-                        on_stack.discard(last)
-                        component.add(last)
-                        if last == node:
-                            break
-                    if len(component) > 1:
-                        found.append(component)
+                    place = stack.index(node)
+                    found.append(stack[place:])
+                    on_stack.difference_update(stack[place:])
+                    del stack[place:]
     return found
 
 
-class Rule(Enum):
-    """Which edges may be together in a cycle."""
-
-    ANY = "any"
-    SINGLE = "one rw, the first edge"
-    NONADJACENT = "no two rw in a row"
-
-    def allows(self, last: Edge, following: Edge) -> bool:
-        match self:
-            case Rule.ANY:
-                return True
-            case Rule.SINGLE:
-                return following.kind != RW
-            case Rule.NONADJACENT:
-                return not (last.kind == RW and following.kind == RW)
-
-    def closes(self, last: Edge, first: Edge) -> bool:
-        return self is not Rule.NONADJACENT or self.allows(last, first)
+def _shortest(graph: Graph, kinds: frozenset[str], starts: Iterable[Edge], rule: Rule) -> tuple[Edge, ...] | None:
+    """The shortest of the cycles that begin with one of some edges; a few of them are tried."""
+    ways = (_way(graph, edge, kinds, rule) for edge in itertools.islice(starts, _TRIED))
+    return min((way for way in ways if way is not None), key=len, default=None)
 
 
-def _way(graph: Graph, first: Edge, within: set[int], kinds: frozenset[str], rule: Rule) -> tuple[Edge, ...] | None:
+def _way(graph: Graph, first: Edge, kinds: frozenset[str], rule: Rule) -> tuple[Edge, ...] | None:
     """The shortest way that begins with the edge `first` and comes back to where that one began."""
     queue = deque([first])
     came: dict[Edge, Edge | None] = {first: None}
@@ -148,72 +131,122 @@ def _way(graph: Graph, first: Edge, within: set[int], kinds: frozenset[str], rul
             return tuple(reversed(way))
         for edge in graph.out(last.target):
             state = (edge.target, edge.kind == RW)
-            if edge.kind in kinds and edge.target in within and state not in states and rule.allows(last, edge):
+            if edge.kind in kinds and state not in states and rule.allows(last, edge):
                 states.add(state)
                 came[edge] = last
                 queue.append(edge)
     return None
 
 
-def _cycle(graph: Graph, kinds: frozenset[str], first: str, rule: Rule = Rule.ANY) -> tuple[Edge, ...] | None:
-    """A cycle of edges of these kinds that begins with an edge of the kind `first`: the shortest of a component."""
-    best: tuple[Edge, ...] | None = None
-    for component in components(graph, kinds):
+class Rule(Enum):
+    """Which edges may be together in a cycle."""
+
+    ANY = "any"
+    SINGLE = "one rw, the first edge"
+    NONADJACENT = "no two rw in a row"
+    STALE = "one rw, the first edge, and an rt at the end"
+
+    def allows(self, last: Edge, following: Edge) -> bool:
+        match self:
+            case Rule.ANY:
+                return True
+            case Rule.SINGLE | Rule.STALE:
+                return following.kind != RW
+            case Rule.NONADJACENT:
+                return not (last.kind == RW and following.kind == RW)
+
+    def closes(self, last: Edge, first: Edge) -> bool:
+        if self is Rule.STALE:
+            return last.kind == RT
+        return self is not Rule.NONADJACENT or self.allows(last, first)
+
+
+def _inside(graph: Graph, kinds: frozenset[str], wanted: str) -> Iterator[Edge]:
+    """The edges of the kind `wanted` that are in some cycle of edges of these kinds."""
+    number: dict[int, int] = {}
+    successors = {
+        node: [edge.target for edge in found.values() if edge.kind in kinds] for node, found in graph.edges.items()
+    }
+    for place, component in enumerate(components(successors)):
         for node in component:
-            for edge in graph.out(node):
-                if edge.kind == first and edge.target in component and (best is None or len(best) > 2):
-                    way = _way(graph, edge, component, kinds, rule)
-                    if way is not None and (best is None or len(way) < len(best)):
-                        best = way
-        if best is not None:
-            break
-    return best
+            number[node] = place
+    return (edge for edge in graph.all() if edge.kind == wanted and number[edge.source] == number[edge.target])
+
+
+def _reached(graph: Graph, kinds: frozenset[str]) -> tuple[dict[int, int], dict[int, int]]:
+    """For each transaction its bit, and the bits of all that can be reached from it, with itself, over these kinds."""
+    successors: dict[int, list[int]] = {edge.target: [] for edge in graph.all()}
+    for node, found in graph.edges.items():
+        successors[node] = [edge.target for edge in found.values() if edge.kind in kinds]
+    bit = {node: 1 << place for place, node in enumerate(successors)}
+    reach: dict[int, int] = {}
+    for component in components(successors):
+        bits = 0
+        for node in component:
+            bits |= bit[node]
+            for target in successors[node]:
+                bits |= reach.get(target, 0)
+        for node in component:
+            reach[node] = bits
+    return bit, reach
+
+
+def _nonadjacent(graph: Graph, back: frozenset[str]) -> Iterator[Edge]:
+    """Edges rw in a closed way without two rw in a row: the nodes are doubled, by whether the last edge was one."""
+    successors: dict[tuple[int, bool], list[tuple[int, bool]]] = {}
+    for edge in graph.all():
+        for state in (False, True):
+            if edge.kind in back:
+                successors.setdefault((edge.source, state), []).append((edge.target, False))
+            elif edge.kind == RW and not state:
+                successors.setdefault((edge.source, state), []).append((edge.target, True))
+    number = {node: place for place, found in enumerate(components(successors)) for node in found}
+    for edge in graph.all():
+        ends = number.get((edge.source, False)), number.get((edge.target, True))
+        if edge.kind == RW and ends[0] is not None and ends[0] == ends[1]:
+            yield edge
 
 
 def cycles(graph: Graph) -> list[Anomaly]:
-    """One cycle for each of the anomalies that are there. Those of real time only where none is without it."""
-    found: list[Anomaly] = []
+    """One cycle for each of the anomalies that are there. Those of real time only where none is without it, and
+    G-nonadjacent and G2-item only where nothing before them is there."""
+    found: dict[str, tuple[Edge, ...]] = {}
+
+    def note(name: str, cycle: tuple[Edge, ...] | None) -> None:
+        if cycle is None or name.removesuffix("-realtime") in found:
+            return
+        if not name.endswith("-realtime") or any(edge.kind == RT for edge in cycle):
+            found[name] = cycle
+
     for suffix, time in (("", frozenset[str]()), ("-realtime", frozenset({RT}))):
-        back = frozenset({WW, WR}) | time
-        for name, kinds, first, rule in (
-            ("G0", frozenset({WW}) | time, WW, Rule.ANY),
-            ("G1c", back, WR, Rule.ANY),
-            ("G-single", back | {RW}, RW, Rule.SINGLE),
-            ("G-nonadjacent", back | {RW}, RW, Rule.NONADJACENT),
-            ("G2-item", back | {RW}, RW, Rule.ANY),
-        ):
-            cycle = _cycle(graph, kinds, first, rule)
-            if cycle is None or (suffix and not any(edge.kind == RT for edge in cycle)):
-                continue
-            anti = sum(edge.kind == RW for edge in cycle)
-            if name in ("G-nonadjacent", "G2-item"):
-                if anti < 2:
-                    continue
-                if any(edge.predicate for edge in cycle):
-                    name = name.replace("G2-item", "G2")
-            if name == "G2-item" and any(anomaly.name.startswith("G-nonadjacent") for anomaly in found):
-                continue
-            found.append(Anomaly(name + suffix, ", ".join(map(str, cycle)), cycle))
-    stale = _stale_read(graph)
-    if stale is not None:
-        found.append(Anomaly("stale read", ", ".join(map(str, stale)), stale))
-    return found
+        ww, back = frozenset({WW}) | time, frozenset({WW, WR}) | time
+        everything = back | {RW}
+        note("G0" + suffix, _shortest(graph, ww, _inside(graph, ww, WW), Rule.ANY))
+        note("G1c" + suffix, _shortest(graph, back, _inside(graph, back, WR), Rule.ANY))
+        bit, reach = _reached(graph, back)
+        single = (edge for edge in graph.all() if edge.kind == RW and reach[edge.target] & bit[edge.source])
+        note("G-single" + suffix, _shortest(graph, everything, single, Rule.SINGLE))
+        if "G-single" not in found and "G-single" + suffix not in found:
+            note("G-nonadjacent" + suffix, _shortest(graph, everything, _nonadjacent(graph, back), Rule.NONADJACENT))
+        if not any(name.startswith(("G-single", "G-nonadjacent")) for name in found):
+            cycle = _shortest(graph, everything, _inside(graph, everything, RW), Rule.ANY)
+            phantom = cycle is not None and any(edge.predicate for edge in cycle)
+            note(("G2" if phantom else "G2-item") + suffix, cycle)
+    note("stale read", _stale_read(graph))
+    return [Anomaly(name, ", ".join(map(str, cycle)), cycle) for name, cycle in found.items()]
 
 
 def _stale_read(graph: Graph) -> tuple[Edge, ...] | None:
     """A reader that began after a transaction ended and did not see what that one, or one before it, had written. No
     level that reads what has been committed gives that, not even READ COMMITTED."""
-    kinds = frozenset({WW, WR, RT, RW})
-    for component in components(graph, kinds):
-        before = {edge.target: edge for edge in graph.all() if edge.kind == RT and edge.source in component}
-        for edge in graph.all():
-            if edge.kind != RW or edge.source not in before or edge.target not in component:
-                continue
-            # The way back must end with the edge of time that leads into the reader.
-            way = _way(graph, edge, component, kinds, Rule.SINGLE)
-            if way is not None and way[-1].kind == RT:
-                return way
-    return None
+    kinds = frozenset({WW, WR, RT})
+    bit, reach = _reached(graph, kinds)
+    ended: dict[int, int] = {}
+    for edge in graph.all():
+        if edge.kind == RT:
+            ended[edge.target] = ended.get(edge.target, 0) | bit[edge.source]
+    stale = (edge for edge in graph.all() if edge.kind == RW and reach[edge.target] & ended.get(edge.source, 0))
+    return _shortest(graph, kinds, stale, Rule.STALE)
 
 
 def add_real_time(graph: Graph, spans: Iterable[tuple[int, int, int]]) -> None:

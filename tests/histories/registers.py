@@ -120,14 +120,15 @@ def _clashes(after: dict[Key, dict[Version, set[Version]]]) -> list[Anomaly]:
     """Versions that come before themselves."""
     found = []
     for key, following in after.items():
-        graph = Graph()
         number = {value: index for index, value in enumerate(following)}
-        for value, others in following.items():
-            for other in others:
-                graph.add(number[value], number.setdefault(other, len(number)), WW)
-        for component in components(graph, frozenset({WW})):
-            values = [value for value, index in number.items() if index in component]
-            found.append(Anomaly("cyclic versions", f"key {key}: {values}"))
+        edges = {
+            number[value]: [number.setdefault(other, len(number)) for other in others]
+            for value, others in following.items()
+        }
+        for component in components(edges):
+            if len(component) > 1:
+                values = [value for value, index in number.items() if index in component]
+                found.append(Anomaly("cyclic versions", f"key {key}: {values}"))
     return found
 
 

@@ -134,6 +134,8 @@ class _Recording:
         plan = self._workload.plan
         chance = random.Random(f"{plan.seed}/{process}")
         try:
+            level = {"snapshot": "repeatable read"}.get(plan.level, plan.level)
+            db.execute(f"set default_transaction_isolation = '{level}'")  # of statements that commit alone
             for _ in range(plan.transactions // plan.threads):
                 if self._failed:
                     return

@@ -18,10 +18,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from zerodb import checks, deferral, foreign_keys, unique_expressions
+from zerodb import checks, deferral, foreign_keys, reads, unique_expressions
 from zerodb.arrow_inserts import copied_rows
 from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
-from zerodb.conflicts import first_of_each_key, lock_keys, new_rows
+from zerodb.conflicts import first_of_each_key, key_columns, lock_keys, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
 from zerodb.engine.rows import chosen, joined, taken
 from zerodb.outcome import Outcome, QueryBatches
@@ -32,12 +32,13 @@ from zerodb.values import Canonical, canonical_array
 from zerodb.virtual import transient_table
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen.program import OutputColumn
-from zerodb_compiler.errors import NotSupportedError, error_for
+from zerodb_compiler.constraints import Unique
+from zerodb_compiler.errors import IntegrityError, NotSupportedError, error_for
 from zerodb_compiler.plan.logical import LogicalPlan, Values
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
 from zerodb_compiler.types import BIGINT
-from zerodb_storage import RowMode, TableMode, TableVersion, WriteTransaction
+from zerodb_storage import RowMode, TableMode, TableVersion, WriteTransaction, lookup
 from zerodb_storage.locking import unique_keys
 from zerodb_storage.values import Values as StoredValues
 
@@ -105,7 +106,11 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
             check_bound(connection, write, table, rows)
             unique = _touches_key(version, assigned)
             later = deferral.later(write, version) if unique else frozenset()
-            written = write.append(table.key, rows, unique_key=unique, later=later)
+            try:
+                written = write.append(table.key, rows, unique_key=unique, later=later)
+            except IntegrityError:
+                reads.note_table(connection._session.reads, version)  # which has told what is there
+                raise
             unique_expressions.check(connection, write, table, rows)
             foreign_keys.check_new(write, write.table(table.key), written, assigned)
     if gone and count:
@@ -314,6 +319,8 @@ def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge,
         raise _twice(statement)
     new = result.table(range(2, 2 + width))
     inserts, updates, deletes = (by_action[a] for a in (st.Action.INSERT, st.Action.UPDATE, st.Action.DELETE))
+    if statement.key is not None:
+        _note_keys(connection, write, statement.key, table, row_ids[matched], new.take(pa.array(inserts)))
     if statement.key is not None and len(inserts):
         fresh = new.take(pa.array(inserts))
         lock_keys(write, table, statement.key, fresh)
@@ -329,6 +336,20 @@ def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge,
         apply(connection, write, RowChange(table, inserted=new.take(pa.array(inserts))))
     acting = np.flatnonzero(actions != st.Action.NOTHING)
     return len(acting), result if len(acting) == result.batch.rows else result.taken(acting)
+
+
+def _note_keys(
+    connection: Connection, write: WriteTransaction, key: Unique, table: TableInfo, matched: RowIds, fresh: pa.Table
+) -> None:
+    """A serializable transaction has read the rows with the proposed keys, those that are there and those that are
+    not."""
+    noted = connection._session.reads
+    if noted is not None and not table.partitions:
+        version = write.table(table.key)
+        if len(matched):
+            reads.note_keys(noted, version, key.columns, [lookup.values_at(version, c, matched) for c in key.columns])
+        if fresh.num_rows:
+            reads.note_keys(noted, version, key.columns, key_columns(version, key.columns, fresh))
 
 
 def _twice(statement: st.Merge) -> Exception:

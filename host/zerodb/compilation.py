@@ -195,7 +195,8 @@ def _compiled(statement: st.Statement, engine: Engine, stages: Stages) -> Compil
     if source is None:
         return None
     plan, columns, names = source
-    return _compile(plan, columns, names, engine, stages)
+    by_key = isinstance(statement, st.Merge) and statement.key is not None and not statement.table.partitions
+    return _compile(plan, columns, names, engine, stages, by_key=by_key)
 
 
 def _dependency(bound: BoundShape, table: TableInfo) -> Dependency:
@@ -234,6 +235,8 @@ def _compile(
     names: Sequence[str],
     engine: Engine,
     stages: Stages,
+    *,
+    by_key: bool,
 ) -> CompiledQuery:
     fresh = itertools.count(_FIRST_FRESH_ID)
     with stages.timed("optimize"):
@@ -249,7 +252,7 @@ def _compile(
         OutputColumn(name, made.type, column.nullable)
         for name, made, column in zip(names, program.output, columns, strict=True)
     )
-    return CompiledQuery(bound, logical, plan, program, code, output, scan_reads(bound, plan))
+    return CompiledQuery(bound, logical, plan, program, code, output, scan_reads(bound, plan, by_key=by_key))
 
 
 def returned(

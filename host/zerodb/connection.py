@@ -125,13 +125,13 @@ class Connection:
         """Compiles a statement now, for executing it many times."""
         self._check_open()
         with self._lock, _own_mistakes():
-            return PreparedStatement(self, self._database.prepare(sql, self._view()))
+            return PreparedStatement(self, self._database.prepare(sql, self._view(early=True)))
 
     def _run(self, sql: str, parameters: Parameters | None) -> Outcome:
         self._check_open()
 
         def once() -> Outcome:
-            view = self._view()
+            view = self._view(early=True)
             return self._run_ready(self._database.prepare(sql, view), view, parameters)
 
         with self._lock, _own_mistakes():
@@ -173,10 +173,13 @@ class Connection:
                 error.position = place_in(ready.text, error.position, prepared)
             raise
 
-    def _view(self) -> View:
-        """What the statement that begins now sees; the thread is told of its session."""
-        zones.begin_statement(self._options.zone, now(), self._session.started)
-        return View(self._session.snapshot(), self._registered, self._search_path, session=self)
+    def _view(self, *, early: bool = False) -> View:
+        """What the statement that begins now sees; the thread is told of its session. `early`: it may be one about the
+        session itself."""
+        session = self._session
+        zones.begin_statement(self._options.zone, now(), session.started)
+        snapshot = session.early_snapshot() if early else session.snapshot()
+        return View(snapshot, self._registered, self._search_path, session=self)
 
     @property
     def _search_path(self) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 # What may come before SET TRANSACTION.
 UNQUERIED = (
-    *(st.Begin, st.Savepoint, st.ReleaseSavepoint, st.RollbackToSavepoint, st.SetOption, st.ShowOption),
+    *(st.Begin, st.Commit, st.Rollback, st.Savepoint, st.ReleaseSavepoint, st.RollbackToSavepoint),
+    *(st.SetOption, st.ShowOption),
     *(us.SetTransaction, us.SetConstraints, us.PrepareStatement, us.Deallocate),
 )
 
@@ -36,8 +37,11 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
     prepared = ready.prepared
     values = canonical_parameters(ready, user)
     statement = prepared.statement
-    if not isinstance(statement, UNQUERIED):
-        connection._session.note_query()
+    if not isinstance(statement, UNQUERIED) and connection._session.note_query(view.snapshot):
+        view = connection._view()
+        if not prepared.fits(view):
+            ready = connection._database.prepare(ready.text, view)
+            prepared, statement = ready.prepared, ready.prepared.statement
     match statement:
         case st.Query(locks=locks) if locks:
             from zerodb.row_locks import run_locking

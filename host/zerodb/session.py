@@ -150,10 +150,27 @@ class Session:
         member = transaction.member if transaction is not None else self._alone[1] if self._alone else None
         return member.reads if member is not None else None
 
-    def note_query(self) -> None:
-        """A statement that is not about the session itself runs."""
-        if self._transaction is not None:
-            self._transaction.queried = True
+    def early_snapshot(self) -> Snapshot:
+        """For compiling a statement that may be about the session itself, and then does not fix the snapshot: SET
+        TRANSACTION may follow."""
+        transaction = self._transaction
+        if transaction is None:
+            is_open = self.is_alone_serializable and self._alone is None and self._writing_now is None
+        else:
+            is_open = transaction.snapshot is None and transaction.write is None
+        return self._storage.snapshot() if is_open else self.snapshot()
+
+    def note_query(self, seen: Snapshot) -> bool:
+        """A statement that is not about the session itself runs. Whether it is to look again, since `seen` is not the
+        transaction's snapshot."""
+        transaction = self._transaction
+        if transaction is not None:
+            transaction.queried = True
+            if transaction.write is not None or transaction.isolation == "read committed":
+                return False
+        elif not self.is_alone_serializable:
+            return False
+        return self.snapshot() is not seen
 
     def set_transaction(
         self, isolation: str | None = None, read_only: bool | None = None, deferrable: bool | None = None
@@ -179,6 +196,9 @@ class Session:
             if transaction.read_only and not read_only and transaction.queried:
                 raise error_for("25001", "transaction read-write mode must be set before any query")
             transaction.read_only = read_only
+        if not transaction.queried and transaction.write is None:  # the snapshot is still to be taken
+            self._leave(transaction.member)
+            transaction.snapshot = transaction.member = None
 
     def set_constraints(self, names: frozenset[deferral.Name] | None, deferred: bool) -> None:
         """What is no longer deferred is checked at once."""

@@ -80,7 +80,7 @@ class PreparedStatement:
 
     def _refresh(self) -> View:
         """What the connection sees now, and the statement compiled for it."""
-        view = self.connection._view()
+        view = self.connection._view(early=True)
         if not self._prepared.fits(view):
             self._ready = self.connection._database.prepare(self.sql, view)
         if self._point is not None and self._point.ready is not self._ready:

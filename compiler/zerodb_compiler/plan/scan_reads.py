@@ -54,13 +54,16 @@ class ScanRead:
     tests: tuple[ReadTest, ...] = ()
 
 
-def scan_reads(bound: logical.LogicalPlan, plan: physical.PhysicalPlan) -> tuple[ScanRead, ...]:
-    """The reads of a query from its plan before and after the optimiser; tables that are not stored are left out."""
+def scan_reads(
+    bound: logical.LogicalPlan, plan: physical.PhysicalPlan, *, by_key: bool = False
+) -> tuple[ScanRead, ...]:
+    """The reads of a query from its plan before and after the optimiser; tables that are not stored are left out.
+    `by_key`: the table to change is only asked for the keys of rows to insert, which whoever inserts them notes."""
     found: dict[ScanRead, None] = {}
     times: Counter[int] = Counter()
     for scan in _physical_scans(plan):
         times[scan.table.id] += 1
-        if scan.table.id > 0:
+        if scan.table.id > 0 and not (by_key and scan.row_id is not None):
             found[ScanRead(scan.table.id, tuple(_tests(scan)))] = None
     for table in _named(bound):
         for part in _leaves(table):

@@ -52,17 +52,23 @@ def lock_table(
         return
     if newest is None or newest.schema_version != base.schema_version:
         raise Outdated
-    if mode >= TableMode.SHARE and not transaction.has_changed(version.id):
-        if newest.changed != base.changed:
+    if mode >= TableMode.SHARE and version.id not in transaction.altered:
+        if newest.changed == base.changed:
+            _adopt(transaction, base, newest)  # it was only merged
+        elif not transaction.has_changed(version.id):
             raise Outdated
-        _adopt(transaction, base, newest)  # it was only merged
 
 
 def _adopt(transaction: WriteTransaction, base: TableVersion, newest: TableVersion) -> None:
     """Takes the newest version of a table, which has the same rows, for the transaction's base."""
+    from zerodb_storage.transaction import rebased
+
+    changes, own = transaction.changes.get(base.id), newest
+    if changes is not None:
+        own, transaction.changes[base.id] = rebased(changes, base, newest)
     tables = {**transaction.base.tables, base.key: newest}
     transaction.base = replace(transaction.base, tables=MappingProxyType(tables), _by_id={})
-    transaction.tables[base.key] = newest
+    transaction.tables[base.key] = own
 
 
 def lock_rows(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -13,10 +14,12 @@ from hypothesis import strategies as st
 
 from zerodb_compiler import types
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import Column, Database, TableVersion, WriteTransaction, dictionary, fold, segment_choice
+from zerodb_storage import Column, Database, TableVersion, WriteTransaction, dictionary, fold, lookup, segment_choice
 from zerodb_storage.kv import Batch
+from zerodb_storage.locks import RowMode
 from zerodb_storage.merging import carried
-from zerodb_storage.renumbering import GONE
+from zerodb_storage.recovery import recover
+from zerodb_storage.renumbering import GONE, follow
 
 Rows = Callable[[TableVersion], list[tuple[Any, ...]]]
 COLUMNS = [Column("a", types.BIGINT), Column("b", types.BIGINT), Column("s", types.TEXT), Column("n", types.TEXT)]
@@ -106,3 +109,74 @@ def test_a_changed_shape_ends_the_merge() -> None:
         with db.begin() as tx:
             tx.truncate("t")
         assert carried(folded, base, db.snapshot().tables["t"]) is None
+
+
+def test_a_merge_between_a_change_and_a_definition() -> None:
+    with Database.open(None) as db:
+        with db.begin() as tx:
+            tx.create_table("t", COLUMNS, [0])
+            tx.append("t", pa.table({"a": [1, 2], "b": [1, 2], "s": ["x", "y"], "n": ["x", "y"]}))
+        with db.begin() as tx:
+            tx.append("t", pa.table({"a": [0, 4], "b": [3, 4], "s": ["x", "y"], "n": ["x", "y"]}))
+            tx.delete("t", np.array([0, CHUNK_ROWS]))
+            assert db.merger.merge(tx.table("t").id)
+            schema = tx.table("t").schema
+            tx.change_schema("t", replace(schema, columns=schema.columns[:2], text_modes=schema.text_modes[:2]))
+            assert not db.merger.merge(schema.id)  # it is locked
+        version = db.snapshot().tables["t"]
+        assert sorted(lookup.all_values(version, 0).data.tolist()) == [2, 4]
+
+
+def test_rows_are_locked_across_merges() -> None:
+    """Who holds a row's lock holds it under its new row id."""
+    with Database.open(None) as db:
+        with db.begin() as tx:
+            tx.create_table("t", [Column("a", types.BIGINT)], [0])
+            tx.append("t", pa.table({"a": [5, 3, 4]}))
+        version = db.snapshot().tables["t"]
+        first, second = db.begin(), db.begin()
+        assert first.lock_rows("t", np.array([1]), RowMode.UPDATE) is None
+        assert db.merger.merge(version.id)
+        third = db.begin()
+        for tx, held in ((second, 1), (third, 0)):
+            granted = tx.lock_rows("t", np.arange(3), RowMode.UPDATE, skip_locked=True)
+            assert granted is not None
+            assert granted.tolist() == [row != held for row in range(3)]
+            tx.rollback()
+        assert first.delete("t", np.array([1])) == 1
+        first.commit()
+        assert lookup.all_values(db.snapshot().tables["t"], 0).data.tolist() == [4, 5]
+
+
+def test_a_large_transaction_beside_others() -> None:
+    """Its rows become segments before the delta of others, whose row ids move."""
+    count = 140_000
+    with Database.open(None) as db:
+        with db.begin() as tx:
+            tx.create_table("t", [Column("a", types.BIGINT), Column("s", types.TEXT)], [0])
+            tx.append("t", pa.table({"a": [-1, -2, -3], "s": ["x"] * 3}))
+        large, small = db.begin(), db.begin()
+        large.append("t", pa.table({"a": np.arange(count)[::-1], "s": ["y"] * count}), unique_key=True)
+        large.delete("t", np.array([0, CHUNK_ROWS + 1]))
+        small.append("t", pa.table({"a": [-4], "s": ["z"]}), unique_key=True)
+        small.delete("t", np.array([1]))
+        old = db.snapshot().tables["t"]
+        large.commit()
+        middle = db.snapshot().tables["t"]
+        assert [found.rows for found in middle.segment_set.segments] == [
+            CHUNK_ROWS,
+            CHUNK_ROWS,
+            count - 1 - 2 * CHUNK_ROWS,
+        ]
+        assert middle.delta_rows == 3
+        assert follow(old.numbering, middle.numbering, np.array([2])).tolist() == [3 * CHUNK_ROWS + 2]
+        small.commit()
+        version = db.snapshot().tables["t"]
+        keys = lookup.all_values(version, 0).data
+        assert sorted(keys.tolist()) == [-4, -3, *(key for key in range(count) if key != count - 2)]
+        assert set(lookup.all_values(old, 0).data.tolist()) == {-1, -2, -3}
+        store = db._store
+        again = recover(store).snapshot.tables["t"]
+        for column in range(2):
+            a, b = lookup.all_values(version, column), lookup.all_values(again, column)
+            assert a.data.tolist() == b.data.tolist()

@@ -314,6 +314,7 @@ _TABLE = (
     Setting("client_encoding", "UTF8", _encoding, "encoding of texts"),
     Setting("client_min_messages", "notice", partial(_one_of, tuple(_LEVELS)), "least level of messages"),
     Setting("DateStyle", "ISO, MDY", _date_style, "form of dates"),
+    Setting("deadlock_timeout", "1s", _duration, "has no effect: deadlocks are found at once"),
     Setting("default_table_access_method", "heap", partial(_only, "heap")),
     Setting("default_tablespace", "", partial(_only, "")),
     Setting("default_transaction_isolation", "repeatable read", partial(_one_of, _ISOLATIONS)),

@@ -3,6 +3,9 @@
 If a row was changed since the statement's snapshot, storage says Outdated and the session runs the statement again
 (READ COMMITTED, or a transaction's first statement), else it fails with 40001: what is returned is locked, and newest.
 
+FOR UPDATE and FOR KEY SHARE lock the keys of the rows as well, as foreign keys do: FOR UPDATE keeps new rows from
+referring to a row, and KEY SHARE outlives new versions of it.
+
 SKIP LOCKED with LIMIT gives as many rows as there are unlocked: rows that others hold are left out of the locked
 table's scan beforehand (it has a key of its own, so other scans of the table see all), and if some rows still cannot be
 had, the query runs again without them. Rows passed over by OFFSET are not locked, which PostgreSQL does.
@@ -29,7 +32,7 @@ from zerodb_compiler.plan.rules.expand_partitions import PARTITION_SHIFT
 from zerodb_compiler.plan.transform import inputs_of
 from zerodb_compiler.sql import statements as st
 from zerodb_storage import RowMode, TableMode, WriteTransaction
-from zerodb_storage.locking import held_by_others
+from zerodb_storage.locking import held_by_others, lock_row_keys, unique_keys
 from zerodb_storage.values import sorted_distinct
 
 if TYPE_CHECKING:
@@ -83,7 +86,7 @@ def locked_rows(
         result = Result.of(connection, query, view, values)
         kept = np.ones(result.batch.rows, np.bool_)
         for place, locked in enumerate(statement.locks, len(statement.columns)):
-            refused = _lock(write, locked, result.integers(place), kept)
+            refused = _lock(connection, write, locked, result.integers(place), kept)
             if refused is not None and limited:
                 view = _without(write, view, locked, refused)
         if limited and not kept.all():
@@ -101,7 +104,9 @@ def _is_limited(plan: LogicalPlan) -> bool:
     return isinstance(plan, (Limit, Window)) or any(map(_is_limited, inputs_of(plan)))
 
 
-def _lock(write: WriteTransaction, locked: st.LockedTable, row_ids: RowIds, kept: Mask) -> RowIds | None:
+def _lock(
+    connection: Connection, write: WriteTransaction, locked: st.LockedTable, row_ids: RowIds, kept: Mask
+) -> RowIds | None:
     """Locks the rows of one table; with SKIP takes out of `kept` those it did not get, and gives their ids."""
     wanted = sorted_distinct(row_ids[kept])
     granted = np.ones(len(wanted), np.bool_)
@@ -110,13 +115,7 @@ def _lock(write: WriteTransaction, locked: st.LockedTable, row_ids: RowIds, kept
         here = wanted[at] & _ROW_BITS
         if len(here) == 0:
             continue
-        mask = write.lock_rows(
-            table,
-            here,
-            RowMode(locked.strength),
-            nowait=locked.wait is st.LockWait.ERROR,
-            skip_locked=locked.wait is st.LockWait.SKIP,
-        )
+        mask = _lock_here(connection, write, locked, table, here)
         if mask is not None:
             granted[at] = mask
     if granted.all():
@@ -124,6 +123,24 @@ def _lock(write: WriteTransaction, locked: st.LockedTable, row_ids: RowIds, kept
     found = np.flatnonzero(kept)
     kept[found] = granted[np.searchsorted(wanted, row_ids[found])]
     return wanted[~granted]
+
+
+def _lock_here(
+    connection: Connection, write: WriteTransaction, locked: st.LockedTable, table: str, row_ids: RowIds
+) -> Mask | None:
+    nowait, skip = locked.wait is st.LockWait.ERROR, locked.wait is st.LockWait.SKIP
+    mode = RowMode(locked.strength)
+    if mode is RowMode.KEY_SHARE and not unique_keys(write.table(table)):
+        mode = RowMode.SHARE  # there is nothing else that would outlive a new version of the row
+    mask = write.lock_rows(table, row_ids, mode, nowait=nowait, skip_locked=skip)
+    if mode in (RowMode.UPDATE, RowMode.KEY_SHARE):
+        got = row_ids if mask is None else row_ids[mask]
+        shared = mode is RowMode.KEY_SHARE
+        storage = connection._database.storage
+        keys = lock_row_keys(storage, write, table, got, shared=shared, nowait=nowait, skip_locked=skip)
+        if mask is not None and keys is not None:
+            mask[mask] = keys
+    return mask
 
 
 def _leaves(write: WriteTransaction, locked: st.LockedTable) -> Iterator[tuple[str, str]]:

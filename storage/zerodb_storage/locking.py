@@ -217,6 +217,38 @@ def lock_keys(
     database.locks.lock_keys(transaction.owner, version.id, number, digests, shared=shared)
 
 
+def lock_row_keys(
+    database: Database,
+    transaction: WriteTransaction,
+    table: str,
+    row_ids: Array,
+    *,
+    shared: bool,
+    nowait: bool,
+    skip_locked: bool,
+) -> Array | None:
+    """For FOR UPDATE, which nobody may pass who relies on a row's keys (a foreign key), and FOR KEY SHARE, which must
+    hold when others give the row new values (then it is another row): all keys of rows that are locked already. With
+    `skip_locked` gives for which rows that worked."""
+    version = transaction.table(table)
+    granted = np.ones(len(row_ids), np.bool_) if skip_locked else None
+    if transaction.base.table_with_id(version.id) is None or len(row_ids) == 0:
+        return granted
+    owner, locks = transaction.owner, database.locks
+    for number, (columns, nulls_equal) in unique_keys(version).items():
+        values = [lookup.values_at(version, column, row_ids) for column in columns]
+        whole = [found.validity for found in values if found.validity is not None and not nulls_equal]
+        rows = np.flatnonzero(np.logical_and.reduce(whole)) if whole else np.arange(len(row_ids))
+        if len(rows) == 0:
+            continue
+        digests = lookup.digests_of([found.take(rows) for found in values] if whole else values)
+        if granted is None:
+            locks.lock_keys(owner, version.id, number, digests, shared=shared, nowait=nowait, name=version.name)
+        else:
+            granted[rows] &= locks.lock_free_keys(owner, version.id, number, digests, shared=shared)
+    return granted
+
+
 def lock_keys_of(
     database: Database, transaction: WriteTransaction, table: str, row_ids: Array, assigned: set[int] | None
 ) -> None:

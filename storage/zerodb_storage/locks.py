@@ -135,8 +135,7 @@ class Locks:
         if skip_locked:
             with self._mutex:
                 return False, self._lock_free(owner, self._table.rows_of(table_id), ids, mode)
-        message = f'could not obtain lock on row in relation "{name or table_id}"'
-        refusal = error_for("55P03", message) if nowait else None
+        refusal = _row_refusal(name, table_id) if nowait else None
         claim = RowClaim(Ids(ids), int(mode))
         return self._lock(owner, lambda: self._table.rows_of(table_id), claim, timeout_s, refusal), None
 
@@ -155,14 +154,28 @@ class Locks:
         digests: Array,
         *,
         shared: bool = False,
+        nowait: bool = False,
         timeout_s: float | None = None,
+        name: str | None = None,
     ) -> bool:
         """Keys of a unique constraint, by 64-bit digests; exclusively, or shared with others who want them to stay."""
         if len(digests) == 0:
             return False
         mode = RowMode.KEY_SHARE if shared else RowMode.UPDATE
         claim = RowClaim(Ids(np.ascontiguousarray(digests).view(np.int64)), int(mode))
-        return self._lock(owner, lambda: self._table.keys_of(table_id, key_number), claim, timeout_s)
+        refusal = _row_refusal(name, table_id) if nowait else None
+        return self._lock(owner, lambda: self._table.keys_of(table_id, key_number), claim, timeout_s, refusal)
+
+    def lock_free_keys(
+        self, owner: Owner, table_id: int, key_number: int, digests: Array, *, shared: bool = False
+    ) -> Array:
+        """Those of the keys that can be locked without waiting; says which."""
+        if len(digests) == 0:
+            return np.zeros(0, np.bool_)
+        ids = np.ascontiguousarray(digests).view(np.int64)
+        with self._mutex:
+            mode = RowMode.KEY_SHARE if shared else RowMode.UPDATE
+            return self._lock_free(owner, self._table.keys_of(table_id, key_number), ids, mode)
 
     def lock_point(self, owner: Owner, table_id: int, row_id: int) -> bool:
         """One row in mode UPDATE, if that is possible without waiting."""
@@ -345,6 +358,10 @@ def _wake(requests: Iterable[Request] | Sequence[Request]) -> None:
         wake = request.owner.party._wake
         if wake is not None:
             _signal(wake)
+
+
+def _row_refusal(name: str | None, table_id: int) -> DatabaseError:
+    return error_for("55P03", f'could not obtain lock on row in relation "{name or table_id}"')
 
 
 def _signal(wake: Any) -> None:

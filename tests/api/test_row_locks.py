@@ -293,3 +293,41 @@ def test_waiting_ends_when_the_holder_dies_away(connections: Callable[[], Connec
     a.close()
     assert result() == [1]
     assert time.monotonic() - begun < 5
+
+
+# --- keys that others rely on -----------------------------------------------------------------------------------------
+
+
+def test_for_update_keeps_new_references_away(connections: Callable[[], Connection]) -> None:
+    a, b = connections(), connections()
+    a.begin()
+    a.execute("select * from jobs where id = 3 for update")
+    result = later(lambda: b.execute("insert into lines values (3, 3)").rowcount)
+    assert waits(result)
+    a.commit()
+    assert result() == 1
+    a.begin()
+    a.execute("select * from jobs where id = 3 for no key update")
+    assert b.execute("insert into lines values (4, 3)").rowcount == 1
+    a.commit()
+    b.begin()
+    b.execute("insert into lines values (5, 5)")
+    assert code(a, "select * from jobs where id = 5 for update nowait") == "55P03"
+    assert ids(a, "select id from jobs where id in (4, 5) for update skip locked") == [4]
+    assert ids(a, "select id from jobs where id > 4 order by id limit 2 for update skip locked") == [6, 7]
+    assert ids(a, "select id from jobs where id = 5 for no key update nowait") == [5]
+    b.commit()
+
+
+def test_key_share_outlives_a_new_version_of_the_row(connections: Callable[[], Connection]) -> None:
+    a, b = connections(), connections()
+    a.begin()
+    a.execute("select * from jobs where id = 6 for key share")
+    b.execute("update jobs set v = 0 where id = 6")
+    b.execute("set lock_timeout = '50ms'")
+    for change in ("delete from jobs where id = 6", "update jobs set id = 60 where id = 6"):
+        assert code(b, change) == "55P03"
+    assert code(b, "select * from jobs where id = 6 for update nowait") == "55P03"
+    assert ids(b, "select id from jobs where id = 6 for no key update nowait") == [6]
+    a.commit()
+    assert b.execute("delete from jobs where id = 6").rowcount == 1

@@ -10,6 +10,7 @@ import datetime
 from collections.abc import Callable, Iterable
 from decimal import Decimal
 
+from zerodb_compiler.catalog import TRANSIENT, TableInfo
 from zerodb_compiler.intervals import format_interval, unpack
 from zerodb_compiler.plan import logical, physical
 from zerodb_compiler.plan.windows import DEFAULT_FRAME, Exclusion, FrameBound, WindowItem, WindowSpec
@@ -268,7 +269,7 @@ def _values(rows: tuple[tuple[Expression, ...], ...]) -> str:
 def _logical_head(plan: logical.LogicalPlan, types: bool) -> str:
     match plan:
         case logical.Scan(table=table):
-            return f"Scan {table.name} [{_columns(plan.output, types)}]"
+            return f"Scan {_shown(table)} [{_columns(plan.output, types)}]"
         case logical.Values(columns=columns, rows=values):
             return f"Values [{_columns(columns, types)}] {_values(values)}"
         case logical.Filter(predicate=predicate):
@@ -330,7 +331,9 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
         case physical.TableScan(table=table, columns=columns, predicates=predicates, row_id=row_id):
             shown = [item.column for item in columns] + ([] if row_id is None else [row_id])
             where = f" where {_predicates(predicates)}" if predicates else ""
-            head = f"TableScan {table.name}" if plan.index is None else f"IndexScan {table.name} using {_index(plan)}"
+            head = (
+                f"TableScan {_shown(table)}" if plan.index is None else f"IndexScan {table.name} using {_index(plan)}"
+            )
             return f"{head} [{_columns(shown, types)}]{where}"
         case physical.ValuesScan(columns=names, values=values):
             return f"ValuesScan [{_columns(names, types)}] {_values(values)}"
@@ -374,6 +377,10 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
             return _mark_join(plan)
         case physical.Output(columns=names):
             return f"Output {_columns(names, types)}"
+
+
+def _shown(table: TableInfo) -> str:
+    return table.name.lstrip(TRANSIENT)
 
 
 def _index(scan: physical.TableScan) -> str:

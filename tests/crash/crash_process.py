@@ -6,6 +6,7 @@ invariant, an error nobody expects) is journalled, too.
 
     i SLOT N            begins                       a SLOT N   committed
     f SLOT N SQLSTATE   failed, nothing of it holds  bad TEXT   a mistake of the database
+    b begin             a backup begins              b NUMBER   it is made
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ class Process:
         """What somebody does from time to time who looks after a database."""
         while not self.stop.is_set():
             time.sleep(r.random() * 0.4)
-            match r.randrange(3):
+            match r.randrange(4):
                 case 0:
                     problems = db.check()
                     assert problems == [], problems
@@ -142,6 +143,20 @@ class Process:
                     db._database.storage.compact()
                 case 2:
                     db._database.forget_statements()
+                case 3:
+                    self.note("b", "begin")
+                    report = backed_up(db, self.config["backups"], r.random() < 0.7)
+                    self.note("b", report.number)
+
+
+def backed_up(db: zerodb.Connection, destination: str, incremental: bool) -> Any:
+    if incremental:
+        try:
+            return db.backup(destination, incremental=True)
+        except zerodb.Error as error:  # the first one, or the history was not kept
+            if error.sqlstate not in ("55000", "58P01"):
+                raise
+    return db.backup(destination)
 
 
 # --- transactions -----------------------------------------------------------------------------------------------------

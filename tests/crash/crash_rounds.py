@@ -24,6 +24,7 @@ from typing import Any
 
 import crash_points
 import crash_workload as workload
+from crash_backups import FOLDER, Backups
 
 import zerodb
 
@@ -40,14 +41,24 @@ class Journal:
     begun: dict[workload.Place, int] = field(default_factory=dict)  # line number
     acknowledged: dict[workload.Place, int] = field(default_factory=dict)
     failed: dict[workload.Place, str] = field(default_factory=dict)
+    backups: list[tuple[int, set[workload.Place]]] = field(
+        default_factory=list
+    )  # what was acknowledged when each began
 
     @classmethod
     def read(cls, path: Path, run: int) -> Journal:
         journal = cls()
+        before: set[workload.Place] = set()
         for line, text in enumerate(path.read_text().splitlines() if path.exists() else ()):
             kind, _, rest = text.partition(" ")
             if kind == "bad":
                 raise AssertionError(f"run {run}: {json.loads(rest)}")
+            if kind == "b":
+                if rest == "begin":
+                    before = set(journal.acknowledged)
+                else:
+                    journal.backups.append((int(rest), before))
+                continue
             slot, number, *state = rest.split()
             place = (run, int(slot), int(number))
             match kind:
@@ -65,6 +76,7 @@ class Rounds:
         self.folder, self.seed, self.synchronous, self.slots = folder, seed, synchronous, slots
         self.path = str(folder / "test.zdb")
         self.model = workload.Model(slots)
+        self.backups = Backups(folder, seed, slots)
         self.imports: Counter[tuple[int, int]] = Counter()  # batches by slot
         self.run = 0
         self.open: list[Journal] = []  # of runs that were not compared yet
@@ -76,7 +88,7 @@ class Rounds:
         for number in range(count):
             self.one(generator)
             if number == count - 1 or generator.random() < 0.8:  # else crash again before anybody looks
-                self.compare()
+                self.compare(generator)
 
     def one(self, r: random.Random) -> None:
         """Starts the process and kills it: at a step of its own, after some commits, or while it opens."""
@@ -111,6 +123,7 @@ class Rounds:
             "fold_rows": fold_rows,
             "fold_records": fold_records,
             "point": point,
+            "backups": str(self.folder / FOLDER),
             "seconds": seconds,
         }
         return [sys.executable, str(PROCESS), json.dumps(config)]
@@ -150,7 +163,8 @@ class Rounds:
 
     # --- comparison ---------------------------------------------------------------------------------------------------
 
-    def compare(self) -> None:
+    def compare(self, r: random.Random | None = None) -> None:
+        """With `r` now and then the backups, too."""
         with zerodb.connect(self.path, threads=1, synchronous=self.synchronous) as db:
             assert db.check() == []
             if "done" not in db.tables():
@@ -163,6 +177,8 @@ class Rounds:
             self.open.clear()
             compare(db, self.model)
             assert db.check() == []
+        if r is not None and r.random() < 0.4:
+            self.backups.verify(self.model.done, r, compare)
 
     def _follow(self, db: zerodb.Connection, run: int, journal: Journal) -> None:
         done = {tuple(row) for row in db.execute("select run, slot, n from done where run = ?", [run]).fetchall()}
@@ -176,6 +192,8 @@ class Rounds:
             _check_is_prefix(done, {place: journal.acknowledged[place] for place in acknowledged}, journal.begun)
         else:
             assert acknowledged <= done, f"lost: {sorted(acknowledged - done)}"
+        for number, before in journal.backups:
+            self.backups.note(number, self.model.done | before - imports)
         for place in sorted(done):
             self.model.apply(tasks[place])
         self.committed += len(done)

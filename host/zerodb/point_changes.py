@@ -36,9 +36,10 @@ from zerodb_compiler.plan.logical import Values
 from zerodb_compiler.plan.point import has_point_key, point_plan, same_values, widened
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
-from zerodb_storage import Outdated, WriteTransaction, lookup
+from zerodb_storage import Outdated, WriteTransaction, commit_log, lookup
 from zerodb_storage.locking import unique_keys
 from zerodb_storage.locks import TableMode
+from zerodb_storage.point_commit import PointCommit
 
 if TYPE_CHECKING:
     from zerodb.compilation import Ready
@@ -121,6 +122,7 @@ class ChangeStatement(PointStatement):
         self.owner: Any = None
         self.seen: Any = None  # the newest snapshot for which the table was as in the base
         self._alone: OwnRows | None = None  # for autocommit
+        self.alone = self.locks.owner()
         super().__init__(connection, ready, program, general)
 
     # --- binding ---
@@ -128,7 +130,7 @@ class ChangeStatement(PointStatement):
         """As `bind`, for a statement that writes."""
         connection, session = self.connection, self.connection._session
         connection._check_open()
-        self.transaction = None
+        self.transaction = self.snapshot = None
         if self._warming >= 0:
             self._warm()
         transaction = session._transaction
@@ -199,6 +201,8 @@ class ChangeStatement(PointStatement):
         if self._alone is None:
             self._alone = OwnRows(connection, self, view.tables[self.program.table.key])
         self.base = snapshot
+        if self._warming < 0:
+            self.snapshot, self.options_changes = snapshot, connection._options.changes
         engine = connection._database.engine
         engine.memory.words[(self.call.address + self.program.directory + 4) >> 2] = self._alone.overlay.address
         self.own = self._alone
@@ -251,35 +255,53 @@ class ChangeStatement(PointStatement):
     def commit_alone(self, row_id: int) -> bool:
         """Autocommit: commits the record just written; False if the general path has to do it. The record is gone
         afterwards."""
-        key, own = self.program.table.key, self.own
+        overlay, locks, owner = self.own.overlay, self.locks, self.alone
         with keyboard.held():
-            write = self.storage.begin(self.base)
             try:
-                write.lock_table(key, TableMode.ROW_EXCLUSIVE, nowait=True)
-                self.owner, self.seen = write.owner, self.base
+                locks.lock_table(owner, self.program.table.id, TableMode.ROW_EXCLUSIVE, nowait=True)
+                self.owner, self.seen = owner, self.base
                 if not self._lock(row_id):
-                    write.rollback()
                     return False
-                own.flush(write)
-                write.commit()
+                row = overlay.last_row() if self.tag != "DELETE" else None
+                commit = PointCommit(self.version, row_id, row, self.forms)
+                self.storage.publish_point(commit)
+                self._follow(commit)
             except Outdated:
-                write.rollback()
                 return False
             except Error as error:
-                write.rollback()
                 if error.sqlstate == "55P03":
                     return False
                 raise
-            except BaseException:
-                write.rollback()
-                raise
             finally:
-                own.overlay.cut(0)
-                self.snapshot = None
+                locks.release(owner)
+                overlay.undo()
         return True
 
+    def _follow(self, commit: PointCommit) -> None:
+        """Binds to the snapshot that the commit has led to, if it was the only change."""
+        self.snapshot = None
+        before, after, newest = commit.before, commit.after, self.storage._snapshot
+        if before is None or after is None or newest.tables.get(self.program.table.key) is not after:
+            return
+        record, texts = 0, []
+        if commit.row is not None:
+            record = self.own.overlay.last()
+            texts = [_bytes(commit.row[ordinal]) for ordinal in self.text_ordinals]
+        try:
+            stamp = self.directory.follow(before, after, newest.sequence, commit.replaced, record, texts)
+        except Error:
+            return
+        if stamp and before is self.version and after.layout.columns == before.layout.columns and self._warming < 0:
+            memory = self.connection._database.engine.memory
+            memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
+            self.version = after
+            self.base = self.snapshot = newest
+
     def made(self) -> Callable[[Parameters | None], Cursor]:
-        record = pa.RecordLayout.of([column.type for column in self.program.table.columns])
+        types = [column.type for column in self.program.table.columns]
+        record = pa.RecordLayout.of(types)
+        self.forms = commit_log.row_forms(types)
+        self.text_ordinals = [number for number, kind in enumerate(record.kinds) if kind == pa.TEXT]
         self.key_offsets = tuple(record.offsets[ordinal] for ordinal in self.program.table.primary_key)
         self.integer_key = all(record.kinds[ordinal] == pa.INT for ordinal in self.program.table.primary_key)
         version = self.connection._session.snapshot().tables[self.program.table.key]
@@ -293,6 +315,11 @@ def integer_digest(key: list[int]) -> int:
     for value in key:
         mixed = (mixed * _MULTIPLIER + ((value ^ _HIGH_WORD if value < 0 else value) & _MASK)) & _MASK
     return mixed - (1 << 64) if mixed >> 63 else mixed
+
+
+def _bytes(value: int | float | bytes | None) -> bytes:
+    assert not isinstance(value, int | float)
+    return value or b""
 
 
 class ChangeCursor(Cursor):
@@ -344,6 +371,7 @@ def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]
         "overflow": (struct.error, ValueError, OverflowError),
         "session": connection._session,
         "state": statement,
+        "storage": statement.storage,
         "tag": statement.tag,
         "text_end": statement.text_end,
         "text_start": statement.text_start,
@@ -357,8 +385,9 @@ def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]
         *taken_source(statement.prepared.user),
         "with lock:",
         "    t = session._transaction",
-        "    if t is None or t is not state.transaction or options.changes != state.options_changes"
-        " or connection._closed or not is_bound(t):",
+        "    if (storage._snapshot is not state.snapshot if t is None"
+        " else t is not state.transaction or not is_bound(t))"
+        " or options.changes != state.options_changes or connection._closed:",
         "        if not bind(): return general(parameters)",
         *(f"    {line}" for line in lines),
         f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",

@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zerodb_compiler.errors import DatabaseError, error_for
-from zerodb_storage import checking, keys, publishing, records, recovery
+from zerodb_storage import checking, keys, point_commit, publishing, records, recovery
 from zerodb_storage.catalog import is_temporary
 from zerodb_storage.changed_rows import changed_rows
 from zerodb_storage.counter import Counter
@@ -36,6 +36,7 @@ from zerodb_storage.kv.rocks import RocksStore
 from zerodb_storage.locks import Locks, Outdated, TableMode
 from zerodb_storage.merger import Merger
 from zerodb_storage.merging import carried
+from zerodb_storage.point_commit import PointCommit
 from zerodb_storage.publishing import Plan
 from zerodb_storage.segment_choice import to_rewrite
 from zerodb_storage.sequences import Sequences
@@ -84,7 +85,7 @@ class Database:
         path = None if self._files is None else self._files.path
         self._history = History(path, store, self.sequences, recovered.snapshot.sequence)
         self._garbage = Garbage(store, path, self._history.keeps)
-        self._commits: GroupCommit[WriteTransaction] = GroupCommit(self._publish)
+        self._commits: GroupCommit[WriteTransaction | PointCommit] = GroupCommit(self._publish)
         self.renumberings = 0  # odd while row ids are about to change
         self._counters = threading.Lock()
         self._open_transactions = 0
@@ -264,11 +265,22 @@ class Database:
             ):
                 self.merger.notice(table_id)
 
+    def publish_point(self, commit: PointCommit) -> None:
+        """The same for one row; its locks are the caller's."""
+        self._check_open()
+        table_id = commit.base.id
+        if publishing.is_over(self._states.get(table_id), publishing.WAITING):
+            self.merger.notice(table_id)
+            self.merger.wait(table_id)
+        self._commits.commit(commit)
+        if publishing.is_over(self._states.get(table_id)):
+            self.merger.notice(table_id)
+
     def _has_too_many_segments(self, table_id: int) -> bool:
         found = self._snapshot.table_with_id(table_id)
         return found is not None and bool(to_rewrite(found))
 
-    def _publish(self, group: Sequence[Ticket[WriteTransaction]]) -> None:
+    def _publish(self, group: Sequence[Ticket[WriteTransaction | PointCommit]]) -> None:
         self.reclaim()
         rest = group
         while rest:
@@ -278,7 +290,7 @@ class Database:
                 ticket.is_done = True
             rest = rest[count:]
 
-    def _planned(self, tickets: Sequence[Ticket[WriteTransaction]]) -> tuple[Plan, int]:
+    def _planned(self, tickets: Sequence[Ticket[WriteTransaction | PointCommit]]) -> tuple[Plan, int]:
         """The plan of as many transactions, from the first on, as go into one batch: definitions go alone, and after a
         fold the ids of rows must be joined before others can follow them. Those that fail have their error."""
         plan = Plan.after(self._snapshot, self._states)
@@ -287,16 +299,19 @@ class Database:
             ticket = tickets[count]
             transaction = ticket.item
             assert transaction is not None
-            plain = publishing.is_plain(transaction)
+            plain = isinstance(transaction, PointCommit) or publishing.is_plain(transaction)
             if count and not plain:
                 break
             count += 1
             if ticket.error is not None:
                 continue
             try:
-                if transaction.member is not None:
-                    self.serializable.prepare(transaction.member, changed_rows(transaction), plan.sequence + 1)
-                publishing.add(plan, transaction, self.segment_ids)
+                if isinstance(transaction, PointCommit):
+                    point_commit.add(plan, transaction, self.segment_ids)
+                else:
+                    if transaction.member is not None:
+                        self.serializable.prepare(transaction.member, changed_rows(transaction), plan.sequence + 1)
+                    publishing.add(plan, transaction, self.segment_ids)
             except Outdated as error:
                 ticket.error = error
                 continue

@@ -157,6 +157,71 @@ def append(chunks: tuple[DeltaChunk, ...], batch: Sequence[Values]) -> tuple[Del
     return tuple(grown)
 
 
+def append_row(
+    chunks: tuple[DeltaChunk, ...], row: Sequence[int | float | bytes | None]
+) -> tuple[DeltaChunk, ...] | None:
+    """The delta with one row of canonical values (text as bytes, codes for strings of dictionaries) behind it, written
+    in place; None where that is not possible: there `append` makes room."""
+    if not chunks:
+        return None
+    tail = chunks[-1]
+    buffer, used = tail.buffer, tail.rows
+    if buffer.used != used or used >= CHUNK_ROWS:
+        return None
+    for column, value in zip(buffer.columns, row, strict=True):
+        if not _has_room(column.arrays, used, value):
+            return None
+    facts = []
+    for column, known, value in zip(buffer.columns, tail.facts, row, strict=True):
+        _put(column.arrays, used, value)
+        facts.append(_with_value(known, value, column.arrays.form))
+    buffer.used = used + 1
+    return (*chunks[:-1], DeltaChunk(buffer, used + 1, tuple(facts)))
+
+
+def _has_room(arrays: Values, used: int, value: int | float | bytes | None) -> bool:
+    if value is None and arrays.validity is None:
+        return False
+    if arrays.validity is not None and used >= len(arrays.validity):
+        return False
+    if arrays.form is Form.TEXT:
+        if used + 1 >= len(arrays.data) or arrays.text is None:
+            return False
+        end = int(arrays.data[used]) + (0 if value is None else len(value))  # type: ignore[arg-type]
+        return end <= len(arrays.text) and end <= CHUNK_TEXT_BYTES_MAX
+    if used >= len(arrays.data):
+        return False
+    if arrays.form is Form.INT:
+        return value is None or -(1 << 63) <= value < 1 << 63  # type: ignore[operator]
+    return arrays.form is not Form.WIDE
+
+
+def _put(arrays: Values, used: int, value: int | float | bytes | None) -> None:
+    if arrays.validity is not None:
+        arrays.validity[used] = value is not None
+    if arrays.form is Form.TEXT:
+        assert arrays.text is not None
+        start = int(arrays.data[used])
+        text = value if isinstance(value, bytes) else b""
+        arrays.data[used + 1] = start + len(text)
+        if text:
+            arrays.text[start : start + len(text)] = np.frombuffer(text, np.uint8)
+    else:
+        arrays.data[used] = 0 if value is None else value
+
+
+def _with_value(known: ColumnFacts, value: int | float | bytes | None, form: Form) -> ColumnFacts:
+    if value is None:
+        return ColumnFacts(known.null_count + 1, known.bounds)
+    if form is Form.TEXT or form is Form.CODES:
+        return known
+    assert not isinstance(value, bytes)
+    bounds = known.bounds
+    if bounds is not None and bounds[0] <= value <= bounds[1]:
+        return known
+    return known.merged(ColumnFacts(0, (value, value)))
+
+
 def _end(tail: DeltaChunk, batch: Sequence[Values], begin: int, end: int) -> int:
     """How far the rows from `begin` on go into a chunk: up to `end` while there is room for text, one at least."""
     for column, values in zip(tail.buffer.columns, batch, strict=True):

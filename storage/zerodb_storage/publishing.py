@@ -122,6 +122,20 @@ def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -
         plan.defined = plan.sequence
 
 
+def add_rows(
+    plan: Plan,
+    changes: Changes,
+    base: TableVersion,
+    newest: TableVersion,
+    state: TableState,
+    segment_ids: Iterator[int],
+) -> None:
+    """Plans changes of rows of one table that are a commit of their own."""
+    found = _rebased(changes, base, newest, state)
+    plan.sequence += 1
+    _logged(plan, found.version.derived(changed=plan.sequence), found.record, segment_ids)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Rebased:
     """The newest version with a transaction's changes, its shared delta grown in place, and their commit record.

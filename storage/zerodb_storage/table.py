@@ -454,5 +454,10 @@ class TableVersion:
         return newly
 
 
+def next_mask(visible: Array, deleted: int) -> Mask:
+    """A mask with `deleted` rows invisible."""
+    return Mask(next(_mask_serials), visible, deleted)
+
+
 def make_mask(visible: Array) -> Mask:
     return Mask(next(_mask_serials), visible, len(visible) - int(np.count_nonzero(visible)))

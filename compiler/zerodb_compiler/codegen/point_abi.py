@@ -96,6 +96,11 @@ class RecordLayout:
     offsets: tuple[int, ...]
     stride: int
 
+    @property
+    def texts(self) -> tuple[int, ...]:
+        """The places of texts."""
+        return tuple(offset for kind, offset in zip(self.kinds, self.offsets, strict=True) if kind == TEXT)
+
     @staticmethod
     def of(types: Sequence[SqlType]) -> RecordLayout:
         kinds = tuple(kind_of(type_) for type_ in types)

@@ -94,14 +94,38 @@ class RecordBlocks:
         self.count += rows
         return first
 
+    def copy(self, record: int, row_id: int, texts: list[bytes]) -> int:
+        """Appends a copy of a record, with the texts of its columns that are not NULL; its ordinal."""
+        memory, stride = self._memory, self._record.stride
+        if self.count == len(self.blocks) * BLOCK_RECORDS:
+            self.blocks.append(allocated(memory, BLOCK_RECORDS * stride))
+        address = self.address(self.count)
+        memory.bytes[address : address + stride] = memory.bytes[record : record + stride]
+        words = memory.words
+        words[(address + pa.RECORD_FLAGS) >> 2] = pa.RECORD_ALIVE
+        memory.longs[(address + pa.RECORD_ROW_ID) >> 3] = row_id
+        places = self._record.texts
+        for offset, text in zip(places, texts, strict=True):
+            if self._heap_next + len(text) > self._heap_end:
+                self._new_heap(len(text))
+            start = self._heap_next
+            memory.bytes[start : start + len(text)] = text
+            words[(address + offset) >> 2] = start
+            self._heap_next += len(text)
+        self.count += 1
+        return self.count - 1
+
+    def _new_heap(self, size: int) -> None:
+        block = max(HEAP_BYTES, size)
+        self._heap_next = allocated(self._memory, block)
+        self._heap_end = self._heap_next + block
+        self._heaps.append(self._heap_next)
+
     def _put_text(self, values: Any) -> Array:
         """Copies the bytes of a column's strings in; the address of each, and of the last one's end."""
         size = len(values.text)
         if self._heap_next + size > self._heap_end:
-            block = max(HEAP_BYTES, size)
-            self._heap_next = allocated(self._memory, block)
-            self._heap_end = self._heap_next + block
-            self._heaps.append(self._heap_next)
+            self._new_heap(size)
         start = self._heap_next
         self._memory.write(start, values.text)
         self._heap_next += size
@@ -189,6 +213,47 @@ class PointDirectory:
             self.version, self.sequence = version, sequence
             self._set_stamp(next(_stamps))
             return self.stamp
+
+    def follow(
+        self, before: TableVersion, after: TableVersion, sequence: int, replaced: int, record: int, texts: list[bytes]
+    ) -> int:
+        """Moves on to a version that differs by one row: `replaced` (-1: none) went, and the one came that a record of
+        an overlay is (0: none), with the texts of its columns, at the end of the delta. The stamp, or 0 if it does not
+        show the version before."""
+        with self.lock:
+            if self.version is not before or self.closed or after.segment_set is not before.segment_set:
+                return 0
+            self._set_stamp(0)
+            try:
+                if after.layout.columns != before.layout.columns:
+                    self._unload()
+                if record:
+                    position = len(after.delta_chunks) - 1
+                    row_id = (len(after.segment_set.segments) + position) * CHUNK_ROWS + after.delta_chunks[-1].rows - 1
+                    if position == len(self._starts):
+                        self._starts.append(self._delta.count)
+                    first = self._delta.copy(record, row_id, texts)
+                    self._link(after, first)
+                if replaced >= 0:
+                    self._hide(after, replaced)
+            except BaseException:
+                self._clear()
+                raise
+            self.version, self.sequence = after, sequence
+            self._set_stamp(next(_stamps))
+            return self.stamp
+
+    def _hide(self, version: TableVersion, row_id: int) -> None:
+        """A row is gone."""
+        chunk, row = divmod(row_id, CHUNK_ROWS)
+        segments = len(version.segment_set.segments)
+        if chunk >= segments:
+            place = self._delta.address(self._starts[chunk - segments] + row) + pa.RECORD_FLAGS
+            self._memory.words[place >> 2] = 0
+        elif chunk in self._visibility:
+            self._memory.bytes[self._visibility[chunk] + row] = 0
+        else:
+            self._show_mask(chunk, version.masks[chunk].visible)
 
     def _set_stamp(self, stamp: int) -> None:
         self.stamp = stamp

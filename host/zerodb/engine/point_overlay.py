@@ -9,6 +9,7 @@ that, so that later look-ups still find them; `cut` forgets those after a rollba
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from zerodb.engine.point_directory import PointDirectory
     from zerodb_compiler.types import SqlType
 
+_FORMATS = {pa.INT: "q", pa.WIDE: "qq", pa.REAL: "d", pa.SINGLE: "d", pa.TEXT: "II"}
+_MASK = (1 << 64) - 1
 FIRST_HEADS = 256
 FIRST_RECORDS = 256
 FIRST_TEXT_BYTES = 1 << 14
@@ -42,6 +45,11 @@ class Overlay:
         self._blocks: list[tuple[int, int]] = []  # address of the first record and ordinal of it
         self._marks: list[tuple[int, int, int]] = []
         self.flushed = 0  # records that storage has
+        columns = len(types)
+        padding = f"{(columns + 7 & ~7) - columns}x"
+        self._unpack = struct.Struct(
+            f"<{columns}B{padding}" + "".join(_FORMATS[kind] for kind in self._record.kinds)
+        ).unpack_from
         self._new_heads(FIRST_HEADS)
         self._new_block(FIRST_RECORDS)
         self._new_heap(FIRST_TEXT_BYTES)
@@ -141,6 +149,21 @@ class Overlay:
     def last(self) -> int:
         """The address of the record written last."""
         return self._get(pa.OVERLAY_NEXT) - self._record.stride
+
+    def last_row(self) -> tuple[int | float | bytes | None, ...]:
+        """That record's canonical values, text as bytes."""
+        memory = self._memory.bytes
+        fields = iter(self._unpack(memory, self.last() + pa.RECORD_NULLS))
+        nulls = [next(fields) for _ in self._types]
+        row: list[int | float | bytes | None] = []
+        for null, kind in zip(nulls, self._record.kinds, strict=True):
+            value = next(fields)
+            if kind == pa.TEXT:
+                value = bytes(memory[value : value + next(fields)])
+            elif kind == pa.WIDE:
+                value = (next(fields) << 64) | (value & _MASK)
+            row.append(None if null else value)
+        return tuple(row)
 
     def last_values(self, numbers: tuple[int, ...]) -> list[Values]:
         """Columns of that record."""

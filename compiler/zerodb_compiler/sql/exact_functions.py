@@ -9,7 +9,7 @@ doubles (binder_mathematics.py).
 from __future__ import annotations
 
 import math
-from decimal import ROUND_HALF_UP, Context, Decimal, localcontext
+from decimal import ROUND_HALF_UP, Context, Decimal, DecimalException, localcontext
 
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.types import MAX_PRECISION, SqlType, numeric
@@ -130,6 +130,8 @@ def exact(name: str, arguments: list[tuple[int, int]], position: int | None) -> 
         function = _FUNCTIONS[name, len(values)]
         try:
             result = function(*values)  # type: ignore[operator]
+        except DecimalException:  # more digits than the context has
+            raise error_for("22003", "value overflows numeric format", position=position) from None
         except Exception as error:
             if getattr(error, "position", position) is None:
                 error.position = position  # type: ignore[attr-defined]

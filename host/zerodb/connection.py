@@ -155,8 +155,8 @@ class Connection:
                     result = once()
                     session.settle()
                     break
-                except Outdated:
-                    session.run_again()
+                except Outdated as reason:
+                    session.run_again(reason)
         except BaseException:
             session.fail()
             raise

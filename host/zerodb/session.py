@@ -10,7 +10,8 @@ keys that it changes, and waits for others who hold them.
     serializable       one per transaction    40001; reads are checked at the commit, too
 
 The first statement of a transaction, and so every statement in autocommit, runs again instead of failing: nothing was
-seen before it. A statement that fails aborts the transaction, as in PostgreSQL: 25P02 until its end, or until a
+seen before it. (Not if the level was named REPEATABLE READ or SERIALIZABLE: these names mean what they mean in
+PostgreSQL.) A statement that fails aborts the transaction, as in PostgreSQL: 25P02 until its end, or until a
 rollback to a savepoint.
 """
 
@@ -30,7 +31,7 @@ from zerodb.engine import keyboard
 from zerodb.options import Options, Settings
 from zerodb_compiler.errors import Error, OperationalError, error_for
 from zerodb_storage import Database as Storage
-from zerodb_storage import Outdated, Owner, Savepoint, Snapshot, WriteTransaction
+from zerodb_storage import Outdated, Owner, RowOutdated, Savepoint, Snapshot, WriteTransaction
 from zerodb_storage.predicates import Reads
 from zerodb_storage.serializable import Member
 
@@ -63,6 +64,7 @@ class Transaction:
     started: int = field(default_factory=now)  # microseconds since 1970, UTC
     queried: bool = False  # whether a statement other than SET and its like has run
     failed: bool = False  # until a rollback
+    restarts: bool = True  # whether its first statement runs again if it meets a row that was changed meanwhile
     first: bool = True  # whether no statement before this one has looked at the snapshot
     snapshot: Snapshot | None = None  # taken by the first statement
     member: Member | None = None  # of a serializable one, from its first statement on
@@ -121,7 +123,9 @@ class Session:
             read_only = self._options.get("default_transaction_read_only") == "on"
         if deferrable is None:
             deferrable = self._options.get("default_transaction_deferrable") == "on"
-        self._transaction = Transaction(isolation_level(isolation), read_only, deferrable)
+        self._transaction = Transaction(
+            isolation_level(isolation), read_only, deferrable, restarts=isolation in (None, "snapshot")
+        )
         self._options.begin()
 
     @property
@@ -186,6 +190,8 @@ class Session:
             if transaction.savepoints:
                 raise error_for("25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
             transaction.isolation = level
+        if isolation is not None:
+            transaction.restarts = isolation == "snapshot"
         if deferrable is not None and deferrable != transaction.deferrable:
             if transaction.queried:
                 raise error_for("25001", "SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
@@ -307,9 +313,13 @@ class Session:
 
     def settle(self) -> None:
         """A statement has run. Outdated if it was a serializable one outside of a transaction, and what it read does
-        not go with what others have committed: nobody has seen anything of it yet, so it runs again."""
+        not go with what others have committed: nobody has seen anything of it yet, so it runs again. 40001 if it was
+        one of a serializable transaction that cannot commit any more."""
+        transaction = self._transaction
         if self._alone is not None:
             self._finish_alone(None)
+        elif transaction is not None and transaction.member is not None and not transaction.failed:
+            self._storage.check_serializable(transaction.member, transaction.write)
 
     def _finish_alone(self, write: WriteTransaction | None) -> None:
         member = None
@@ -329,14 +339,15 @@ class Session:
         else:
             self._transaction.first = self._transaction.first and self._transaction.snapshot is None
 
-    def run_again(self) -> None:
+    def run_again(self, reason: Outdated) -> None:
         """After Outdated: makes ready to run the same statement once more; 40001 where it may not."""
         transaction = self._transaction
         if transaction is None:
             if self._again is None:
                 self._leave_alone()
             return
-        if transaction.isolation != "read committed" and not transaction.first:
+        may = transaction.first and (transaction.restarts or not isinstance(reason, RowOutdated))
+        if transaction.isolation != "read committed" and not may:
             raise self._conflict()
         if transaction.member is not None:  # before the snapshot that follows is taken
             self._leave(transaction.member)

@@ -14,7 +14,7 @@ from zerodb_storage.database import Database
 from zerodb_storage.dictionary import Dictionary
 from zerodb_storage.files import CsvOptions, FileReader, open_file, schema_of
 from zerodb_storage.importing import import_batches
-from zerodb_storage.locks import Outdated, Owner, RowMode, TableMode
+from zerodb_storage.locks import Outdated, Owner, RowMode, RowOutdated, TableMode
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import ChunkColumn, TableVersion, ZoneMap
 from zerodb_storage.transaction import Savepoint, WriteTransaction
@@ -29,6 +29,7 @@ __all__ = [
     "Outdated",
     "Owner",
     "RowMode",
+    "RowOutdated",
     "Savepoint",
     "Snapshot",
     "TableMode",

@@ -40,7 +40,7 @@ from zerodb_storage.point_commit import PointCommit
 from zerodb_storage.publishing import Plan
 from zerodb_storage.segment_choice import to_rewrite
 from zerodb_storage.sequences import Sequences
-from zerodb_storage.serializable import Serializable
+from zerodb_storage.serializable import Member, Serializable
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import WriteTransaction
@@ -241,6 +241,10 @@ class Database:
             raise error_for("08003", "the database is closed")
 
     # --- publishing: one thread at a time ----------------------------------------------------------------------------
+
+    def check_serializable(self, member: Member, write: WriteTransaction | None) -> None:
+        """40001 if a serializable transaction, with what it has done so far, cannot commit any more."""
+        self.serializable.check(member, lambda: {} if write is None else changed_rows(write))
 
     def publish(self, transaction: WriteTransaction) -> None:
         """Make a transaction's changes durable and then visible. On an error nothing changed; Outdated if it does not

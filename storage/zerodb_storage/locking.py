@@ -21,7 +21,7 @@ import numpy as np
 
 from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import lookup, unique
-from zerodb_storage.locks import Outdated, RowMode, TableMode
+from zerodb_storage.locks import Outdated, RowMode, RowOutdated, TableMode
 from zerodb_storage.renumbering import follow
 from zerodb_storage.table import TableVersion
 from zerodb_storage.values import Array, Values
@@ -98,7 +98,7 @@ def lock_rows(
         mark = locks.mark(transaction.owner)
         current = ids if numbering is base.numbering else follow(base.numbering, numbering, ids)
         if int(current.min()) < 0:
-            raise Outdated
+            raise RowOutdated
         _, mask = locks.lock_rows(
             transaction.owner,
             version.id,
@@ -140,9 +140,9 @@ def _check_unchanged(base: TableVersion, newest: TableVersion, row_ids: Array) -
     if newest.numbering is not base.numbering:
         row_ids = follow(base.numbering, newest.numbering, row_ids)
         if int(row_ids.min()) < 0:
-            raise Outdated
+            raise RowOutdated
     if not newest.are_visible(row_ids).all():
-        raise Outdated
+        raise RowOutdated
 
 
 # --- keys -------------------------------------------------------------------------------------------------------------

@@ -38,6 +38,10 @@ class Outdated(Exception):
     """Internal: what the statement read is not the newest any more."""
 
 
+class RowOutdated(Outdated):
+    """A row that it wants to change was changed by another transaction since its snapshot."""
+
+
 CONDITION_WAIT_S = 0.05  # how late a cancellation of such a wait may be noticed
 
 

@@ -136,6 +136,19 @@ class SerializableCore:
             self._kept.append(wanted)
         self._prepared[member] = wanted
 
+    def check(self, member: Member, changes: Callable[[], Changes]) -> None:
+        """40001 if the transaction could not commit any more, with what it has read and changed so far: then there is
+        no use in going on."""
+        if member.reads is None:
+            return
+        wanted = Committed(self._clock, self._clock, 0, member.snapshot, member.reads, _NO_CHANGES, member)
+        outs = [found for found in self._kept if found.sequence > member.snapshot and _concerns(found, wanted)]
+        if outs:
+            wanted.changes = changes()
+            wanted.first_out = min(outs, key=lambda found: found.first)
+            if any(self._is_dangerous(wanted, pivot) for pivot in outs) or self._is_pivot(wanted):
+                raise failure()
+
     def end(self, member: Member, *, committed: bool, published: int) -> None:
         """The transaction is over; `published` is the sequence of the newest snapshot that others can take."""
         if member not in self._active:
@@ -265,6 +278,11 @@ class Serializable:
         """Before a commit is written; `end` must follow. 40001 if it would not be serializable."""
         with self._mutex:
             self._core.prepare(member, changes, sequence)
+
+    def check(self, member: Member, changes: Callable[[], Changes]) -> None:
+        """After a statement: 40001 if the transaction cannot commit any more."""
+        with self._mutex:
+            self._core.check(member, changes)
 
     def end(self, member: Member, *, committed: bool) -> None:
         """After a commit was published, or a rollback. Ending twice is no error."""

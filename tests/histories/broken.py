@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from zerodb.session import Session
-from zerodb_storage import Database, Snapshot, WriteTransaction, publishing
+from zerodb_storage import Database, Outdated, Snapshot, WriteTransaction, publishing
 
 Plant = Callable[[pytest.MonkeyPatch], None]
 
@@ -31,14 +31,14 @@ def no_conflicts(patch: pytest.MonkeyPatch) -> None:
     """A row that was changed since the snapshot is overwritten all the same."""
     run_again = Session.run_again
 
-    def ran_again(self: Session) -> None:
+    def ran_again(self: Session, reason: Outdated) -> None:
         transaction = self._transaction
         if transaction is None:
-            run_again(self)
+            run_again(self, reason)
             return
         level, transaction.isolation = transaction.isolation, "read committed"
         try:
-            run_again(self)
+            run_again(self, reason)
         finally:
             transaction.isolation = level
 

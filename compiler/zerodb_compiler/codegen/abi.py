@@ -13,6 +13,7 @@ All fields are little endian, at the byte offsets below.
 from __future__ import annotations
 
 RUN = "run"  # the exported function
+MOST_ENTRIES = 1 << 16  # entry + MOST_ENTRIES * n: for n morsels more, while the status is 0 (n < 1 << 15)
 
 # --- status: what it returns ----------------------------------------
 STATUS_OK = 0

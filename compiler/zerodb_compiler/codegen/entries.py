@@ -4,8 +4,11 @@
     run(worker, morsel, 1) -> pipeline_1_start(worker, morsel)
     ...
 
-Why: wasmtime compiles a trampoline for each exported function, with Cranelift even where Winch compiles the rest: 45 us
-each, more than the function itself takes. A ten-table join has twenty such functions.
+The upper half of the entry's number says how many morsels more to run after this one while they end with status 0: a
+scan over many chunks is one call, after which the host's thread has to wait for Python's interpreter lock once.
+
+Why one function: wasmtime compiles a trampoline for each exported function, with Cranelift even where Winch compiles
+the rest: 45 us each, more than the function itself takes. A ten-table join has twenty such functions.
 """
 
 from __future__ import annotations
@@ -14,17 +17,25 @@ from collections.abc import Sequence
 
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.wasm.module import FunctionRef, Module
-from zerodb_compiler.wasm.opcodes import unsigned
+from zerodb_compiler.wasm.opcodes import signed, unsigned
 from zerodb_compiler.wasm.values import I32
 
 
 def define_run(module: Module, entries: Sequence[FunctionRef]) -> None:
-    """Adds the exported function that calls the entry of the given number."""
+    """Adds the exported function that calls the entry of the given number for one morsel or several."""
     f = module.function(abi.RUN, [("worker", I32), ("morsel", I32), ("entry", I32)], [I32], export=True)
-    # A jump table over nested blocks: after the end of block i stands the call of entry i, last the trap of any other.
+    status = b"\x03"
+    f.local(I32, "status")
+    # A jump table over nested blocks: after the end of block i stands the call of entry i, which leaves its status in
+    # the block around them; last the trap of any other entry.
     count = unsigned(len(entries))
-    f.emit(b"\x02\x40" * (len(entries) + 1))
-    f.emit(b"\x20\x02\x0e" + count + b"".join(unsigned(place) for place in range(len(entries))) + count)
-    for entry in entries:
-        f.emit(b"\x0b\x20\x00\x20\x01\x10" + unsigned(entry.index) + b"\x0f")
-    f.emit(b"\x0b\x00")
+    f.emit(b"\x03\x40\x02\x7f" + b"\x02\x40" * (len(entries) + 1))
+    f.emit(b"\x20\x02\x41" + signed(abi.MOST_ENTRIES - 1) + b"\x71\x0e" + count)
+    f.emit(b"".join(unsigned(place) for place in range(len(entries))) + count)
+    for place, entry in enumerate(entries):
+        f.emit(b"\x0b\x20\x00\x20\x01\x10" + unsigned(entry.index) + b"\x0c" + unsigned(len(entries) - place))
+    f.emit(b"\x0b\x00\x0b\x21" + status)
+    # if (status || !(entry >> 16)) return status
+    f.emit(b"\x20" + status + b"\x20\x02\x41\x10\x76\x45\x72\x04\x40\x20" + status + b"\x0f\x0b")
+    # entry -= 1 << 16; morsel += 1; again
+    f.emit(b"\x20\x02\x41" + signed(abi.MOST_ENTRIES) + b"\x6b\x21\x02\x20\x01\x41\x01\x6a\x21\x01\x0c\x00\x0b\x00")

@@ -36,6 +36,8 @@ MIN_PARALLEL_ROWS = 100_000
 MIN_PARALLEL_MORSELS = 4
 # A pipeline of so many morsels asks for Cranelift's code before it begins.
 MIN_OPTIMIZED_MORSELS = 2
+# Morsels of one call: others may want the interpreter lock, so taking it back after each of them takes long.
+MOST_MORSELS_OF_A_CALL = 64
 # So few missing chunks (those that changed with the last commit) are loaded before the pipelines start.
 LOADED_BEFORE = 2
 
@@ -217,6 +219,8 @@ class Run:
             helpers = min(len(self.frame.workers), len(morsels)) - 1
         if helpers:
             self._parallel(pipeline.function, iter(morsels), binding, helpers)
+        elif binding is None and len(morsels) > 1:
+            self._stretches(pipeline.function, worker, morsels)
         else:
             self._morsels(pipeline.function, worker, iter(morsels), binding)
         if pipeline.finish is not None:
@@ -292,6 +296,29 @@ class Run:
                 self._free_scratch(worker)
             if self.stopped is not None:
                 raise self.stopped
+
+    def _stretches(self, name: str, worker: WorkerState, morsels: range | list[int]) -> None:
+        """Runs morsels on this thread, those side by side in one call, one by one while quicker code is being made."""
+        words, compiled, address = self._words, self.compiled, worker.address
+        output = (address + abi.WORKER_OUTPUT_FIRST) >> 2
+        at, end = 0, len(morsels)
+        while at < end and not self._ended:
+            function, first, count = self._function(worker.index, name), morsels[at], 1
+            if compiled.tier is Tier.CRANELIFT:
+                most = min(end - at, MOST_MORSELS_OF_A_CALL)
+                while count < most and morsels[at + count] == first + count:
+                    count += 1
+            status = function(address, first, count)
+            if status:
+                if status != abi.STATUS_DONE:
+                    raise self._error(status, worker)
+                self._ended = True
+            if words[output] or worker.dirty:
+                self._drain(worker)
+                self._free_scratch(worker)
+            if self.stopped is not None:
+                raise self.stopped
+            at += count
 
     def _parallel(self, name: str, morsels: Iterator[int], binding: TableBinding | None, helpers: int) -> None:
         """The morsels on this thread and up to `helpers` others."""

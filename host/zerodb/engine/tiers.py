@@ -116,11 +116,12 @@ class FastCall:
             ctypes.c_void_p(ctypes.addressof(self._trap)),
         )
 
-    def __call__(self, worker: int, morsel: int) -> int:
+    def __call__(self, worker: int, morsel: int, count: int = 1) -> int:
+        """Runs `count` morsels from this one on, up to the first whose status is not 0; the last status."""
         values = self._values
         values[0] = worker
         values[2] = morsel
-        values[4] = self._number
+        values[4] = self._number + abi.MOST_ENTRIES * (count - 1)
         error = _call_unchecked(*self._args)
         if error or self._trap:
             raise self._failure(error)

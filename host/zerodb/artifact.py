@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from zerodb.engine.program import CompiledProgram
     from zerodb.view import View
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 PREAMBLE = b"\0asm\x0d\0\x01\0"
 CUSTOM_SECTION = 0
 CORE_MODULE_SECTION = 1

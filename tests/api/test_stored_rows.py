@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import zerodb
 
 COLUMNS = """id bigint primary key, a boolean, b smallint, c integer, d hugeint, e u64, f real, g double precision,
@@ -9,10 +11,10 @@ COLUMNS = """id bigint primary key, a boolean, b smallint, c integer, d hugeint,
     r json, s jsonb, t integer[], u time"""
 ROWS = """
     (1, true, -3, 70000, 5000000000000000000000, 18446744073709551615, 1.5, 'NaN', 12345.678, 'héllo',
-     'äöü', 'ab', '\\xdeadbeef', '2024-02-29', '2024-02-29 12:34:56.789', '1999-12-31 23:59:59+02', '1 month 2 days 3 s',
-     'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"a": 1}', '{"b": [1, 2]}', '{1,null,3}', '23:59:59.5'),
-    (2, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
-     null, null),
+     'äöü', 'ab', '\\xdeadbeef', '2024-02-29', '2024-02-29 12:34:56.789', '1999-12-31 23:59:59+02',
+     '1 month 2 days 3 s', 'a0eebc99-9c0b-4ef8-bb6d-6bb9bd380a11', '{"a": 1}', '{"b": [1, 2]}', '{1,null,3}', '23:59:59.5'),
+    (2, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null, null,
+     null, null, null),
     (3, false, 0, 0, -5, 0, '-Infinity', -0.0, -0.001, '', '', '', '', '0001-01-01', '1900-01-01', '2100-01-01',
      '-5 days', '00000000-0000-0000-0000-000000000000', 'null', '0', '{}', '00:00')"""
 
@@ -43,10 +45,7 @@ def test_what_does_not_fit_is_refused() -> None:
             ("c = null", "23502"),
             ("c = c + 2147483647", "22003"),
         ):
-            try:
+            with pytest.raises(zerodb.Error) as raised:
                 db.execute(f"update t set {change}")
-            except zerodb.Error as error:
-                assert error.sqlstate == state, change
-            else:
-                raise AssertionError(change)
+            assert raised.value.sqlstate == state, change
         assert db.execute("update t set a = 'äöü' returning a").fetchall() == [("äöü",)]

@@ -103,10 +103,11 @@ _CLASS_BY_PREFIX: dict[str, type[DatabaseError]] = {
     "55": OperationalError,
     "57": OperationalError,
     "58": OperationalError,
+    "72": OperationalError,
 }
 
 
-_RETRYABLE = ("40001", "40P01", "55P03")  # lost against, or waited too long for, another transaction
+_RETRYABLE = ("40001", "40P01", "55P03", "72000")  # lost against, or waited too long for, another transaction
 
 
 def error_for(sqlstate: str, message: str, *, position: int | None = None, hint: str | None = None) -> DatabaseError:

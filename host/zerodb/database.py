@@ -47,6 +47,8 @@ class Database:
         except BaseException:
             self.storage.close()
             raise
+        if self.storage.follower is not None:
+            self.storage.follower.when_dropped = self.engine.forget_table
         self.users = 0
         self._transient_ids: dict[tuple[int, int], int] = {}
         self._compiling = threading.RLock()

@@ -177,7 +177,7 @@ class PointStatement:
             return False
         if write is None:
             newest = transaction.isolation == "read committed"
-            return (self.storage._snapshot if newest else transaction.snapshot) is self.seen_snapshot
+            return (self.storage.snapshot() if newest else transaction.snapshot) is self.seen_snapshot
         table = self.program.table
         own = self.own
         return (
@@ -442,12 +442,13 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         if found[2] is not None:
             names[f"d{number}"] = found[2]
     row = f"({', '.join(made)},)"
+    newest = "storage._snapshot" if connection._database.storage.follower is None else "storage.snapshot()"
     nullable = ", ".join(f"None if flags & {1 << number} else {value}" for number, value in enumerate(made))
     body = [
         *taken_source(statement.prepared.user),
         "with lock:",
         "    t = session._transaction",
-        "    if (storage._snapshot is not state.snapshot if t is None"
+        f"    if ({newest} is not state.snapshot if t is None"
         " else t is not state.transaction or not is_bound(t))"
         " or options.changes != state.options_changes or connection._closed:",
         "        if not bind(): return general(parameters)",

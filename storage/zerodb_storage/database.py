@@ -26,6 +26,7 @@ from zerodb_storage.changed_rows import changed_rows
 from zerodb_storage.counter import Counter
 from zerodb_storage.early_values import early_values
 from zerodb_storage.fold import Folded
+from zerodb_storage.following import FollowedStore, Follower
 from zerodb_storage.garbage import Garbage, dropped
 from zerodb_storage.group_commit import GroupCommit, Ticket
 from zerodb_storage.history import History
@@ -33,6 +34,7 @@ from zerodb_storage.kv import Batch, KeyValueStore
 from zerodb_storage.kv.fail_stop import FailStop
 from zerodb_storage.kv.memory import MemoryStore
 from zerodb_storage.kv.rocks import RocksStore
+from zerodb_storage.leases import Lease
 from zerodb_storage.locks import Locks, Outdated, TableMode
 from zerodb_storage.merger import Merger
 from zerodb_storage.merging import carried
@@ -63,11 +65,14 @@ class Database:
         read_only: bool,
         synchronous: str,
         clock: Callable[[], int] = lambda: time.time_ns() // 1000,
+        follower: Follower | None = None,
     ) -> None:
-        """`clock` gives microseconds since 1970, UTC."""
+        """`clock` gives microseconds since 1970, UTC. `follower` is what follows another process, if one does."""
         store = FailStop(inner)
-        recovery.initialise(store, read_only=read_only)
-        recovered = recovery.recover(store)
+        if follower is None:
+            recovery.initialise(store, read_only=read_only)
+        recovered = recovery.recover(store) if follower is None else follower.recovered
+        self.follower = follower
         self.reader = store
         self._store = store
         self.read_only = read_only
@@ -81,10 +86,12 @@ class Database:
         self._next_table_id = recovered.next_table_id
         self.segment_ids = Counter(recovered.next_segment_id)
         self._time = recovered.time  # of the last commit
-        self._files = inner if isinstance(inner, RocksStore) else None
-        path = None if self._files is None else self._files.path
+        self._files = inner if isinstance(inner, RocksStore | FollowedStore) else None
+        path = None if self._files is None or read_only else self._files.path
         self._history = History(path, store, self.sequences, recovered.snapshot.sequence)
         self._garbage = Garbage(store, path, self._history.keeps)
+        if follower is not None:
+            follower.when_moved = self.sequences.forget
         self._commits: GroupCommit[WriteTransaction | PointCommit] = GroupCommit(self._publish)
         self.renumberings = 0  # odd while row ids are about to change
         self._counters = threading.Lock()
@@ -130,9 +137,11 @@ class Database:
             raise error_for("22023", f'synchronous must be one of {", ".join(SYNCHRONOUS)}, not "{synchronous}"')
         if path is None:
             return Database(MemoryStore(), read_only=False, synchronous="off")
-        store = RocksStore(os.fspath(path), read_only=read_only, logged=synchronous != "off")
+        if read_only:
+            return _following(os.fspath(path))
+        store = RocksStore(os.fspath(path), logged=synchronous != "off")
         try:
-            return Database(store, read_only=read_only, synchronous=synchronous)
+            return Database(store, read_only=False, synchronous=synchronous)
         except BaseException:
             store.close()
             raise
@@ -144,8 +153,10 @@ class Database:
         self.close()
 
     def snapshot(self) -> Snapshot:
-        """All tables as last committed. Thread-safe, costs nothing."""
+        """All tables as last committed. Thread-safe; costs nothing, and little in a process that follows another."""
         self._check_open()
+        if self.follower is not None:
+            self._snapshot = self.follower.snapshot()
         return self._snapshot
 
     def begin(self, base: Snapshot | None = None) -> WriteTransaction:
@@ -194,6 +205,8 @@ class Database:
                 if not self.read_only and not self._store.has_failed:
                     self.sequences.settle()
             finally:
+                if self.follower is not None:
+                    self.follower.close()
                 self._store.close()
 
     def get_blob(self, key: bytes) -> bytes | None:
@@ -218,6 +231,8 @@ class Database:
     def check(self) -> list[str]:
         """Read and verify every record; the problems found, by name. Commits wait meanwhile."""
         self._check_open()
+        if self.follower is not None:
+            return self.follower.standing_still(lambda: checking.check(self._store))
         with self._commits.alone():
             return checking.check(self._store)
 
@@ -228,7 +243,8 @@ class Database:
         self._check_open()
         if self._files is None:
             raise error_for("0A000", "a database in memory cannot be backed up")
-        self._files.flush_unlogged()
+        if isinstance(self._files, RocksStore):
+            self._files.flush_unlogged()
         return back_up(self._files.path, repository, incremental=incremental)
 
     def compact(self) -> None:
@@ -413,3 +429,18 @@ class Database:
     def reclaim(self) -> None:
         """Delete the values of dropped segments and tables that nobody refers to. Any thread may do it."""
         self._garbage.collect()
+
+
+def _following(path: str) -> Database:
+    """A database that only reads, and follows whoever writes it."""
+    lease = Lease(path)
+    try:
+        follower = Follower(FollowedStore(path), lease)
+    except BaseException:
+        lease.end()
+        raise
+    try:
+        return Database(follower.store, read_only=True, synchronous="full", follower=follower)
+    except BaseException:
+        follower.close()
+        raise

@@ -30,6 +30,8 @@ class Lease:
         self._sequence = 0
         folder = os.path.join(path, FOLDER)
         with contextlib.suppress(OSError):
+            if not os.path.exists(os.path.join(path, "CURRENT")):
+                return  # no database, which is not for us to say
             os.makedirs(folder, exist_ok=True)
             place = os.path.join(folder, uuid.uuid4().hex)
             # Locked before it has its name: the writer must not take it for a dead one's.

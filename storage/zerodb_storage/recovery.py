@@ -83,7 +83,7 @@ def garbage_range(table_id: int, segment: int) -> tuple[bytes, bytes]:
     return keys.table_range(b"C", table_id) if whole else keys.segment_columns(table_id, segment)
 
 
-def recover(store: KeyValueStore) -> Recovered:
+def recover(store: Reader) -> Recovered:
     """Rebuild the last committed snapshot; XX001 naming the record if one is damaged or missing."""
     found_format = _format(store)
     sequence, next_table_id, next_segment, defined, time = 0, 1, 1, 0, 0
@@ -97,7 +97,7 @@ def recover(store: KeyValueStore) -> Recovered:
     states: dict[int, TableState] = {}
     last_segment = next_segment - 1
     for key, value in store.scan(*keys.space(b"T")):
-        version, table_state = _recover_table(store, key, value, found_format)
+        version, table_state = recover_table(store, key, value, found_format)
         tables[version.key] = version
         states[version.id] = table_state
         last_segment = max([last_segment, *(found.id for found in version.segment_set.segments)])
@@ -137,9 +137,8 @@ def read_schema(key: bytes, value: bytes) -> Schema:
         return schema
 
 
-def _recover_table(
-    store: KeyValueStore, key: bytes, value: bytes, found_format: int
-) -> tuple[TableVersion, TableState]:
+def recover_table(store: Reader, key: bytes, value: bytes, found_format: int) -> tuple[TableVersion, TableState]:
+    """A table of which `key` and `value` are the catalog record."""
     schema = read_schema(key, value)
     state = TableState()
     dictionaries = _recover_dictionaries(store, schema, state)
@@ -162,7 +161,7 @@ def _recover_table(
             masks=MappingProxyType(masks),
             dictionaries=MappingProxyType(dictionaries),
         )
-        return _replay(store, version, state, found_format), state
+        return replay(store, version, state, found_format), state
 
 
 def _recover_dictionaries(store: Reader, schema: Schema, state: TableState) -> dict[int, Dictionary]:
@@ -185,11 +184,12 @@ def _recover_dictionaries(store: Reader, schema: Schema, state: TableState) -> d
     return {places[slot]: Dictionary(strings, strings.size) for slot, strings in stores.items() if slot in places}
 
 
-def _replay(store: Reader, version: TableVersion, state: TableState, found_format: int) -> TableVersion:
-    """Apply the commit records since the last fold; insertions are held and appended together where no deletion
-    between them needs their row ids."""
+def replay(store: Reader, version: TableVersion, state: TableState, found_format: int) -> TableVersion:
+    """Apply the commit records that come after `state.last_logged`; insertions are held and appended together where no
+    deletion between them needs their row ids. `state` is brought up to date."""
     held: list[tuple[Values, ...]] = []
-    for key, value in store.scan(*keys.table_range(b"L", version.id)):
+    end = keys.table_range(b"L", version.id)[1]
+    for key, value in store.scan(keys.log(version.id, state.last_logged + 1), end):
         record = commit_log.unpack(key, value)
         if record.previous != state.last_logged:
             raise records.damaged(key, f"commit record {record.previous} before it is missing")

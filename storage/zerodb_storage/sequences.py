@@ -94,6 +94,11 @@ class Sequences:
             state = self._state(definition)
             return state.last, state.called
 
+    def forget(self) -> None:
+        """In a process that only reads: another one may have moved them on."""
+        with self.lock:
+            self._states = {}
+
     def settle(self) -> None:
         """Before closing: write the values as they are, so that none is skipped."""
         with self.lock:

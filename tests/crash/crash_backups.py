@@ -70,10 +70,13 @@ class Backups:
             assert db.check() == []
             if "done" not in db.tables():
                 return set()
-            done = {tuple(row) for row in db.execute("select run, slot, n from done").fetchall()}
+            sql = "select run, slot, n from done union all select run, slot, n from marks"
+            done = {tuple(row) for row in db.execute(sql).fetchall()}
             model = workload.Model(self.slots)
             for found in sorted(done):
                 model.apply(workload.task(self.seed, *found))
+            counters = db.execute("select slot, run, n from counters").fetchall()
+            model.counters = {slot: (run, number) for slot, run, number in counters}
             compare(db, model)
         self.restored += 1
         return done

@@ -80,6 +80,7 @@ class Process:
                 db.execute(statement)
             for slot in range(self.config["slots"]):
                 db.execute(workload.OWN_SCHEMA.format(slot=slot))
+                db.execute("insert into counters values (?, 0, 0)", [slot])
 
     # --- what happens at the same time --------------------------------------------------------------------------------
 
@@ -108,6 +109,12 @@ class Process:
                         bulk_import(db, task)
                     case "auto":
                         automatic(db, task)
+                    case "mark":
+                        run, slot, number = task.place
+                        db.execute("insert into marks values (?, ?, ?, ?)", [slot, run, number, f"mark {number}"])
+                    case "count":
+                        run, slot, number = task.place
+                        db.execute("update counters set run = ?, n = ? where slot = ?", [run, number, slot])
                     case _:
                         transaction(db, task)
                 return
@@ -247,6 +254,16 @@ def operate(db: zerodb.Connection, place: workload.Place, operation: workload.Op
         case ("shift", low, high, by):
             db.execute("delete from items where slot = ? and k between ? and ?", [slot, low + by, high + by])
             db.execute("update items set k = k + ? where slot = ? and k between ? and ?", [by, slot, low, high])
+        case ("spots", spots):
+            for k, v in spots:
+                key = workload.spot(slot, k)
+                if v is None:
+                    db.prepare("delete from spots where id = $1").execute([key])
+                elif db.prepare("select v from spots where id = $1").execute([key]).fetchone() is None:
+                    db.prepare("insert into spots values ($1, $2, $3)").execute([key, v, f"v{v}"])
+                else:
+                    changed = db.prepare("update spots set v = $2, s = $3 where id = $1").execute([key, v, f"v{v}"])
+                    assert changed.rowcount == 1
         case ("parent", parent, count):
             db.execute("delete from parents where id = ?", [parent])
             db.execute("insert into parents values (?, ?)", [parent, slot])

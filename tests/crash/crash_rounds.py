@@ -178,14 +178,17 @@ class Rounds:
             compare(db, self.model)
             assert db.check() == []
         if r is not None and r.random() < 0.4:
-            self.backups.verify(self.model.done, r, compare)
+            self.backups.verify(self.model.done | self.model.marks, r, compare)
 
     def _follow(self, db: zerodb.Connection, run: int, journal: Journal) -> None:
         done = {tuple(row) for row in db.execute("select run, slot, n from done where run = ?", [run]).fetchall()}
+        done |= {tuple(row) for row in db.execute("select run, slot, n from marks where run = ?", [run]).fetchall()}
         tasks = {place: workload.task(self.seed, *place) for place in journal.begun}
         imports = {place for place, task in tasks.items() if task.kind == "import"}
+        counts = {place for place, task in tasks.items() if task.kind == "count"}
         self.failures.update(journal.failed.values())
-        acknowledged = journal.acknowledged.keys() - imports
+        acknowledged = journal.acknowledged.keys() - imports - counts
+        self._check_counters(db, run, counts, journal)
         assert done <= journal.begun.keys(), "never begun"
         assert not done & journal.failed.keys(), "failed, but there"
         if self.synchronous == "off":
@@ -193,12 +196,24 @@ class Rounds:
         else:
             assert acknowledged <= done, f"lost: {sorted(acknowledged - done)}"
         for number, before in journal.backups:
-            self.backups.note(number, self.model.done | before - imports)
+            self.backups.note(number, self.model.done | self.model.marks | before - imports - counts)
         for place in sorted(done):
             self.model.apply(tasks[place])
         self.committed += len(done)
         for slot in range(self.slots):
             self._check_imports(db, run, slot, {p: tasks[p] for p in imports if p[1] == slot}, journal)
+
+    def _check_counters(self, db: zerodb.Connection, run: int, counts: set[workload.Place], journal: Journal) -> None:
+        """A counter has the number of the last transaction of its slot that counted."""
+        for found_run, slot, number in db.execute("select run, slot, n from counters").fetchall():
+            place = (found_run, slot, number)
+            mine = {p for p in counts if p[1] == slot}
+            acknowledged = [p for p in mine & journal.acknowledged.keys() if p > place]
+            assert self.synchronous == "off" or not acknowledged, f"lost: {acknowledged}"
+            if found_run == run:
+                assert place in mine
+                assert place not in journal.failed
+                self.model.counters[slot] = (run, number)
 
     def _check_imports(
         self, db: zerodb.Connection, run: int, slot: int, tasks: dict[Any, workload.Task], journal: Journal
@@ -236,6 +251,10 @@ def compare(db: zerodb.Connection, model: workload.Model) -> None:
         return db.execute(sql).fetchall()
 
     assert Counter(rows("select run, slot, n from done")) == Counter(model.done)
+    assert Counter(rows("select run, slot, n from marks")) == Counter(model.marks)
+    assert rows("select count(*) from marks where s is distinct from 'mark ' || n") == [(0,)]
+    assert {slot: (run, n) for slot, run, n in rows("select slot, run, n from counters")} == model.counters
+    assert Counter(rows("select id, v, s from spots")) == Counter((id_, *row) for id_, row in model.spots.items())
     assert dict(rows("select id, balance from accounts")) == model.balances
     for k, items in rows("select k, items from lists"):
         elements = items.split()

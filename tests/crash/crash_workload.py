@@ -33,18 +33,22 @@ SCHEMA = (
     "create sequence ticket",
     "create table tickets (id bigint primary key default nextval('ticket'), slot int, run int, n int)",
     "create table items (slot int, k int, v bigint, s text, primary key (slot, k))",
+    "create table spots (id bigint primary key, v bigint not null, s text)",
+    "create table marks (slot int, run int, n int, s text, primary key (slot, run, n))",
+    "create table counters (slot int primary key, run int not null, n int not null)",
     "create table parents (id int primary key, slot int)",
     "create table children (id int primary key, parent int not null references parents on delete cascade)",
     f"insert into accounts select g, {BALANCE} from generate_series(1, {ACCOUNTS}) g",
     f"insert into lists select g, '' from generate_series(1, {LISTS}) g",
 )
+SPOTS = 200  # keys of a slot in table spots
 OWN_SCHEMA = "create table imports_{slot} (run int, n int, batch int, i int, primary key (run, n, i))"
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
     place: Place
-    kind: str  # transaction, rollback, auto (one statement) or import
+    kind: str  # transaction, rollback, import; auto, mark, count: one statement, an insert or update by key
     isolation: str
     operations: tuple[Operation, ...]
 
@@ -52,7 +56,10 @@ class Task:
 def task(seed: int, run: int, slot: int, number: int) -> Task:
     r = random.Random(f"{seed}.{run}.{slot}.{number}")
     place = (run, slot, number)
-    kind = r.choices(("transaction", "rollback", "auto", "import"), (80, 8, 9, 3))[0]
+    kinds = ("transaction", "rollback", "auto", "import", "mark", "count")
+    kind = r.choices(kinds, (66, 7, 8, 3, 10, 6))[0]
+    if kind in ("mark", "count"):
+        return Task(place, kind, "", ((kind,),))
     if kind == "import":
         return Task(place, kind, "", (("import", r.randint(1, 3)),))
     if kind == "auto":
@@ -67,7 +74,7 @@ def task(seed: int, run: int, slot: int, number: int) -> Task:
 
 def _operation(r: random.Random, slot: int, number: int) -> Operation:
     low = r.randrange(ITEMS)
-    match r.choices(range(12), (20, 14, 6, 3, 8, 10, 8, 8, 6, 3, 6, 9))[0]:
+    match r.choices(range(13), (20, 14, 6, 3, 8, 10, 8, 8, 6, 3, 6, 18, 9))[0]:
         case 0:
             source, target = r.sample(range(1, ACCOUNTS + 1), 2)
             return ("move", source, target, r.randint(1, 50))
@@ -92,6 +99,9 @@ def _operation(r: random.Random, slot: int, number: int) -> Operation:
         case 10:
             parent = slot * 1000 + r.randrange(20)
             return r.choice((("parent", parent, r.randint(1, 3)), ("orphan", parent)))
+        case 11:
+            spots = r.sample(range(SPOTS), r.choice((1, 2, 6)))
+            return ("spots", tuple((k, r.choice((None, r.randrange(1000), r.randrange(10**12)))) for k in spots))
         case _:
             what = r.choice(("fresh", "more", "more", "truncate", "widen", "narrow", "index", "rename", "drop", "view"))
             return ("own", what, r.randrange(300), r.choice((1, 30, 250)), r.randrange(3), number)
@@ -117,12 +127,18 @@ class Model:
         self.claims: dict[int, set[str]] = {slot: set() for slot in range(slots)}
         self.tickets: Counter[Place] = Counter()
         self.items: dict[int, dict[int, tuple[int, str]]] = {slot: {} for slot in range(slots)}
+        self.spots: dict[int, tuple[int, str]] = {}
+        self.marks: set[Place] = set()
+        self.counters: dict[int, tuple[int, int]] = dict.fromkeys(range(slots), (0, 0))
         self.children: dict[int, set[int]] = {}  # by parent
         self.own: dict[int, Own | None] = dict.fromkeys(range(slots))
         self.views: dict[int, int | None] = dict.fromkeys(range(slots))
 
     def apply(self, done: Task) -> None:
         """A transaction that committed, after the earlier ones of its slot."""
+        if done.kind == "mark":
+            self.marks.add(done.place)
+            return
         self.done.add(done.place)
         for operation in done.operations:
             self._apply(done.place, operation)
@@ -155,6 +171,11 @@ class Model:
             case ("shift", low, high, by):
                 kept = {k: row for k, row in items.items() if not low + by <= k <= high + by}
                 self.items[slot] = {k + by if low <= k <= high else k: row for k, row in kept.items()}
+            case ("spots", spots):
+                for k, v in spots:
+                    self.spots[spot(slot, k)] = (v or 0, f"v{v}")
+                    if v is None:
+                        del self.spots[spot(slot, k)]
             case ("parent", parent, count):
                 self.children[parent] = {parent * 10 + i for i in range(count)}
             case ("orphan", parent):
@@ -165,6 +186,10 @@ class Model:
                 self.own[slot] = _changed(self.own[slot], what, low, count, f"c{column}", value)
             case _:
                 raise AssertionError(operation)
+
+
+def spot(slot: int, k: int) -> int:
+    return slot * 1_000_000 + k
 
 
 def element(place: Place) -> str:

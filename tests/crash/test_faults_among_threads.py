@@ -74,6 +74,7 @@ class Run:
 
     def model(self, done: set[Any]) -> workload.Model:
         model = workload.Model(SLOTS)
+        model.counters = {}
         for place in sorted(done):
             model.apply(workload.task(SEED, *place))
         return model

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,9 +20,11 @@ ROWS_MAX = 1 << 17  # of a larger change of one table only the table is kept
 _WHOLE = TableChange(whole=True)
 
 
-def changed_rows(transaction: WriteTransaction) -> dict[int, TableChange]:
+def changed_rows(
+    transaction: WriteTransaction, proposed: Mapping[int, Sequence[Values]] | None = None
+) -> dict[int, TableChange]:
     """By table: the new rows that are left, and the old values of rows of the base that are gone. The values are taken
-    from the transaction's base when they are asked for."""
+    from the transaction's base when they are asked for. `proposed` are rows that it would insert now."""
     found: dict[int, TableChange] = {}
     for table_id in transaction.altered | transaction.dropped:
         if transaction.base.table_with_id(table_id) is not None:
@@ -34,7 +38,19 @@ def changed_rows(transaction: WriteTransaction) -> dict[int, TableChange]:
             found[table_id] = _WHOLE
         else:
             found[table_id] = TableChange(_inserted(base, changes, own), _deleted(base, there))
+    for table_id, values in (proposed or {}).items():
+        version, made = transaction.version_with_id(table_id), found.get(table_id, TableChange())
+        assert version is not None
+        if not made.inserted.count and not made.whole:  # with others of its own, the table is enough to know
+            found[table_id] = replace(made, inserted=_proposed(version, values))
+        else:
+            found[table_id] = _WHOLE
     return found
+
+
+def _proposed(version: TableVersion, values: Sequence[Values]) -> Rows:
+    slots = {slot: ordinal for ordinal, slot in enumerate(version.schema.slots)}
+    return Rows(len(values[0]), lambda slot: values[slots[slot]] if slot in slots else None)
 
 
 def _inserted(base: TableVersion, changes: Changes, gone: Array) -> Rows:

@@ -19,8 +19,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from zerodb_compiler.errors import DatabaseError
 from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import lookup, unique
+from zerodb_storage.changed_rows import changed_rows
 from zerodb_storage.locks import Outdated, RowMode, RowOutdated, TableMode
 from zerodb_storage.renumbering import follow
 from zerodb_storage.table import TableVersion
@@ -164,11 +166,17 @@ def check_unique(
     for number, (columns, nulls_equal) in keys.items():
         lock_keys(database, transaction, version, number, [values[column] for column in columns], nulls_equal)
     now = transaction.on_newest(version.id)
-    if now.primary_key and unique.primary_key_name(now) not in later:
-        unique.checked_order(now, [values[column] for column in now.primary_key])
-    for key in now.constraints.uniques:
-        if key.name not in later:
-            unique.check_key(now, key, values)
+    try:
+        if now.primary_key and unique.primary_key_name(now) not in later:
+            unique.checked_order(now, [values[column] for column in now.primary_key])
+        for key in now.constraints.uniques:
+            if key.name not in later:
+                unique.check_key(now, key, values)
+    except DatabaseError:
+        if transaction.member is not None:  # in a serial order the key might not have been there: then it is a 40001
+            changes = changed_rows(transaction, proposed={version.id: values})
+            database.serializable.check(transaction.member, lambda: changes)
+        raise
 
 
 def unique_keys(

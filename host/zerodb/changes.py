@@ -109,7 +109,7 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
             try:
                 written = write.append(table.key, rows, unique_key=unique, later=later)
             except IntegrityError:
-                reads.note_table(connection._session.reads, version)  # which has told what is there
+                connection._session.violated(version.id)
                 raise
             unique_expressions.check(connection, write, table, rows)
             foreign_keys.check_new(write, write.table(table.key), written, assigned)

@@ -35,11 +35,6 @@ def note_keys(reads: Reads | None, table: TableVersion, columns: Sequence[int], 
         reads.note_points(table.id, places, [keys[place] for place in order])
 
 
-def note_table(reads: Reads | None, table: TableVersion) -> None:
-    if reads is not None:
-        reads.note_table(table.id)
-
-
 def predicate_of(scan: ScanRead, parameters: Sequence[Canonical]) -> Predicate | None:
     """None where nothing can satisfy it: a comparison with NULL."""
     conditions: list[Condition] = []

@@ -33,7 +33,7 @@ from zerodb_compiler.errors import Error, OperationalError, error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Outdated, Owner, RowOutdated, Savepoint, Snapshot, WriteTransaction
 from zerodb_storage.predicates import Reads
-from zerodb_storage.serializable import Member
+from zerodb_storage.serializable import Member, failure
 
 if TYPE_CHECKING:
     from zerodb.point_changes import OwnRows
@@ -320,6 +320,16 @@ class Session:
             self._finish_alone(None)
         elif transaction is not None and transaction.member is not None and not transaction.failed:
             self._storage.check_serializable(transaction.member, transaction.write)
+
+    def violated(self, table_id: int) -> None:
+        """A row is in conflict with one that is there. A serializable transaction has learned that; and if it had read
+        the table before one that committed meanwhile changed it, that is the reason: 40001."""
+        transaction = self._transaction
+        member = transaction.member if transaction is not None else self._alone[1] if self._alone else None
+        if member is not None and member.reads is not None:
+            if self._storage.serializable.is_outdated(member, table_id):
+                raise failure()
+            member.reads.note_table(table_id)
 
     def _finish_alone(self, write: WriteTransaction | None) -> None:
         member = None

@@ -16,8 +16,9 @@ others, by comparing what it read with what concurrent committed transactions ch
     pivot     T has an out, and some committed T_in has read what T changes, which committed after first_out(T)
     T_in      T has an out P that has itself a first_out(P): that one committed before P, so before T
 
-The one that wants to commit is the victim. All transactions of the structure are over by then, so its next attempt does
-not meet them again. Transactions at other levels take no part, neither their reads nor their changes, as in PostgreSQL.
+The one that wants to commit is the victim, or fails before, at the first statement after which it could not commit any
+more (`check`). All other transactions of the structure are over by then, so its next attempt does not meet them again.
+Transactions at other levels take no part, neither their reads nor their changes, as in PostgreSQL.
 
 A transaction without changes is checked too when it commits (it may be T_in), unless its snapshot is *safe*: no
 serializable transaction that may write was running when it was taken, or all of those have ended since and none of them
@@ -35,7 +36,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_storage.predicates import Reads, TableChange
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from zerodb_storage.snapshot import Snapshot
 
 RETAINED_MAX = 4096
+EARLY_MAX = 64  # kept transactions: with more nothing is checked before the commit
 Changes = Mapping[int, TableChange]  # by table id
 _NO_CHANGES: Changes = {}
 _WHOLE = TableChange(whole=True)
@@ -62,6 +64,13 @@ class Member:
     waits_for: set[Member] = field(default_factory=set)  # of one that is read-only: writers that began before it
 
 
+class Place(NamedTuple):
+    """Where a commit is in the order of commits, and the sequence of its record."""
+
+    first: int
+    sequence: int
+
+
 @dataclass(slots=True, eq=False)
 class Committed:
     """What is kept of a transaction that wants to commit or has. Several taken for one have a span of places."""
@@ -73,7 +82,7 @@ class Committed:
     reads: Reads
     changes: Changes
     member: Member | None
-    first_out: Committed | None = None  # the first to commit of those that changed what it had read
+    first_out: Place | None = None  # the first to commit of those that changed what it had read
 
     @property
     def wrote(self) -> bool:
@@ -126,28 +135,38 @@ class SerializableCore:
             assert not changes, "only one that writes nothing is safe"
             return
         self._clock += 1
-        wanted = Committed(self._clock, self._clock, sequence, member.snapshot, member.reads, changes, member)
-        outs = [found for found in self._kept if found.sequence > member.snapshot and _concerns(found, wanted)]
-        if outs:
-            wanted.first_out = min(outs, key=lambda found: found.first)
-            if any(self._is_dangerous(wanted, pivot) for pivot in outs) or self._is_pivot(wanted):
-                raise failure()
+        wanted = self._checked(member, member.reads, changes, sequence)
         if changes or wanted.reads:
             self._kept.append(wanted)
         self._prepared[member] = wanted
 
     def check(self, member: Member, changes: Callable[[], Changes]) -> None:
-        """40001 if the transaction could not commit any more, with what it has read and changed so far: then there is
-        no use in going on."""
-        if member.reads is None:
+        """40001 if the transaction could not commit any more, so that it need not go on. It is left to the commit where
+        that would take long."""
+        reads = member.reads
+        if reads is None or len(self._kept) > EARLY_MAX:
             return
-        wanted = Committed(self._clock, self._clock, 0, member.snapshot, member.reads, _NO_CHANGES, member)
-        outs = [found for found in self._kept if found.sequence > member.snapshot and _concerns(found, wanted)]
+        if self._outs(member, reads):
+            self._checked(member, reads, changes(), 0)
+
+    def is_outdated(self, member: Member, table_id: int) -> bool:
+        """Whether what the transaction has read of the table was changed by one that has committed since."""
+        reads = member.reads
+        return reads is not None and any(
+            reads.concerned_by(table_id, found.changes[table_id])
+            for found in self._kept
+            if found.sequence > member.snapshot and table_id in found.changes
+        )
+
+    def _checked(self, member: Member, reads: Reads, changes: Changes, sequence: int) -> Committed:
+        """What is to be kept if it commits. 40001 if it must not."""
+        wanted = Committed(self._clock, self._clock, sequence, member.snapshot, reads, changes, member)
+        outs = self._outs(member, reads)
         if outs:
-            wanted.changes = changes()
-            wanted.first_out = min(outs, key=lambda found: found.first)
+            wanted.first_out = min(Place(found.first, found.sequence) for found in outs)
             if any(self._is_dangerous(wanted, pivot) for pivot in outs) or self._is_pivot(wanted):
                 raise failure()
+        return wanted
 
     def end(self, member: Member, *, committed: bool, published: int) -> None:
         """The transaction is over; `published` is the sequence of the newest snapshot that others can take."""
@@ -164,6 +183,10 @@ class SerializableCore:
         self._prune(published)
         if len(self._kept) > RETAINED_MAX:
             self._kept[:2] = [_merged(*self._kept[:2])]
+
+    def _outs(self, member: Member, reads: Reads) -> list[Committed]:
+        """Those that have committed since its snapshot and changed what it has read."""
+        return [found for found in self._kept if found.sequence > member.snapshot and _concerns(found, reads)]
 
     def _is_dangerous(self, reader: Committed, pivot: Committed) -> bool:
         """Whether `reader`, the last to commit, is the T_in of reader --rw--> pivot --rw--> T_out."""
@@ -183,7 +206,7 @@ class SerializableCore:
             if not found.wrote and out.sequence > found.snapshot:
                 continue
             concurrent = found.sequence > wanted.snapshot or found.last > member.begun
-            if concurrent and _concerns(wanted, found):
+            if concurrent and _concerns(wanted, found.reads):
                 return True
         return False
 
@@ -220,9 +243,9 @@ class SerializableCore:
         ]
 
 
-def _concerns(writer: Committed, reader: Committed) -> bool:
-    """Whether the one changed what the other has read."""
-    return any(reader.reads.concerned_by(table_id, change) for table_id, change in writer.changes.items())
+def _concerns(writer: Committed, reads: Reads) -> bool:
+    """Whether it changed what another has read."""
+    return any(reads.concerned_by(table_id, change) for table_id, change in writer.changes.items())
 
 
 def _merged(a: Committed, b: Committed) -> Committed:
@@ -238,7 +261,7 @@ def _merged(a: Committed, b: Committed) -> Committed:
         reads,
         dict.fromkeys([*a.changes, *b.changes], _WHOLE),
         None,
-        min(outs, key=lambda found: found.first, default=None),
+        min(outs, default=None),
     )
 
 
@@ -280,9 +303,14 @@ class Serializable:
             self._core.prepare(member, changes, sequence)
 
     def check(self, member: Member, changes: Callable[[], Changes]) -> None:
-        """After a statement: 40001 if the transaction cannot commit any more."""
+        """40001 if the transaction could not commit any more."""
         with self._mutex:
             self._core.check(member, changes)
+
+    def is_outdated(self, member: Member, table_id: int) -> bool:
+        """Whether others have committed changes of what the transaction has read of the table."""
+        with self._mutex:
+            return self._core.is_outdated(member, table_id)
 
     def end(self, member: Member, *, committed: bool) -> None:
         """After a commit was published, or a rollback. Ending twice is no error."""

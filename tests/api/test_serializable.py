@@ -52,6 +52,12 @@ def is_refused(connection: zerodb.Connection) -> bool:
     return bool(found)
 
 
+def fails(connection: zerodb.Connection, sql: str, sqlstate: str = "40001") -> bool:
+    with pytest.raises(zerodb.Error) as caught:
+        connection.execute(sql)
+    return caught.value.sqlstate == sqlstate
+
+
 def core(db: zerodb.Connection) -> object:
     return db._database.storage.serializable._core
 
@@ -185,8 +191,8 @@ def test_read_only_anomaly(three: list[zerodb.Connection]) -> None:
     begin(report, modes="read only")
     assert rows(report, "select balance from account where id in (3, 4) order by id") == [(20,), (5,)]
     assert not is_refused(report)
-    withdraw.execute("update account set balance = -6 where id = 4")
-    assert is_refused(withdraw)
+    assert fails(withdraw, "update account set balance = -6 where id = 4")  # at once: it could not commit any more
+    assert fails(withdraw, "select 1", "25P02")
 
 
 def test_the_same_without_the_report(three: list[zerodb.Connection]) -> None:
@@ -209,8 +215,8 @@ def test_a_report_outside_of_a_transaction_counts(three: list[zerodb.Connection]
     deposit.execute("update account set balance = 20 where id = 3")
     assert not is_refused(deposit)
     assert rows(report, "select balance from account where id in (3, 4) order by id") == [(20,), (5,)]
-    withdraw.execute("update account set balance = -6 where id = 4")
-    assert is_refused(withdraw)
+    assert fails(withdraw, "update account set balance = -6 where id = 4")  # at once: it could not commit any more
+    assert fails(withdraw, "select 1", "25P02")
 
 
 def test_statements_outside_of_a_transaction_run_again(three: list[zerodb.Connection]) -> None:
@@ -323,6 +329,22 @@ def test_partitions(three: list[zerodb.Connection]) -> None:
             connection.execute("insert into p values (?, 1)", (key,))
         assert not is_refused(a)
         assert is_refused(b) is one_only
+
+
+def test_a_duplicate_that_a_read_should_have_shown_is_a_conflict(three: list[zerodb.Connection]) -> None:
+    a, b, _ = three
+    begin(a, b)
+    for connection in (a, b):
+        rows(connection, "select * from job where id = 42")
+    a.execute("insert into job values (42, null, 1)")
+    assert not is_refused(a)
+    assert fails(b, "insert into job values (42, null, 1)")
+    b.execute("rollback")
+    begin(a, b)
+    rows(b, "select 1 from account")
+    a.execute("insert into job values (43, null, 1)")
+    assert not is_refused(a)
+    assert fails(b, "insert into job values (43, null, 1)", "23505")
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from zerodb.compilation import Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
+from zerodb.point_texts import PointTexts
 from zerodb.psql import script_text
 from zerodb.session import Session, ends_failed, now
 from zerodb.statement import PreparedStatement
@@ -90,6 +91,7 @@ class Connection:
         self._system: Tables | None = None  # the system's tables, as last asked for
         self._creating: str | None = None  # the schema whose first objects are being made
         self._lock = threading.RLock()
+        self._texts = PointTexts(self)
         self._closed = False
 
     # --- statements --------------------------------------------------------------------------------------------------
@@ -99,7 +101,8 @@ class Connection:
 
     def execute(self, sql: str, parameters: Parameters | None = None) -> Cursor:
         """Runs one statement. `?` and `$1` take a sequence of values, `$name` a mapping."""
-        return Cursor(self).execute(sql, parameters)
+        found = self._texts.found.get(sql)
+        return Cursor(self).execute(sql, parameters) if found is None else found.execute(parameters)
 
     def executemany(self, sql: str, parameters: Iterable[Parameters]) -> Cursor:
         """Runs the statement once for every set of parameters, in one transaction; INSERTs go column by column."""
@@ -135,7 +138,13 @@ class Connection:
             return self._run_ready(self._database.prepare(sql, view), view, parameters)
 
         with self._lock, _own_mistakes():
-            return self._statement(once, sql)
+            found = self._texts.found.get(sql)
+            if found is not None:  # from a cursor of the user's own
+                return found.execute(parameters).outcome
+            outcome = self._statement(once, sql)
+            if parameters:
+                self._texts.note(sql)
+            return outcome
 
     def _run_many(self, sql: str, parameters: Iterable[Parameters]) -> Outcome:
         self._check_open()

@@ -64,6 +64,12 @@ class Cursor:
         return [_describe(column.name, column) for column in self._outcome.columns]
 
     @property
+    def outcome(self) -> Outcome:
+        """What the statement gave."""
+        assert self._outcome is not None
+        return self._outcome
+
+    @property
     def rowcount(self) -> int:
         """Rows of the result, or rows changed; -1 before the first statement and for DDL."""
         return -1 if self._outcome is None else self._outcome.row_count

@@ -252,32 +252,39 @@ class ChangeStatement(PointStatement):
         longs, record = self.connection._database.engine.memory.longs, overlay.last()
         return integer_digest([longs[(record + offset) >> 3] for offset in self.key_offsets])
 
-    def commit_alone(self, row_id: int) -> bool:
-        """Autocommit: commits the record just written; False if the general path has to do it. The record is gone
-        afterwards."""
+    def commit_alone(self, row_id: int, hashed: int) -> bool:
+        """Autocommit: commits the record just written, of a key of that hash; False if the general path has to do it.
+        The record is gone afterwards."""
+        watched = keyboard.armed()
+        try:
+            return self._commit_alone(row_id, hashed)
+        finally:
+            if watched:
+                keyboard.disarm()
+
+    def _commit_alone(self, row_id: int, hashed: int) -> bool:
         overlay, locks, owner = self.own.overlay, self.locks, self.alone
-        with keyboard.held():
-            try:
-                locks.lock_table(owner, self.program.table.id, TableMode.ROW_EXCLUSIVE, nowait=True)
-                self.owner, self.seen = owner, self.base
-                if not self._lock(row_id):
-                    return False
-                row = overlay.last_row() if self.tag != "DELETE" else None
-                commit = PointCommit(self.version, row_id, row, self.forms)
-                self.storage.publish_point(commit)
-                self._follow(commit)
-            except Outdated:
+        try:
+            locks.lock_table(owner, self.program.table.id, TableMode.ROW_EXCLUSIVE, nowait=True)
+            self.owner, self.seen = owner, self.base
+            if not self._lock(row_id):
                 return False
-            except Error as error:
-                if error.sqlstate == "55P03":
-                    return False
-                raise
-            finally:
-                locks.release(owner)
-                overlay.undo()
+            row = overlay.last_row() if self.tag != "DELETE" else None
+            commit = PointCommit(self.version, row_id, row, self.forms)
+            self.storage.publish_point(commit)
+            self._follow(commit, hashed)
+        except Outdated:
+            return False
+        except Error as error:
+            if error.sqlstate == "55P03":
+                return False
+            raise
+        finally:
+            locks.release(owner)
+            overlay.undo()
         return True
 
-    def _follow(self, commit: PointCommit) -> None:
+    def _follow(self, commit: PointCommit, hashed: int) -> None:
         """Binds to the snapshot that the commit has led to, if it was the only change."""
         self.snapshot = None
         before, after, newest = commit.before, commit.after, self.storage._snapshot
@@ -288,7 +295,7 @@ class ChangeStatement(PointStatement):
             record = self.own.overlay.last()
             texts = [_bytes(commit.row[ordinal]) for ordinal in self.text_ordinals]
         try:
-            stamp = self.directory.follow(before, after, newest.sequence, commit.replaced, record, texts)
+            stamp = self.directory.follow(before, after, newest.sequence, commit.replaced, record, hashed, texts)
         except Error:
             return
         if stamp and before is self.version and after.layout.columns == before.layout.columns and self._warming < 0:
@@ -379,7 +386,7 @@ def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]
     lines, form, packed = parameters_source(statement.prepared.user, names)
     names["pack"] = struct.Struct(form + "i").pack_into
     names["pack_at"] = statement.call.address + program.parameters
-    names["unpack"] = struct.Struct("<iiq").unpack_from
+    names["unpack"] = struct.Struct("<iIq").unpack_from
     names["unpack_at"] = statement.call.address + program.results
     body = [
         *taken_source(statement.prepared.user),
@@ -393,15 +400,15 @@ def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]
         f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
         "    except overflow: return general(parameters)",
         "    invoke(*call.arguments)",
-        "    status, _, row_id = unpack(memory, unpack_at)",
+        "    status, hashed, row_id = unpack(memory, unpack_at)",
         f"    while status == {pa.STATUS_FULL} or status == {pa.STATUS_ABSENT}:",
         f"        if status == {pa.STATUS_FULL}: grow()",
         "        elif not absent(row_id & 0xffffffff): return general(parameters)",
         "        invoke(*call.arguments)",
-        "        status, _, row_id = unpack(memory, unpack_at)",
+        "        status, hashed, row_id = unpack(memory, unpack_at)",
         f"    if status == {pa.STATUS_ROW}:",
         "        if t is None:",
-        "            if not commit_alone(row_id): return general(parameters)",
+        "            if not commit_alone(row_id, hashed): return general(parameters)",
         "        else:",
         "            if not locked(row_id): return general(parameters)",
         "            t.first = False",

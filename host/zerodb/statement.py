@@ -64,10 +64,15 @@ class PreparedStatement:
             cursor._start(connection._statement(once, self.sql))
             self._executed += 1
             if self._executed == POINT_AFTER:
-                self._make_point()
+                self.make_point()
         return cursor
 
-    def _make_point(self) -> None:
+    @property
+    def is_point(self) -> bool:
+        """Whether it takes the short way of statements by key."""
+        return self._point is not None
+
+    def make_point(self) -> None:
         """From now on a statement by key is executed by `PointStatement.run`, which comes back here for what is not
         plain."""
         from zerodb.point import point_statement

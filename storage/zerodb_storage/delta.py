@@ -215,11 +215,13 @@ def _with_value(known: ColumnFacts, value: int | float | bytes | None, form: For
         return ColumnFacts(known.null_count + 1, known.bounds)
     if form is Form.TEXT or form is Form.CODES:
         return known
-    assert not isinstance(value, bytes)
     bounds = known.bounds
-    if bounds is not None and bounds[0] <= value <= bounds[1]:
+    if bounds is not None and bounds[0] <= value <= bounds[1]:  # type: ignore[operator]
         return known
-    return known.merged(ColumnFacts(0, (value, value)))
+    assert not isinstance(value, bytes)
+    if bounds is None or form is Form.FLOAT:
+        return known.merged(ColumnFacts(0, (value, value)))
+    return ColumnFacts(known.null_count, (min(bounds[0], value), max(bounds[1], value)))
 
 
 def _end(tail: DeltaChunk, batch: Sequence[Values], begin: int, end: int) -> int:

@@ -187,11 +187,6 @@ class Locks:
             space = self._rows.get(table_id)
             if space is None:
                 space = self._table.rows_of(table_id)
-            single = space.single
-            if row_id not in single and not space.bulks and not space.queue:
-                single[row_id] = owner
-                owner.log.append((space, row_id, 0))
-                return True
             return self._lock_single(owner, space, row_id)
 
     def lock_key_point(self, owner: Owner, table_id: int, key_number: int, digest: int) -> bool:
@@ -202,8 +197,12 @@ class Locks:
     def _lock_single(self, owner: Owner, space: RowLocks, id_: int) -> bool:
         if space.single.get(id_) is owner:
             return True
+        if id_ not in space.single and not space.bulks and not space.queue:
+            space.single[id_] = owner
+            owner.log.append((space, id_, 0))
+            return True
         claim = RowClaim(Ids(np.array([id_], np.int64)), int(RowMode.UPDATE))
-        if (id_ in space.single or space.bulks or space.queue) and self._table.is_blocked(owner, space, claim):
+        if self._table.is_blocked(owner, space, claim):
             return False
         space.grant(owner, claim)
         return True

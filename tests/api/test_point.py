@@ -211,3 +211,23 @@ def _changes(data):
         for _ in range(2):
             statement.execute((data.draw(keys),))
         assert statement._point is not None
+
+
+def test_a_text_that_comes_again_is_found_by_itself(db):
+    db.execute("create table t(id bigint primary key, v integer)")
+    for number in range(6):
+        db.execute("insert into t values (?, ?)", (number, number * 10))
+    cursor = db.cursor()
+    for number in range(8):
+        expected = (number * 10,) if number < 6 else None
+        assert db.execute("select v from t where id = ?", (number,)).fetchone() == expected
+        assert cursor.execute("select v from t where id = ?", (number,)).fetchone() == expected
+        assert cursor.rowcount == (number < 6)
+    assert set(db._texts.found) == {"select v from t where id = ?", "insert into t values (?, ?)"}
+    assert cursor.execute("insert into t values (?, ?)", (100, 1)).rowcount == 1
+    assert cursor.description is None
+    with pytest.raises(zerodb.ProgrammingError):
+        db.execute("select v from t where id = ?", ())
+    db.execute("drop table t")
+    with pytest.raises(zerodb.ProgrammingError):
+        db.execute("select v from t where id = ?", (1,))

@@ -39,7 +39,7 @@ from zerodb_compiler.types import SqlType
 from zerodb_compiler.wasm.module import Function
 from zerodb_compiler.wasm.values import I32, I64, load
 
-_RESULTS = 16  # status, nothing, row id
+_RESULTS = 16  # status, the key's hash, row id
 
 
 @dataclass(slots=True)
@@ -180,6 +180,7 @@ def _append(
         flags = load("i32.load", found.own, pa.RECORD_FLAGS) | pa.RECORD_SUPERSEDED
         f.store("i32.store", found.own, flags, pa.RECORD_FLAGS)
         row_id.set(I64.const(-1))  # type: ignore[attr-defined]
+    f.store("i32.store", e.query, found.hash, slots.results + 4)
     f.store("i64.store", e.query, row_id, slots.results + 8)
     f.return_(I32.const(pa.STATUS_ROW))
 

@@ -49,7 +49,7 @@ class RecordBlocks:
     """Records one after another in blocks, and heaps for their texts; rows are only added."""
 
     def __init__(self, memory: Memory, record: pa.RecordLayout) -> None:
-        self._memory, self._record = memory, record
+        self._memory, self._record, self._texts = memory, record, record.texts
         self.count = 0
         self.blocks: list[int] = []
         self._heaps: list[int] = []
@@ -104,8 +104,7 @@ class RecordBlocks:
         words = memory.words
         words[(address + pa.RECORD_FLAGS) >> 2] = pa.RECORD_ALIVE
         memory.longs[(address + pa.RECORD_ROW_ID) >> 3] = row_id
-        places = self._record.texts
-        for offset, text in zip(places, texts, strict=True):
+        for offset, text in zip(self._texts, texts, strict=True):
             if self._heap_next + len(text) > self._heap_end:
                 self._new_heap(len(text))
             start = self._heap_next
@@ -215,11 +214,18 @@ class PointDirectory:
             return self.stamp
 
     def follow(
-        self, before: TableVersion, after: TableVersion, sequence: int, replaced: int, record: int, texts: list[bytes]
+        self,
+        before: TableVersion,
+        after: TableVersion,
+        sequence: int,
+        replaced: int,
+        record: int,
+        hashed: int,
+        texts: list[bytes],
     ) -> int:
         """Moves on to a version that differs by one row: `replaced` (-1: none) went, and the one came that a record of
-        an overlay is (0: none), with the texts of its columns, at the end of the delta. The stamp, or 0 if it does not
-        show the version before."""
+        an overlay is (0: none), with its key's hash and the texts of its columns, at the end of the delta. The stamp,
+        or 0 if it does not show the version before."""
         with self.lock:
             if self.version is not before or self.closed or after.segment_set is not before.segment_set:
                 return 0
@@ -233,7 +239,13 @@ class PointDirectory:
                     if position == len(self._starts):
                         self._starts.append(self._delta.count)
                     first = self._delta.copy(record, row_id, texts)
-                    self._link(after, first)
+                    if first < self._delta_size and self._delta_heads:
+                        words = self._memory.words
+                        address, slot = self._delta.address(first), self._delta_heads + 4 * (hashed % self._delta_size)
+                        words[(address + pa.RECORD_NEXT) >> 2] = words[slot >> 2]
+                        words[slot >> 2] = address
+                    else:
+                        self._link(after, first)
                 if replaced >= 0:
                     self._hide(after, replaced)
             except BaseException:

@@ -37,6 +37,7 @@ class Overlay:
 
     def __init__(self, engine: Engine, directory: PointDirectory, types: tuple[SqlType, ...]) -> None:
         self._memory, self._unused, self._directory = engine.memory, engine.unused_frames, directory
+        self._words = engine.memory.words
         self._types = types
         self._record = pa.RecordLayout.of(types)
         self._addresses: list[int] = []
@@ -63,7 +64,7 @@ class Overlay:
         return address
 
     def _get(self, field: int) -> int:
-        return int(self._memory.words[(self.address + field) >> 2])
+        return self._words[(self.address + field) >> 2]
 
     def _set(self, field: int, value: int) -> None:
         self._memory.words[(self.address + field) >> 2] = value
@@ -121,11 +122,11 @@ class Overlay:
     # --- taking back ---
     def undo(self) -> None:
         """Forgets the record written last, which superseded none."""
-        memory, stride = self._memory, self._record.stride
-        record = self._get(pa.OVERLAY_NEXT) - stride
-        memory.words[self._get(pa.OVERLAY_SLOT) >> 2] = memory.words[(record + pa.RECORD_NEXT) >> 2]
-        self._set(pa.OVERLAY_NEXT, record)
-        self._set(pa.OVERLAY_COUNT, self.count - 1)
+        words, header = self._words, self.address >> 2
+        record = words[header + (pa.OVERLAY_NEXT >> 2)] - self._record.stride
+        words[words[header + (pa.OVERLAY_SLOT >> 2)] >> 2] = words[(record + pa.RECORD_NEXT) >> 2]
+        words[header + (pa.OVERLAY_NEXT >> 2)] = record
+        words[header + (pa.OVERLAY_COUNT >> 2)] -= 1
 
     def cut(self, count: int) -> None:
         """Forgets all records but the first `count`, which storage has."""

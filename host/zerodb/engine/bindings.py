@@ -250,10 +250,11 @@ class TableBinding:
             return True
 
     def load_few(self, chunks: Array | range, most: int) -> bool:
-        """Loads what is missing of `chunks` if that is at most `most`; says whether it did."""
+        """Loads what is missing of `chunks` if that is at most `most`, besides those of which only other rows are
+        visible than before; says whether it did."""
         wanted = np.asarray(chunks, dtype=np.int64)
         missing = wanted[~self.resident[wanted]].tolist()
-        if len(missing) > most:
+        if len(missing) > most and sum(chunk not in self._stale for chunk in missing) > most:
             return False
         for chunk in missing:
             self.enter(chunk)

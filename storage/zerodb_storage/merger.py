@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 WAIT_S = 10.0
 _ATTEMPTS = 3
-_PAUSE = 256  # notices that are passed over after a failure
+PAUSE = 256  # notices that are passed over after a failure
 
 
 class Merger:
@@ -97,7 +97,7 @@ class Merger:
                 except DatabaseError as error:
                     self.failure = error
                     with self._changed:
-                        self._paused[table_id] = _PAUSE
+                        self._paused[table_id] = PAUSE
                 finally:
                     with self._changed:
                         self._due.pop(table_id, None)

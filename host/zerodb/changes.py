@@ -320,6 +320,9 @@ def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge,
     new = result.table(range(2, 2 + width))
     inserts, updates, deletes = (by_action[a] for a in (st.Action.INSERT, st.Action.UPDATE, st.Action.DELETE))
     if statement.key is not None:
+        left = row_ids[matched & (actions == st.Action.NOTHING)]
+        if len(left) and not table.partitions:  # it was decided on what they are: so they must be that
+            _lock(write, write.table(table.key), left, set(statement.assigned))
         _note_keys(connection, write, statement.key, table, row_ids[matched], new.take(pa.array(inserts)))
     if statement.key is not None and len(inserts):
         fresh = new.take(pa.array(inserts))

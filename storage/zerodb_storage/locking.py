@@ -15,7 +15,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from types import MappingProxyType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -296,13 +296,38 @@ def lock_proposed(
     values: Sequence[Values],
     nulls_equal: bool = False,
 ) -> None:
-    """Before rows are proposed that may conflict (ON CONFLICT): locks their keys. Outdated if the newest version has
-    other ones of them than the transaction's snapshot."""
+    """Before rows are proposed that may conflict (ON CONFLICT): locks those of their keys that are free, having waited
+    for who is about to make or to remove one of them. Outdated if the newest version has other ones of them than the
+    transaction's snapshot."""
     version = transaction.table(table)
-    lock_keys(database, transaction, version, key_number(version, columns), values, nulls_equal)
+    number = key_number(version, columns)
+    mark = database.locks.mark(transaction.owner)
+    lock_keys(database, transaction, version, number, values, nulls_equal)
+    seen = lookup.present(version, columns, values)
+    _check_same(transaction, version, columns, values, seen)
+    if not seen.any():
+        return
+    database.locks.release_to(transaction.owner, mark)  # a key that is there is its row's business
+    if not seen.all():
+        free = np.flatnonzero(~seen)
+        values, seen = [found.take(free) for found in values], seen[free]
+        lock_keys(database, transaction, version, number, values, nulls_equal)
+        _check_same(transaction, version, columns, values, seen)
+
+
+def _check_same(
+    transaction: WriteTransaction,
+    version: TableVersion,
+    columns: Sequence[int],
+    values: Sequence[Values],
+    seen: np.ndarray[Any, np.dtype[np.bool_]],
+) -> None:
+    """Outdated unless just the keys that were `seen` in the transaction's version are in the newest one."""
     now = transaction.on_newest(version.id)
     if now is version:
         return
-    seen = lookup.present(version, columns, values)
-    if bool((seen != lookup.present(now, columns, values)).any()):
+    there = lookup.present(now, columns, values)
+    if bool((there & ~seen).any()):
+        raise RowOutdated
+    if bool((seen & ~there).any()):
         raise Outdated

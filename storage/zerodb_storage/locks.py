@@ -49,11 +49,17 @@ class Owner(lock_spaces.Owner):
     """Made by `Locks.owner`. `lock_timeout_s` and `deadline_s` (by time.monotonic) are what the statement that runs may
     wait; both may be set at any time by the owner's own thread."""
 
-    __slots__ = ("_locks",)
+    __slots__ = ("_at_condition", "_locks")
 
     def __init__(self, locks: Locks, number: int, party: lock_spaces.Owner | None) -> None:
         super().__init__(number, party)
         self._locks = locks
+        self._at_condition = False
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether it, or another of its party, waits just now. For any thread."""
+        return self._at_condition or self.party.waiting is not None
 
     def join(self, session: Owner) -> None:
         """From now on this transaction and the session's own locks are not in each other's way."""
@@ -68,7 +74,11 @@ class Owner(lock_spaces.Owner):
         """Waits for a moment, or until the condition is notified, of something that is no lock. 57014 as for locks."""
         if self._cancelled or (self.deadline_s is not None and time.monotonic() >= self.deadline_s):
             raise self._locks.given_up(self)
-        condition.wait(CONDITION_WAIT_S)
+        self._at_condition = True
+        try:
+            condition.wait(CONDITION_WAIT_S)
+        finally:
+            self._at_condition = False
 
     def cancel(self) -> None:
         """Ends its wait, or the next one of this statement, with 57014. For any thread; takes no lock that a signal's

@@ -61,7 +61,7 @@ class ZerodbConnection:
 
     def is_blocked(self) -> bool:
         owner = self._connection._session.waiting
-        return owner is not None and owner.party.waiting is not None
+        return owner is not None and owner.is_waiting
 
     def notices(self) -> list[str]:
         return []

@@ -23,8 +23,9 @@ from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
 from zerodb.point_texts import PointTexts
 from zerodb.psql import script_text
-from zerodb.session import Session, ends_failed, now
+from zerodb.session import Session, now
 from zerodb.statement import PreparedStatement
+from zerodb.statement_text import ends_failed
 from zerodb.transactions import Block, Modes
 from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
@@ -156,6 +157,7 @@ class Connection:
         """Runs a statement, again if others changed meanwhile what it has read. If it fails, so does the transaction
         around it. `text` is its SQL, if it may be one that ends a failed transaction."""
         session = self._session
+        session.text, session.numbered = text, None
         if session.is_failed and not ends_failed(text):
             raise error_for("25P02", "current transaction is aborted, commands ignored until end of transaction block")
         try:

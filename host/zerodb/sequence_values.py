@@ -73,14 +73,14 @@ def _value(connection: Connection, what: Computed, values: Sequence[Any]) -> Can
 
 def take(connection: Connection, definition: SequenceDefinition, count: int) -> Any:
     """The next values, as an array."""
-    connection._session.check_writable()
+    connection._session.check_writable("nextval()")
     values = connection._database.storage.sequences.take(definition, count)
     _remember(connection, definition, int(values[-1]))
     return values
 
 
 def set_value(connection: Connection, definition: SequenceDefinition, value: int, called: bool) -> None:
-    connection._session.check_writable()
+    connection._session.check_writable("setval()")
     connection._database.storage.sequences.set(definition, value, called)
     if called:
         connection._session.sequence_values[definition.id] = value

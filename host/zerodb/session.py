@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import _thread
 import contextlib
+import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from zerodb.advisory import Advisory
 from zerodb.deferral import Deferral
 from zerodb.engine import keyboard
 from zerodb.options import Options, Settings
+from zerodb.statement_text import command_name
 from zerodb_compiler.errors import Error, OperationalError, error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Outdated, Owner, RowOutdated, Savepoint, Snapshot, WriteTransaction
@@ -40,6 +42,9 @@ if TYPE_CHECKING:
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
+
+
+_NUMBERS = itertools.count(1000)
 
 
 def isolation_level(name: str | None) -> str:
@@ -62,6 +67,7 @@ class Transaction:
     read_only: bool = False
     deferrable: bool = False
     started: int = field(default_factory=now)  # microseconds since 1970, UTC
+    numbered: int | None = None  # what txid_current() gives
     queried: bool = False  # whether a statement other than SET and its like has run
     failed: bool = False  # until a rollback
     restarts: bool = True  # whether its first statement runs again if it meets a row that was changed meanwhile
@@ -99,6 +105,8 @@ class Session:
         self._reading: Owner | None = None  # of a read-only transaction's locks
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
+        self.text: str | None = None  # of the statement that runs
+        self.numbered: int | None = None  # of a statement outside of a transaction
         self.waiting: Owner | None = None  # whose wait for a lock `Connection.interrupt` ends
         self.temporary_schema = ""
         self.has_on_commit = False  # whether a temporary table was made with ON COMMIT DROP or DELETE ROWS
@@ -163,6 +171,16 @@ class Session:
         else:
             is_open = transaction.snapshot is None and transaction.write is None
         return self._storage.snapshot() if is_open else self.snapshot()
+
+    def number(self, *, assign: bool = True) -> int | None:
+        """A number that no other transaction of this process has: of the transaction, or of the statement that runs
+        alone. Without `assign` None for one that has not written nor asked for it."""
+        transaction = self._transaction
+        holder = self if transaction is None else transaction
+        has_written = transaction is not None and transaction.write is not None
+        if holder.numbered is None and (assign or has_written):
+            holder.numbered = next(_NUMBERS)
+        return holder.numbered
 
     def note_query(self, seen: Snapshot) -> bool:
         """A statement that is not about the session itself runs. Whether it is to look again, since `seen` is not the
@@ -593,14 +611,9 @@ class Session:
         for table_id in before - after:
             self._forget(table_id)
 
-    def check_writable(self) -> None:
+    def check_writable(self, what: str | None = None) -> None:
+        """25006 where nothing may be written. `what` is what would be executed, if not the statement that runs."""
         if self._read_only:
             raise error_for("25006", "the database was opened read-only")
         if self.is_read_only:
-            raise error_for("25006", "cannot write in a read-only transaction")
-
-
-def ends_failed(text: str | None) -> bool:
-    """Whether a statement may run in a transaction that has failed."""
-    words = [] if text is None else text.split(None, 2)
-    return bool(words) and words[0].rstrip(";").lower() in ("rollback", "abort", "commit", "end")
+            raise error_for("25006", f"cannot execute {what or command_name(self.text)} in a read-only transaction")

@@ -53,6 +53,10 @@ def session_value(connection: Connection, what: Computed) -> Canonical:
             return to_canonical(array(TEXT), ["pg_catalog", *names] if what.called else names)
         case "pg_backend_pid":
             return connection._session.locker.number
+        case "txid_current" | "pg_current_xact_id":
+            return connection._session.number()
+        case "txid_current_if_assigned" | "pg_current_xact_id_if_assigned":
+            return connection._session.number(assign=False)
         case "version":
             import zerodb
 

@@ -142,6 +142,42 @@ def test_settings_of_a_transaction(db: zerodb.Connection) -> None:
     assert value(db, "show extra_float_digits") == "1"
 
 
+@pytest.mark.parametrize(
+    ("sql", "name"),
+    [
+        ("insert into t values (3, 30)", "INSERT"),
+        ("with x as (select 1) update t set v = 0", "UPDATE"),
+        ("create temporary table x (k int)", "CREATE TABLE"),
+        ("/* x */ create unique index i on t (v)", "CREATE INDEX"),
+        ("drop table t", "DROP TABLE"),
+        ("truncate t", "TRUNCATE TABLE"),
+        ("select nextval('s')", r"nextval\(\)"),
+    ],
+)
+def test_read_only(db: zerodb.Connection, sql: str, name: str) -> None:
+    db.execute("create sequence s")
+    db.execute("begin read only")
+    with pytest.raises(zerodb.Error, match=f"cannot execute {name} in a read-only transaction") as caught:
+        db.execute(sql)
+    assert caught.value.sqlstate == "25006"
+    assert state(db, "select 1") == "25P02"
+    db.execute("-- back\n rollback")
+    assert not db.in_transaction
+
+
+def test_numbers_of_transactions(db: zerodb.Connection) -> None:
+    with db.transaction():
+        assert value(db, "select txid_current_if_assigned()") is None
+        first = value(db, "select txid_current()")
+        assert value(db, "select txid_current_if_assigned()") == first == value(db, "select pg_current_xact_id()")
+    with db.transaction():
+        db.execute("insert into t values (3, 30)")
+        assert value(db, "select pg_current_xact_id_if_assigned()") is not None
+    assert value(db, "select txid_current() = txid_current()") is True
+    assert value(db, "select txid_current()") != first
+    assert state(db, "select pg_export_snapshot()") == "0A000"
+
+
 def test_savepoints_of_the_same_name(db: zerodb.Connection) -> None:
     db.execute("begin")
     db.execute('savepoint "A b"')

@@ -16,7 +16,7 @@ from zerodb_compiler.sql.binder_functions import no_function, special
 from zerodb_compiler.sql.computed import Computed, computed
 from zerodb_compiler.sql.nodes import unsupported
 from zerodb_compiler.sql.parameters import Constant
-from zerodb_compiler.types import INTEGER, TEXT
+from zerodb_compiler.types import BIGINT, INTEGER, TEXT
 
 _MODIFIER = re.compile(r"\(.*?\)")
 # What pg_typeof calls types whose short names are ours.
@@ -55,6 +55,25 @@ def _without_arguments(b: ExpressionBinder, name: str, values: list[Bound], node
 
 for _function in ("version", "current_database", "current_schema", "pg_backend_pid"):
     special(_function)(_without_arguments)
+
+
+def _transaction_number(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    """xid8 of PostgreSQL is a bigint here."""
+    if values:
+        raise no_function(name, [b.type_of(value) for value in values], node)
+    return replace(computed(b.binder, Computed("session", name), BIGINT), nullable=True)
+
+
+for _function in ("txid_current", "pg_current_xact_id", "txid_current_if_assigned", "pg_current_xact_id_if_assigned"):
+    special(_function)(_transaction_number)
+
+
+def _unsupported(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    raise unsupported(f"{name}()", node)
+
+
+for _function in ("pg_export_snapshot", "pg_current_snapshot", "txid_current_snapshot"):
+    special(_function)(_unsupported)
 
 
 @special("current_setting")

@@ -39,11 +39,13 @@ KeyValue = int | float | str | bytes
 @dataclass(frozen=True, slots=True)
 class Search:
     """Rows whose first key columns have the values `equal`, and whose next one lies within `low` and `high`, both
-    inclusive, None for no bound."""
+    inclusive unless `open`, None for no bound."""
 
     equal: tuple[KeyValue, ...]
     low: KeyValue | None = None
     high: KeyValue | None = None
+    open_low: bool = False
+    open_high: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,9 @@ class _Run:
                 return begin, end
         if search.low is not None or search.high is not None:
             column = self.columns[len(search.equal)]
-            first = begin if search.low is None else column.place(begin, end, search.low, "left")
-            last = end if search.high is None else column.place(begin, end, search.high, "right")
+            sides = "right" if search.open_low else "left", "left" if search.open_high else "right"
+            first = begin if search.low is None else column.place(begin, end, search.low, sides[0])
+            last = end if search.high is None else column.place(begin, end, search.high, sides[1])
             return first, max(first, last)
         return begin, end
 
@@ -146,6 +149,27 @@ class Cover:
         ids = np.concatenate(found)
         if len(searches) > 1:
             return np.unique(ids)
+        ids.sort()
+        return ids
+
+    def first(self, version: TableVersion, search: Search, wanted: int, descending: bool) -> Array:
+        """Row ids, ascending, among which are the first `wanted` visible rows, in the order of the key, that `search`
+        finds (the last, with `descending`)."""
+        found: list[Array] = [self.tails]
+        for run, chunks in self.runs:
+            begin, end = run.span(search)
+            left, step = wanted, max(wanted, 16)
+            while left > 0 and begin < end:  # deleted rows are in the runs still
+                if descending:
+                    rows, end = run.rows[max(begin, end - step) : end], end - step
+                else:
+                    rows, begin = run.rows[begin : min(end, begin + step)], begin + step
+                here = chunks[rows >> 16]
+                ids = ((here << 16) | (rows & 0xFFFF))[here >= 0]
+                ids = ids[version.are_visible(ids)]
+                found.append(ids)
+                left, step = left - len(ids), 4 * step
+        ids = np.concatenate(found)
         ids.sort()
         return ids
 

@@ -42,6 +42,16 @@ class Operand:
 
 
 @dataclass(frozen=True, slots=True)
+class FirstRows:
+    """As plan/physical.py's."""
+
+    wanted: tuple[Operand, ...]
+    descending: bool
+    open_low: bool
+    open_high: bool
+
+
+@dataclass(frozen=True, slots=True)
 class IndexLookup:
     """An index over the columns `key` that gives the rows a scan has to look at: those whose first key columns each
     have one of the values of `equal` and whose next one is at least all of `low`, at most all of `high`.
@@ -56,6 +66,7 @@ class IndexLookup:
     high: tuple[Operand, ...]
     slot: int
     declared: bool
+    first: FirstRows | None = None
 
 
 @dataclass(frozen=True, slots=True)

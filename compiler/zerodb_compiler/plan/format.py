@@ -388,7 +388,9 @@ def _index(scan: physical.TableScan) -> str:
     index = scan.index
     assert index is not None
     bound = len(index.equal) + (1 if index.low or index.high else 0)
-    return f"{index.name} ({', '.join(scan.table.columns[ordinal].name for ordinal in index.key[:bound])})"
+    names = ", ".join(scan.table.columns[ordinal].name for ordinal in index.key[:bound])
+    rows = "" if index.first is None else ", last rows" if index.first.descending else ", first rows"
+    return f"{index.name} ({names}){rows}"
 
 
 def _table_function(plan: logical.TableFunction | physical.TableFunction, types: bool) -> str:

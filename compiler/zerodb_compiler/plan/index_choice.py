@@ -7,7 +7,7 @@ predicates, as long as few rows are left.
 Every key counts: indexes made by CREATE INDEX over columns, UNIQUE constraints, the primary key. Whether the lookup
 then pays is seen at execution, when zone maps have said how many chunks would be scanned and the index how many rows
 it finds; generated code can do either. Limits: partial indexes and those over expressions are not used; an index gives
-rows in the order of the table, so it saves no sort.
+rows in the order of the table, so it saves no sort (but see ordered_access.py).
 """
 
 from __future__ import annotations
@@ -44,17 +44,17 @@ def choose_index(
 ) -> IndexAccess | None:
     if table.statistics.row_count <= LEAST_ROWS or not predicates:
         return None
-    bounds = _bounds(table, columns, predicates)
+    bounds = bounds_of(table, columns, predicates)
     best: IndexAccess | None = None
     least = MOST_SHARE
-    for name, key, declared in _keys(table):
+    for name, key, declared in keys_of(table):
         found = _access(name, key, declared, bounds, selectivity)
         if found is not None and found[1] < least:
             best, least = found
     return best
 
 
-def _keys(table: TableInfo) -> Iterator[tuple[str, tuple[int, ...], bool]]:
+def keys_of(table: TableInfo) -> Iterator[tuple[str, tuple[int, ...], bool]]:
     """(name, columns, made by CREATE INDEX) of the table's indexes."""
     for index in table.constraints.indexes:
         if index.is_plain:
@@ -99,14 +99,14 @@ def _access(
     return IndexAccess(name, key, tuple(equal), low, high, declared), share
 
 
-def _bounds(table: TableInfo, columns: Sequence[ScanColumn], predicates: Sequence[Expression]) -> dict[int, _Bounds]:
+def bounds_of(table: TableInfo, columns: Sequence[ScanColumn], predicates: Sequence[Expression]) -> dict[int, _Bounds]:
     ordinals = {item.column.id: item.ordinal for item in columns}
     found: dict[int, _Bounds] = {}
     for predicate in predicates:
         match predicate:
             case Call(function="in", arguments=(ColumnRef(column), *items)) if column.id in ordinals:
                 values = tuple([item for item in items if isinstance(item, (Literal, Parameter))])
-                if len(values) == len(items) and _has_order(table, ordinals[column.id]):
+                if len(values) == len(items) and has_order(table, ordinals[column.id]):
                     found.setdefault(ordinals[column.id], _Bounds()).equal.append((values, predicate))
             case Call(function=name, arguments=(left, right)) if name in SWAPPED or name == "eq":
                 if not isinstance(left, ColumnRef):
@@ -114,7 +114,7 @@ def _bounds(table: TableInfo, columns: Sequence[ScanColumn], predicates: Sequenc
                 if not isinstance(left, ColumnRef) or left.column.id not in ordinals:
                     continue
                 ordinal = ordinals[left.column.id]
-                if not isinstance(right, (Literal, Parameter)) or not _has_order(table, ordinal):
+                if not isinstance(right, (Literal, Parameter)) or not has_order(table, ordinal):
                     continue
                 bounds = found.setdefault(ordinal, _Bounds())
                 match name:
@@ -127,7 +127,7 @@ def _bounds(table: TableInfo, columns: Sequence[ScanColumn], predicates: Sequenc
     return {ordinal: bounds for ordinal, bounds in found.items() if bounds.equal or bounds.low or bounds.high}
 
 
-def _has_order(table: TableInfo, ordinal: int) -> bool:
+def has_order(table: TableInfo, ordinal: int) -> bool:
     """Whether the column's values are ordered as an index orders them: numbers, and strings byte by byte."""
     type_ = table.columns[ordinal].type
     return not type_.is_variable or (type_.is_text and not type_.padded)

@@ -18,6 +18,17 @@ Constant = Literal | Parameter
 
 
 @dataclass(frozen=True, slots=True)
+class FirstRows:
+    """Of the rows an index finds only the first are wanted, or the last: as many as the sum of `wanted`. The index
+    decides all predicates; `open_low` and `open_high`: its bounds are outside of the range."""
+
+    wanted: tuple[Constant, ...]
+    descending: bool
+    open_low: bool = False
+    open_high: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class IndexAccess:
     """An index that gives the rows a scan has to look at (all `predicates` are evaluated on them all the same): those
     whose first columns of `key` each have one of the values of `equal`, and whose next one is at least all of `low` and
@@ -29,6 +40,7 @@ class IndexAccess:
     low: tuple[Constant, ...]
     high: tuple[Constant, ...]
     declared: bool
+    first: FirstRows | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from zerodb_compiler.plan.costs import rank
 from zerodb_compiler.plan.index_choice import choose_index
 from zerodb_compiler.plan.keys import is_unique
 from zerodb_compiler.plan.logical import LogicalPlan
+from zerodb_compiler.plan.ordered_access import with_ordered_access
 from zerodb_compiler.plan.partition_tests import is_excluded, partition_tests
 from zerodb_compiler.plan.physical import PhysicalPlan
 from zerodb_compiler.plan.transform import (
@@ -186,6 +187,7 @@ class _Planner:
         if rows > MOST_TOP_ROWS:
             top = physical.Limit(physical.Sort(source, input_.keys, source.rows), count, offset, rows)
         else:
+            source = with_ordered_access(source, input_.keys, count, offset)
             top = physical.TopN(source, input_.keys, count, offset, rows)
         for project in reversed(projects):
             top = physical.Project(top, project.items, rows)

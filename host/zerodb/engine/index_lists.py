@@ -16,7 +16,7 @@ import numpy as np
 from zerodb.engine.bindings import TableBinding
 from zerodb.engine.memory import Memory
 from zerodb.engine.pool import Array
-from zerodb_compiler.codegen.program import IndexLookup, Operand
+from zerodb_compiler.codegen.program import FirstRows, IndexLookup, Operand
 from zerodb_storage import TableVersion
 from zerodb_storage.index_runs import Search, cover
 
@@ -24,9 +24,12 @@ from zerodb_storage.index_runs import Search, cover
 MIN_CHUNKS = 4
 # More of the scanned rows than this are not worth finding one by one.
 MAX_SHARE = 1 / 100
+# Nor is a table of so few rows where only the first rows are wanted.
+MIN_ORDERED_ROWS = 8192
 # An index is built once as many rows have been scanned for want of it as it has, times this.
 PATIENCE_DECLARED = 4
 PATIENCE_IMPLIED = 100
+PATIENCE_ORDERED = 20  # sorting what a scan finds costs more than its tests
 
 _NONE: Array = np.empty(0, np.int64)
 
@@ -36,6 +39,8 @@ def found_rows(
 ) -> Array | None:
     """Ids of the rows to look at, ascending; None if a scan of the `chunks` is likely to be quicker."""
     version = binding.version
+    if lookup.first is not None and isinstance(version, TableVersion):
+        return _first_rows(binding, version, lookup, lookup.first, chunks, parameters)
     if len(chunks) == 0 or len(chunks) < MIN_CHUNKS or not isinstance(version, TableVersion):
         return None
     searches = _searches(lookup, parameters)
@@ -45,6 +50,33 @@ def found_rows(
     patience = PATIENCE_DECLARED if lookup.declared else PATIENCE_IMPLIED
     found = cover(version, lookup.key, rows, patience)
     return None if found is None else found.candidates(searches, int(rows * MAX_SHARE))
+
+
+def _first_rows(
+    binding: TableBinding,
+    version: TableVersion,
+    lookup: IndexLookup,
+    first: FirstRows,
+    chunks: Array | range,
+    parameters: Sequence[Any],
+) -> Array | None:
+    """Those in the order of the index that ORDER BY ... LIMIT asks for; None if a scan is likely to be quicker, or has
+    to find that the LIMIT is an error."""
+    wanted = [item.constant if item.parameter is None else parameters[item.parameter] for item in first.wanted]
+    if binding.rows < MIN_ORDERED_ROWS or not all(isinstance(number, int) and number >= 0 for number in wanted):
+        return None
+    searches = _searches(lookup, parameters)
+    if not searches:
+        return _NONE
+    count = sum(int(number) for number in wanted if isinstance(number, int))
+    rows = binding.rows * len(chunks) // binding.chunk_count
+    if count > rows * MAX_SHARE:
+        return None
+    found = cover(version, lookup.key, rows, PATIENCE_DECLARED if lookup.declared else PATIENCE_ORDERED)
+    if found is None:
+        return None
+    assert len(searches) == 1
+    return found.first(version, searches[0], count, first.descending)
 
 
 def _searches(lookup: IndexLookup, parameters: Sequence[Any]) -> list[Search]:
@@ -58,7 +90,9 @@ def _searches(lookup: IndexLookup, parameters: Sequence[Any]) -> list[Search]:
         return []
     least, most = max(low, default=None, key=_order), min(high, default=None, key=_order)
     equal = [{found for operand in items if (found := value(operand)) is not None} for items in lookup.equal]
-    return [Search(values, least, most) for values in itertools.product(*equal)]
+    first = lookup.first
+    is_open = (False, False) if first is None else (first.open_low, first.open_high)
+    return [Search(values, least, most, *is_open) for values in itertools.product(*equal)]
 
 
 def _order(value: Any) -> Any:

@@ -254,7 +254,11 @@ class _TableScan:
 def _lookup(index: IndexAccess, slot: int) -> program.IndexLookup:
     equal = tuple([_operands(values) for values in index.equal])
     low, high = _operands(index.low), _operands(index.high)
-    return program.IndexLookup(index.name, index.key, equal, low, high, slot, index.declared)
+    first = index.first
+    rows = None
+    if first is not None:
+        rows = program.FirstRows(_operands(first.wanted), first.descending, first.open_low, first.open_high)
+    return program.IndexLookup(index.name, index.key, equal, low, high, slot, index.declared, rows)
 
 
 def _operands(values: tuple[Constant, ...]) -> tuple[program.Operand, ...]:

@@ -34,7 +34,8 @@ def db(monkeypatch: pytest.MonkeyPatch) -> Iterator[zerodb.Connection]:
     monkeypatch.setattr(index_lists, "PATIENCE_ORDERED", 0)
     monkeypatch.setattr(index_lists, "PATIENCE_DECLARED", 0)
     with zerodb.connect(":memory:") as connection:
-        connection.execute("create table t (a integer, b integer, c text not null, d bigint not null, primary key (a, b))")
+        columns = "a integer, b integer, c text not null, d bigint not null"
+        connection.execute(f"create table t ({columns}, primary key (a, b))")
         connection.execute("create index t_c_d on t (c, d)")
         yield connection
 
@@ -45,11 +46,10 @@ def _rows(first: int, count: int) -> list[tuple[int, int, str, int]]:
 
 def _compare(db: zerodb.Connection, chance: random.Random, queries: tuple[str, ...] = QUERIES) -> None:
     for query in queries:
-        values = (chance.randrange(21), chance.randrange(12_000), f"text {chance.randrange(600)}")
-        parameters = values[: query.count("$3") and 3 or query.count("$2") and 2 or query.count("$1")]
-        padded = query.replace("select", "select", 1)
-        if "$3" in query:  # all parameters have to be used
-            padded, parameters = query.replace("$3", "$1"), (values[2],)
+        text = f"text {chance.randrange(600)}"
+        numbers = (chance.randrange(21), chance.randrange(12_000))
+        padded = query.replace("$3", "$1")
+        parameters = (text,) if "$3" in query else numbers[: 2 if "$2" in query else query.count("$1")]
         ordered = db.execute(padded, parameters).fetchall()
         # An expression takes the index away.
         plain = padded.replace("order by a", "order by a + 0").replace("order by b", "order by b + 0")

@@ -162,8 +162,9 @@ class ModeLocks:
         conflicts = self.conflicts[claim]
         return [owner for owner, modes in self.held.items() if modes & conflicts and owner.party is not party]
 
-    def conflict(self, a: int, b: int) -> bool:
-        return bool(self.conflicts[a] >> b & 1)
+    def goes_behind(self, claim: int, earlier: int) -> bool:
+        """Whether a request has to wait for one that came earlier and waits itself."""
+        return bool(self.conflicts[claim] >> earlier & 1)
 
     def grant(self, owner: Owner, claim: int) -> None:
         before = self.held.get(owner, 0)
@@ -222,7 +223,7 @@ class RowLocks:
         for bulk in self._bulk_conflicts(party, claim.mode):
             mask |= bulk.ids.among(ids)
         for request in self.queue:
-            if request.owner.party is not party and ROW_CONFLICTS[claim.mode] >> request.claim.mode & 1:
+            if request.owner.party is not party and self._may_go_behind(claim.mode, request.claim.mode):
                 mask |= request.claim.ids.among(ids)
         return mask
 
@@ -236,11 +237,17 @@ class RowLocks:
         ]
         claims = [request.claim for request in self.queue if request.owner.party is not party]
         parts = [bulk.ids.given for bulk in self._bulk_conflicts(party, mode)]
-        parts += [claim.ids.given for claim in claims if conflicts >> claim.mode & 1]
+        parts += [claim.ids.given for claim in claims if self._may_go_behind(mode, claim.mode)]
         return np.concatenate([np.array(singles, np.int64), *parts])
 
-    def conflict(self, a: RowClaim, b: RowClaim) -> bool:
-        return bool(ROW_CONFLICTS[a.mode] >> b.mode & 1) and a.ids.meets(b.ids)
+    def goes_behind(self, claim: RowClaim, earlier: RowClaim) -> bool:
+        """Whether a request has to wait for one that came earlier and waits itself. Who shares does not, as in
+        PostgreSQL; who changes does, lest a change of many rows never find all of them free."""
+        return self._may_go_behind(claim.mode, earlier.mode) and claim.ids.meets(earlier.ids)
+
+    @staticmethod
+    def _may_go_behind(mode: int, earlier: int) -> bool:
+        return mode > RowMode.SHARE and bool(ROW_CONFLICTS[mode] >> earlier & 1)
 
     def holder(self, party: Owner | None, id_: int, mode: int) -> Owner | None:
         """Somebody who holds one row in a conflicting mode."""

@@ -3,7 +3,7 @@
     request -> granted, or a Request in the queue of what it wants        release -> the requests that are granted now
 
 A request is granted when nobody else holds what conflicts with it and nobody who waits longer wants it: first come,
-first served. All rows of a request are granted at once or none, so two statements over the same rows in different
+first served. (But who only shares rows passes those who wait.) All rows of a request are granted at once or none, so two statements over the same rows in different
 orders do not deadlock.
 
 Deadlocks are looked for when a wait begins, depth first through the graph of who waits for whom: a *hard* edge leads to
@@ -142,7 +142,8 @@ class LockTable:
             cycle = _cycle(request.owner.party)
             if cycle is None:
                 return True
-            soft = next(((behind, ahead) for behind, ahead in cycle if ahead is not None), None)
+            # The one furthest from the request, as PostgreSQL does.
+            soft = next(((behind, ahead) for behind, ahead in reversed(cycle) if ahead is not None), None)
             if soft is None:
                 return False
             behind, ahead = soft
@@ -208,7 +209,7 @@ class LockTable:
             for request in space.queue:
                 owner, claim = request.owner, request.claim
                 party = owner.party
-                if any(w.owner.party is not party and space.conflict(claim, w.claim) for w in waiting) or (
+                if any(w.owner.party is not party and space.goes_behind(claim, w.claim) for w in waiting) or (
                     space.holders_against(party, claim)
                 ):
                     waiting.append(request)
@@ -267,7 +268,7 @@ def _before(space: Space, owner: Owner, claim: Any, last: Request | None = None)
     for request in space.queue:
         if request is last:
             break
-        if request.owner.party is not owner.party and space.conflict(claim, request.claim):
+        if request.owner.party is not owner.party and space.goes_behind(claim, request.claim):
             found.append(request)
     return found
 

@@ -239,8 +239,9 @@ def lock_row_keys(
     hold when others give the row new values (then it is another row): all keys of rows that are locked already. With
     `skip_locked` gives for which rows that worked."""
     version = transaction.table(table)
+    base = transaction.base.table_with_id(version.id)
     granted = np.ones(len(row_ids), np.bool_) if skip_locked else None
-    if transaction.base.table_with_id(version.id) is None or len(row_ids) == 0:
+    if base is None or len(row_ids) == 0:
         return granted
     owner, locks = transaction.owner, database.locks
     for number, (columns, nulls_equal) in unique_keys(version).items():
@@ -254,6 +255,9 @@ def lock_row_keys(
             locks.lock_keys(owner, version.id, number, digests, shared=shared, nowait=nowait, name=version.name)
         else:
             granted[rows] &= locks.lock_free_keys(owner, version.id, number, digests, shared=shared)
+    got = row_ids if granted is None else row_ids[granted]
+    if version.id not in transaction.changes or not transaction.changes[version.id].reshaped:
+        _check_unchanged(base, database.newest(version.id), got[got < base.chunk_count * CHUNK_ROWS])
     return granted
 
 

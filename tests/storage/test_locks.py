@@ -111,7 +111,7 @@ def test_rows_are_granted_as_the_model_says(script: list[Any], wide: bool) -> No
         # Somebody can always go on, and who stands first in the queue waits for a holder.
         for request, (number, rows, mode) in wanted.items():
             first = not any(
-                other is not request and core.rows_of(1).conflict(request.claim, other.claim)
+                other is not request and core.rows_of(1).goes_behind(request.claim, other.claim)
                 for other in core.rows_of(1).queue[: core.rows_of(1).queue.index(request)]
             )
             assert not (first and model.may(number, rows, mode)), "a request waits for nobody"
@@ -158,7 +158,7 @@ def test_first_come_first_served() -> None:
     a, b, c, d = (Owner(i) for i in range(4))
     assert core.request(a, space, claim(SHARE, 1)).request is None
     wants_all = core.request(b, space, claim(UPDATE, 1, 2)).request
-    late = core.request(c, space, claim(SHARE, 1)).request  # could share with a, but b was here first
+    late = core.request(c, space, claim(NO_KEY_UPDATE, 1)).request
     other = core.request(d, space, claim(UPDATE, 2)).request
     assert wants_all
     assert late
@@ -209,10 +209,10 @@ def test_a_soft_edge_in_a_circle_is_no_deadlock() -> None:
     core = LockTable()
     space = core.rows_of(1)
     a, b, c = (Owner(i) for i in range(3))
-    core.request(a, space, claim(SHARE, 1))
+    core.request(a, space, claim(KEY_SHARE, 1))
     core.request(b, space, claim(UPDATE, 2))
     first = core.request(c, space, claim(UPDATE, 1)).request
-    behind = core.request(b, space, claim(SHARE, 1)).request
+    behind = core.request(b, space, claim(NO_KEY_UPDATE, 1)).request
     assert first
     assert behind
     answer = core.request(a, space, claim(UPDATE, 2))
@@ -220,6 +220,17 @@ def test_a_soft_edge_in_a_circle_is_no_deadlock() -> None:
     assert not answer.deadlock
     assert core.release_to(b, 0) == [answer.request]
     assert core.release_to(a, 0) == [first]
+
+
+def test_who_shares_a_row_passes_those_who_wait_for_it() -> None:
+    core = LockTable()
+    space = core.rows_of(1)
+    a, b, c = (Owner(i) for i in range(3))
+    core.request(a, space, claim(SHARE, 1))
+    waits = core.request(b, space, claim(UPDATE, 1)).request
+    assert core.request(c, space, claim(KEY_SHARE, 1)).request is None
+    assert core.release_to(a, 0) == []
+    assert core.release_to(c, 0) == [waits]
 
 
 def test_marks_give_back_what_came_after_and_modes_that_grew() -> None:

@@ -1,7 +1,8 @@
 """Advisory locks: pg_advisory_lock(...), pg_try_advisory_xact_lock(...) and their like.
 
 The host takes the lock when the statement runs, before its query (computed.py). Limit: they stand where they are
-evaluated once, with constants or parameters as arguments; `select pg_advisory_lock(id) from t` is refused (0A000).
+evaluated once, with constants or parameters as arguments; `select pg_advisory_lock(id) from t` is refused (0A000). In
+WHERE they are evaluated once, whatever the number of rows.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ def _advisory(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Exp
     wanted = (BIGINT,) if len(values) == 1 else (INTEGER, INTEGER)
     if (not values) is not (name == "pg_advisory_unlock_all") or len(values) > 2:
         raise no_function(name, types, node)
-    if b.scope.relations or b.scope.parent is not None or b.clause not in ("SELECT", "VALUES", "WHERE"):
+    once = b.clause == "WHERE" or (b.clause in ("SELECT", "VALUES") and not b.scope.relations)
+    if b.scope.parent is not None or not once:
         raise unsupported(f"{name} for each row of a query", node)
     arguments = []
     for value, type_, target in zip(values, types, wanted, strict=False):

@@ -3,8 +3,8 @@
     request -> granted, or a Request in the queue of what it wants        release -> the requests that are granted now
 
 A request is granted when nobody else holds what conflicts with it and nobody who waits longer wants it: first come,
-first served. (But who only shares rows passes those who wait.) All rows of a request are granted at once or none, so two statements over the same rows in different
-orders do not deadlock.
+first served. (But who only shares rows passes those who wait.) All rows of a request are granted at once or none, so
+two statements over the same rows in different orders do not deadlock.
 
 Deadlocks are looked for when a wait begins, depth first through the graph of who waits for whom: a *hard* edge leads to
 who holds a lock, a *soft* one to who only stands before it in a queue. As in PostgreSQL (storage/lmgr/README), a cycle

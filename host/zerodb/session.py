@@ -443,7 +443,10 @@ class Session:
             if transaction.write is None:
                 return self._storage.snapshot()
             if self._writing_now is None:
-                transaction.write.refresh()
+                try:
+                    transaction.write.refresh()
+                except Outdated:
+                    raise self._conflict() from None
         if transaction.write is not None:
             return transaction.write.snapshot()
         if transaction.snapshot is None:

@@ -38,11 +38,11 @@ class Backups:
         repository = self.folder / FOLDER
         if not self.promised and not (repository.exists() and files.is_repository(str(repository))):
             return
-        assert check(str(repository)) == []
-        manifests = files.read_manifests(str(repository))
-        if not manifests:
+        if not files.numbers(str(repository)):
             assert not self.promised
             return
+        assert check(str(repository)) == []
+        manifests = files.read_manifests(str(repository))
         assert manifests[-1].number >= self.promised
         latest = self._restored("latest", compare)
         assert self.before <= latest <= done, sorted(self.before - latest) or sorted(latest - done)

@@ -15,7 +15,7 @@ take the general path.
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Context, Decimal
 from typing import TYPE_CHECKING, Any
@@ -38,8 +38,10 @@ from zerodb_compiler.types import SqlType, TypeId
 if TYPE_CHECKING:
     from zerodb.compilation import Prepared, Ready
     from zerodb.connection import Connection
+    from zerodb.outcome import Row
     from zerodb.session import Transaction
     from zerodb.values import Parameters
+    from zerodb_compiler.codegen.program import OutputColumn
     from zerodb_storage import Snapshot, WriteTransaction
 
 TEXT_BYTES = 4096  # of all text parameters together
@@ -74,11 +76,26 @@ class PointStatement:
         self._put_literals()
         self.call.put(program.directory, self.directory.address, 0)
         self.columns = ready.prepared.columns or ()
+        self._batches: Callable[[Sequence[Parameters]], list[Row | None]] | None = None
         self.run = self.made()
 
     def made(self) -> Callable[[Parameters | None], Cursor]:
         """The function that executes the statement."""
         return _source(self)
+
+    def fetch_many(self, keys: Sequence[Parameters]) -> list[Row | None]:
+        """The row of each key."""
+        if not self.columns or self.connection._closed:
+            return self.fetch_each(keys)
+        if self._batches is None:
+            from zerodb.point_batches import batch_function
+
+            self._batches = batch_function(self)
+        return self._batches(keys)
+
+    def fetch_each(self, keys: Sequence[Parameters]) -> list[Row | None]:
+        """The same, one after the other."""
+        return [self.general(key).fetchone() for key in keys]
 
     @property
     def prepared(self) -> Prepared:
@@ -331,6 +348,29 @@ def _decoded(type_: SqlType, number: int) -> tuple[str, str, Any] | None:
 _FORMATS = {pa.INT: "q", pa.WIDE: "qq", pa.REAL: "d", pa.SINGLE: "d", pa.TEXT: "II"}
 
 
+def results_format(program: PointProgram) -> str:
+    """What `struct` unpacks the results by."""
+    return "<iI" + "".join(_FORMATS[kind] for kind in program.kinds)
+
+
+def results_source(columns: tuple[OutputColumn, ...], names: dict[str, Any]) -> tuple[list[str], list[str]]:
+    """What the results are unpacked to, and the expressions for the columns of a row without NULLs."""
+    unpacked, made = ["status", "flags"], []
+    for number, column in enumerate(columns):
+        found = _decoded(column.type, number)
+        assert found is not None
+        unpacked.append(found[0])
+        made.append(found[1])
+        if found[2] is not None:
+            names[f"d{number}"] = found[2]
+    return unpacked, made
+
+
+def newest_source(statement: PointStatement) -> str:
+    """The newest snapshot."""
+    return "storage._snapshot" if statement.storage.follower is None else "storage.snapshot()"
+
+
 # --- the function --------------------------------------------------------------------------------------------------
 
 
@@ -430,19 +470,11 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
     lines, form, packed = parameters_source(statement.prepared.user, names)
     names["pack"] = struct.Struct(form + "i").pack_into
     names["pack_at"] = statement.call.address + program.parameters
-    results = "<iI" + "".join(_FORMATS[kind] for kind in program.kinds)
-    names["unpack"] = struct.Struct(results).unpack_from
+    names["unpack"] = struct.Struct(results_format(program)).unpack_from
     names["unpack_at"] = statement.call.address + program.results
-    unpacked, made = ["status", "flags"], []
-    for number, column in enumerate(statement.columns):
-        found = _decoded(column.type, number)
-        assert found is not None
-        unpacked.append(found[0])
-        made.append(found[1])
-        if found[2] is not None:
-            names[f"d{number}"] = found[2]
+    unpacked, made = results_source(statement.columns, names)
     row = f"({', '.join(made)},)"
-    newest = "storage._snapshot" if connection._database.storage.follower is None else "storage.snapshot()"
+    newest = newest_source(statement)
     nullable = ", ".join(f"None if flags & {1 << number} else {value}" for number, value in enumerate(made))
     body = [
         *taken_source(statement.prepared.user),

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zerodb.compilation import Prepared, Ready
 from zerodb.cursor import Cursor
 from zerodb.values import Parameters, bind_parameters
-from zerodb_compiler.errors import NotSupportedError
+from zerodb_compiler.errors import InterfaceError, NotSupportedError
 from zerodb_compiler.sql.parameters import UserParameter
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
-    from zerodb.outcome import Outcome
+    from zerodb.outcome import Outcome, Row
     from zerodb.point import PointStatement
     from zerodb.view import View
     from zerodb_compiler.codegen.program import OutputColumn
@@ -66,6 +67,23 @@ class PreparedStatement:
             if self._executed == POINT_AFTER:
                 self.make_point()
         return cursor
+
+    def fetch_many(self, keys: Sequence[Any]) -> list[Row | None]:
+        """Executes a query once for each set of parameters, all over what is committed now (or the transaction sees),
+        and gives the first row of each result, None where there is none: the rows of many keys, in the order of the
+        keys. A statement with one parameter takes the bare values, too. Statements by key look for hundreds of keys in
+        one call."""
+        if self.columns is None:
+            raise InterfaceError("fetch_many() is for statements with a result set", sqlstate="24000")
+        given = [key if isinstance(key, (tuple, list, dict)) else (key,) for key in keys]
+        with self.connection._lock:
+            if self._point is None and self._executed < POINT_AFTER and len(given) > POINT_AFTER:
+                self.connection._check_open()
+                self._refresh()
+                self.make_point()
+            if self._point is not None:
+                return self._point.fetch_many(given)
+            return [self._execute(key).fetchone() for key in given]
 
     @property
     def is_point(self) -> bool:

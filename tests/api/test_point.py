@@ -231,3 +231,37 @@ def test_a_text_that_comes_again_is_found_by_itself(db):
     db.execute("drop table t")
     with pytest.raises(zerodb.ProgrammingError):
         db.execute("select v from t where id = ?", (1,))
+
+
+@pytest.mark.parametrize("key", ["bigint", "text"])
+def test_many_keys_in_one_call(db, key):
+    db.execute(f"create table t(id {key} primary key, v integer, name text)")
+    convert = int if key == "bigint" else "key {}".format
+    db.executemany("insert into t values (?, ?, ?)", [(convert(i), i if i % 3 else None, f"n{i}") for i in range(3000)])
+    db.execute("delete from t where v = 10")
+    statement = db.prepare("select v, name, id from t where id = ?")
+    wanted = [convert(i) for i in (5, 3, 10, 9999, 2999, *range(1500))]
+    expected = [statement._execute((key,)).fetchone() for key in wanted]
+    assert statement.fetch_many(wanted) == expected
+    assert statement.is_point
+    assert statement.fetch_many([(key,) for key in wanted]) == expected
+    assert statement.fetch_many([]) == []
+    assert statement.fetch_many([None, convert(1)]) == [None, (1, "n1", convert(1))]
+    assert statement.execute((convert(1),)).fetchone() == (1, "n1", convert(1))
+    db.begin()
+    db.prepare("update t set v = 77 where id = ?").execute((convert(5),))
+    assert statement.fetch_many([convert(5), convert(6)]) == [(77, "n5", convert(5)), (None, "n6", convert(6))]
+    db.rollback()
+    with pytest.raises(zerodb.Error):
+        statement.fetch_many([convert(1), object()])
+    with pytest.raises(zerodb.InterfaceError):
+        db.prepare("delete from t where id = ?").fetch_many([convert(1)])
+
+
+def test_many_keys_of_any_statement(db):
+    db.execute("create table t(id bigint primary key, v integer)")
+    db.executemany("insert into t values (?, ?)", [(i, i // 2) for i in range(20)])
+    statement = db.prepare("select id from t where v = ? order by id")
+    assert statement.fetch_many([3, 99, 4]) == [(6,), None, (8,)]
+    composite = db.prepare("select v from t where id = $k")
+    assert composite.fetch_many([{"k": 3}, {"k": 4}, {"k": 50}, {"k": 5}]) == [(1,), (2,), None, (2,)]

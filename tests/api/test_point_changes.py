@@ -321,3 +321,22 @@ def _compare(fast: zerodb.Connection, plain: zerodb.Connection, actions: list[tu
         connection.rollback()
     assert rows(fast) == rows(plain)
     assert fast.check() == []
+
+
+@pytest.mark.parametrize("inside", [False, True])
+def test_executemany_of_changes_by_key(db, inside):
+    db.execute(TABLE)
+    db.executemany(INSERT, [(i, i, f"n{i}") for i in range(200)])
+    if inside:
+        db.begin()
+    assert db.executemany(UPDATE, [(1, "new", i) for i in range(100, 300)]).rowcount == 100
+    assert db.executemany(DELETE, [(i,) for i in range(100)]).statusmessage == "DELETE 100"
+    with pytest.raises(zerodb.DataError):
+        db.executemany(UPDATE, [*((1, "more", i) for i in range(100, 150)), (2**31 - 1, "too much", 150)])
+    if inside:
+        with pytest.raises(zerodb.Error):
+            db.execute("select 1")
+        db.rollback()
+        assert rows(db)[0][:3] == (0, 0, "n0")
+    else:
+        assert [row[:3] for row in rows(db)] == [(i, i + 1, "new") for i in range(100, 200)]

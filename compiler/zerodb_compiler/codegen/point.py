@@ -53,6 +53,7 @@ class PointProgram:
     parameters: int
     results: int
     kinds: tuple[str, ...]
+    batch: int = 0  # of a SELECT: i32 fields for the entry "points" (define_batch)
 
 
 MOST_RESULTS = 31  # flags of NULLs
@@ -75,12 +76,14 @@ def generate_point(plan: PointPlan, layout: TableLayout, user: tuple[UserParamet
     write_results(emitter, plan.output, env, results)
     inner.return_(I32.const(pa.STATUS_ROW))
     define_entry(context, inner, results)
+    result_bytes = 8 + sum(16 if kind == pa.WIDE else 8 for kind in kinds)
+    batch = define_batch(context, inner, (parameters, abi.PARAMETER_BYTES * len(user)), (results, result_bytes))
     output = tuple(OutputColumn(column.name, column.type, column.nullable) for column in plan.output)
     program = context.finish(output, 0)
     if program.dictionaries or program.dictionary_codes:
         return None
     ordinals = tuple(sorted({item.ordinal for item in plan.columns} | set(plan.key)))
-    return PointProgram(program, plan.table, ordinals, directory, parameters, results, kinds)
+    return PointProgram(program, plan.table, ordinals, directory, parameters, results, kinds, batch)
 
 
 def define_entry(context: Context, inner: Function, results: int) -> None:
@@ -91,6 +94,32 @@ def define_entry(context: Context, inner: Function, results: int) -> None:
     outer.set_query_i32(results, entry.call(inner.ref, *entry.parameters))
     # The result takes the place of the first argument, which is thus right for the next call.
     entry.return_(outer.worker)
+
+
+BATCH_PARAMETERS, BATCH_RESULTS, BATCH_NEXT, BATCH_COUNT = 0, 4, 8, 12
+
+
+def define_batch(context: Context, inner: Function, parameters: tuple[int, int], results: tuple[int, int]) -> int:
+    """The entry "points": the function for keys from BATCH_NEXT to BATCH_COUNT, whose parameters and results (offset
+    and bytes in the query block) lie one after another at two addresses. It ends early, with BATCH_NEXT at that key,
+    where one has another status than a row or none. Gives the offset of the BATCH fields."""
+    batch = context.query.reserve(16, kept=True)
+    e = Emitter(context, context.entry("points"))
+    f = e.f
+    e.set_worker_i32(abi.WORKER_SCRATCH_NEXT, e.worker_i32(abi.WORKER_SCRATCH_START))
+    given = f.let(e.query_i32(batch + BATCH_PARAMETERS), "parameters")
+    found = f.let(e.query_i32(batch + BATCH_RESULTS), "results")
+    number, count = f.let(e.query_i32(batch + BATCH_NEXT), "number"), f.let(e.query_i32(batch + BATCH_COUNT), "count")
+    with f.count_up(number, count) as done:
+        e.set_query_i32(batch + BATCH_NEXT, number)
+        f.memory_copy(e.query + parameters[0], given + number * parameters[1], I32.const(parameters[1]))
+        status = f.let(f.call(inner.ref, *f.parameters), "status")
+        e.set_query_i32(results[0], status)
+        f.memory_copy(found + number * results[1], e.query + results[0], I32.const(results[1]))
+        done.break_if((status != pa.STATUS_ROW) & (status != pa.STATUS_NONE))
+        e.set_query_i32(batch + BATCH_NEXT, number + 1)
+    f.return_(e.worker)
+    return batch
 
 
 def search(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +22,10 @@ import pytest
 from zerodb_compiler import types
 from zerodb_compiler.errors import DatabaseError
 from zerodb_storage import Column, Database, Snapshot, following, keys, leases, lookup, publishing
+from zerodb_storage.backups import files
+from zerodb_storage.backups.making import back_up
+from zerodb_storage.backups.restoring import restore
+from zerodb_storage.backups.verifying import check
 from zerodb_storage.sequences import SequenceDefinition
 
 CHILD = Path(__file__).with_name("follow_child.py")
@@ -114,6 +119,31 @@ def test_following_a_writer_that_dies_and_comes_back(path: str, seed: int) -> No
     assert leases.oldest(path) is None
     with Database.open(path) as again:
         assert again.check() == []
+
+
+def test_backups_of_a_writer_that_dies_and_comes_back(path: str, tmp_path: Path) -> None:
+    """Made while it writes, when it was killed, when it is back; any commit can be restored, and has the total."""
+    repository, restored = str(tmp_path / "backups"), str(tmp_path / "restored")
+    generator = random.Random(7)
+    for round_ in range(4):
+        with written(path, round_) as writer:
+            for _ in range(2):
+                committed = writer.committed
+                report = back_up(path, repository, incremental=os.path.exists(repository))
+                assert report.end.sequence >= committed
+        committed = writer.committed
+        assert back_up(path, repository, incremental=True).end.sequence >= committed
+    assert check(repository) == []
+    first = files.read_manifests(repository)[0].base
+    last = files.read_manifests(repository)[-1].end
+    assert first is not None
+    assert last.sequence - first.sequence > 20
+    for wanted in (last.sequence, *(generator.randrange(first.sequence, last.sequence) for _ in range(4))):
+        assert restore(repository, restored, wanted).sequence == wanted
+        with Database.open(restored) as again:
+            assert total(again.snapshot()) == 1_000
+            assert again.check() == []
+        shutil.rmtree(restored)
 
 
 def test_a_writer_without_a_log_is_followed_flush_by_flush(path: str) -> None:

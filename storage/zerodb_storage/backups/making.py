@@ -154,6 +154,7 @@ class _Backup:
         history_from = gathered.end
         with self._store.lock:
             end = self._point()
+            self._store.sync()  # a power failure must not take back what the backup has
             written.append(self._write(partial, files.HISTORY, self._history_pairs(gathered, end)))
             written.append(self._write(partial, files.SEQUENCES, self._store.scan(*keys.space(b"N"))))
         written.append(self._write(partial, files.VALUES, self._column_pairs(gathered, incremental)))

@@ -18,6 +18,7 @@ Limits: a writer that logs nothing (synchronous=off) is seen as of its last flus
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import re
@@ -181,6 +182,17 @@ class FollowingStore:
             for batch in batches:
                 overlay.apply(batch)
             return Advance(False, batches) if batches else None
+
+    def sync(self) -> None:
+        """What the view has is on stable storage when it returns, also what the writer has not synced yet. OSError."""
+        with self.lock:
+            for number in self._logs():
+                with contextlib.suppress(FileNotFoundError):  # gone just now: flushed
+                    log = self._open_log(number, 0)
+                    try:
+                        os.fdatasync(log.descriptor)
+                    finally:
+                        log.close()
 
     def reopen(self) -> None:
         """A new base; the next `advance` says so."""

@@ -3,7 +3,9 @@ after a power failure, and the commit is there. Memtables are small, so that Roc
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import shutil
 import threading
 from pathlib import Path
@@ -13,7 +15,7 @@ import pytest
 
 from zerodb_compiler import types
 from zerodb_storage import Column, Database
-from zerodb_storage.kv import rocks
+from zerodb_storage.kv import Batch, rocks
 
 
 class Synced:
@@ -84,3 +86,30 @@ def test_what_is_reported_is_synced(threads: int, path: str, tmp_path: Path, mon
                 there = {int(key) for chunk in range(version.chunk_count) for key in version.load(chunk, 0).data}
                 assert there == expected
     assert len(logs) > 3
+
+
+def test_a_log_is_synced_before_the_next_begins(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a power failure could take the end of one log and leave the next: commits in the middle would be missing,
+    which even `synchronous = normal` does not allow."""
+    monkeypatch.setattr(rocks, "WRITE_BUFFER_BYTES", 64 << 10)
+    synced = Synced(monkeypatch)
+    generator = random.Random(1)
+    store = rocks.RocksStore(path)
+    logs: set[str] = set()
+    for number in range(600):
+        if generator.random() < 0.02:
+            store.write_unlogged([(b"u%06d%d" % (number, n), generator.randbytes(9_000)) for n in range(20)])
+        else:
+            pair = b"%06d" % number, generator.randbytes(generator.choice([10, 500, 6_000]))
+            store.write(Batch(puts=[pair]), sync=False)
+        present = sorted(name for name in os.listdir(path) if name.endswith(".log"))
+        logs.update(present)
+        for name in present[:-1]:
+            with contextlib.suppress(FileNotFoundError):  # flushed just now
+                facts = os.stat(os.path.join(path, name))
+                assert synced.sizes.get(facts.st_ino) == facts.st_size
+    assert len(logs) > 10
+    store.close()
+    for name in os.listdir(path):
+        facts = os.stat(os.path.join(path, name))
+        assert not name.endswith(".log") or not facts.st_size or synced.sizes[facts.st_ino] == facts.st_size

@@ -14,21 +14,27 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 import time
 
 _TICK_NS = 100_000_000  # times of change are as fine as the system's clock tick: two changes may have the same
 
 
 class LogFiles:
-    """Not for several threads at once."""
+    """Thread-safe."""
 
     def __init__(self, path: str) -> None:
         self._path = path
         self._changed = -1
+        self._lock = threading.Lock()
         self._open: dict[str, tuple[int, int]] = {}  # name -> (descriptor, size when last synced)
 
     def sync(self) -> None:
         """All that was written to the logs before is on stable storage when it returns. OSError."""
+        with self._lock:
+            self._sync()
+
+    def _sync(self) -> None:
         changed = os.stat(self._path).st_mtime_ns
         if changed != self._changed:
             self._look()

@@ -15,6 +15,7 @@ import json
 import os
 import re
 import shutil
+import threading
 from collections.abc import Iterator, Sequence
 
 from rocksdict import (
@@ -34,8 +35,8 @@ from zerodb_storage.kv.log_files import LogFiles
 
 BLOB_BYTES_MIN = 4096
 WRITE_BUFFER_BYTES = 64 << 20
+_PAIR_BYTES = 100  # that a pair takes in a memtable besides its own
 BLOB_FILE_BYTES = 256 << 20
-LOG_BYTES_MAX = 64 << 20
 
 
 _open_here: set[str] = set()  # what this process has open for writing
@@ -56,9 +57,9 @@ def _options() -> Options:
     options.set_blob_compression_type(DBCompressionType.none())
     options.set_blob_file_size(BLOB_FILE_BYTES)
     options.set_enable_blob_gc(True)
-    options.set_write_buffer_size(WRITE_BUFFER_BYTES)
+    options.set_write_buffer_size(2 * WRITE_BUFFER_BYTES)  # RocksStore changes them before they are full
     options.set_max_write_buffer_number(3)
-    options.set_max_total_wal_size(LOG_BYTES_MAX)
+    options.set_max_total_wal_size(8 * WRITE_BUFFER_BYTES)
     options.set_keep_log_file_num(2)
     options.set_stats_dump_period_sec(0)
     options.set_max_background_jobs(2)
@@ -178,6 +179,8 @@ class RocksStore:
         if not read_only:
             _open_here.add(os.path.realpath(path))
         self._logs = LogFiles(path)
+        self._order = threading.Lock()  # of writes, and of changes from one log to the next
+        self._filled = 0  # bytes in the memtable, about
         self._plain = self._write_options(logged=logged)
         self._unlogged = self._write_options(logged=False)
         self._logged = logged
@@ -216,12 +219,32 @@ class RocksStore:
             native.put(key, value)
         for key in batch.deletes:
             native.delete(key)
-        try:
-            self._database.write(native, self._plain)
-        except Exception as error:
-            raise _translated(error, self.path) from error
+        size = sum(len(key) + len(value) + _PAIR_BYTES for key, value in batch.puts)
+        with self._order:
+            self._make_room(size + _PAIR_BYTES * (len(batch.deletes) + len(batch.range_deletes)))
+            try:
+                self._database.write(native, self._plain)
+            except Exception as error:
+                raise _translated(error, self.path) from error
         if sync and self._logged:
             self._sync()
+
+    def _make_room(self, size: int) -> None:
+        """Begins a new memtable, and with it a new log, before RocksDB does; holding `_order`.
+
+        What a full memtable's log has not synced yet may be lost in a power failure while the next log's beginning is
+        not, and RocksDB would open that: commits in the middle would be missing. So a log is synced when it ends.
+        """
+        self._filled += size
+        if self._filled < WRITE_BUFFER_BYTES:
+            return
+        if self._logged:
+            self._sync()
+        try:
+            self._database.flush(False)
+        except Exception as error:
+            raise _translated(error, self.path) from error
+        self._filled = size
 
     def _sync(self) -> None:
         """What `WriteOptions.sync` does, but without Python's global lock, which rocksdict keeps (0.3.29)."""
@@ -235,8 +258,15 @@ class RocksStore:
     def write_unlogged(self, pairs: Sequence[tuple[bytes, bytes]]) -> None:
         try:
             for key, value in pairs:
-                self._database.put(key, value, self._unlogged)
-            self._database.flush(True)
+                with self._order:
+                    self._make_room(len(key) + len(value) + _PAIR_BYTES)
+                    self._database.put(key, value, self._unlogged)
+            with self._order:
+                self._make_room(WRITE_BUFFER_BYTES)
+                self._filled = 0
+            self._database.flush(True)  # waits for those begun
+        except DatabaseError:
+            raise
         except Exception as error:
             raise _translated(error, self.path) from error
 
@@ -264,12 +294,13 @@ class RocksStore:
                     self._database.flush(True)
             finally:
                 self._database.close()
-                self._logs.close()
             if not self._read_only:
+                self._logs.sync()  # what the seal vouches for
                 seal.write(self.path)
         except Exception as error:
             raise _translated(error, self.path) from error
         finally:
+            self._logs.close()
             self._release()
 
     def _release(self) -> None:

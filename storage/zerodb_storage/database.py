@@ -370,7 +370,7 @@ class Database:
 
     def publish_segments(self, transaction: WriteTransaction, added: Folded) -> None:
         """Bulk import: publish a version whose new segments were encoded outside. Its table is locked."""
-        with self._commits.alone():
+        with early_values(self._store, [added.values]), self._commits.alone():
             self.reclaim()
             plan = Plan.after(self._snapshot, self._states)
             plan.sequence += 1
@@ -379,7 +379,8 @@ class Database:
                     raise error_for("40001", "could not create the table: another transaction defined something")
                 plan.defined = plan.sequence
             added.version = replace(added.version, changed=plan.sequence)
-            publishing.fold_into(plan, added)
+            publishing.fold_into(plan, replace(added, values=[]))
+            plan.take_written(added.values)
             self._apply(plan)
 
     def _apply(self, plan: Plan) -> None:

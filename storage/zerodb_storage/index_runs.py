@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from zerodb_storage.table import TableHandle, TableVersion
 
 PIECE_ROWS = 4096
+RUNS_MOST = 8
 KeyValue = int | float | str | bytes
 
 
@@ -226,6 +227,27 @@ def prepare(version: TableVersion, fresh: Sequence[int]) -> None:
             run = _build(version, tuple(places[slot] for slot in slots), pieces)
             with index.lock:
                 index.runs = (*index.runs, run)
+
+
+def settle(version: TableVersion) -> None:
+    """After segments of a table were replaced: forgets runs that no piece of `version` is in, and builds one of the
+    smallest where there are many."""
+    with _lock:
+        indexes = list(_indexes.get(version.handle, {}).items())
+    places = {column.slot: number for number, column in enumerate(version.columns)}
+    pieces, _ = _pieces(version)
+    live = {piece.key for piece in pieces}
+    for slots, index in indexes:
+        before = index.runs
+        runs = sorted((run for run in before if any(p.key in live for p in run.pieces)), key=lambda run: len(run.rows))
+        if len(runs) > RUNS_MOST and all(slot in places for slot in slots):
+            first = {piece.key for piece in runs[0].pieces}
+            missing = [piece for piece in pieces if piece.key in first]
+            runs = list(_with_run(version, tuple(places[slot] for slot in slots), runs[1:], pieces, missing))
+        if len(runs) < len(before):
+            with index.lock:
+                if index.runs is before:
+                    index.runs = tuple(runs)
 
 
 def _pieces(version: TableVersion) -> tuple[list[_Piece], Array]:

@@ -127,11 +127,19 @@ class Merger:
             folded = fold(base, self._database.segment_ids)
             with early_values(self._store, [folded.values]):
                 _warm(base, folded.version)
-                if self._database.publish_merged(base, folded):
-                    self.merges += 1
-                    return True
+                published = self._database.publish_merged(base, folded)
+            if published:
+                self.merges += 1
+                _settle(self._database, table_id)
+                return True
             discard_values(self._store, folded.values)
         return False
+
+
+def _settle(database: Database, table_id: int) -> None:
+    now = database.snapshot().table_with_id(table_id)
+    if now is not None:
+        index_runs.settle(now)
 
 
 def _warm(base: TableVersion, folded: TableVersion) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from zerodb_compiler import types
 from zerodb_compiler.errors import error_for
-from zerodb_storage import Column, Database, TableVersion, lookup, merger, publishing
+from zerodb_storage import Column, Database, TableVersion, index_runs, lookup, merger, publishing, segment_choice
 from zerodb_storage.merger import Merger
 
 LIMIT = 200
@@ -53,6 +53,7 @@ def test_tables_are_merged_in_the_background(path: str) -> None:
         assert db.merger.wait()
         assert db.merger.merges
         assert db.merger.failure is None
+        db.reclaim()
         assert not list(db.reader.scan(b"G", b"H"))
         assert keys(db) == list(range(3000))
         assert db.check() == []
@@ -196,3 +197,24 @@ def test_closing_waits_for_a_merge(path: str, monkeypatch: pytest.MonkeyPatch) -
     with Database.open(path) as again:
         assert keys(again) == list(range(LIMIT))
         assert again.snapshot().tables["t"].delta_rows == 0
+
+
+def test_indexes_keep_few_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Merges bring runs for new segments and forget those of old ones; look-ups find what scans find."""
+    monkeypatch.setattr(index_runs, "PIECE_ROWS", 16)
+    monkeypatch.setattr(segment_choice, "SMALL_SEGMENT_BYTES", 0)  # all segments stay
+    with Database.open(None) as db:
+        create(db)
+        for at in range(0, 3000, 100):
+            version = insert(db, at, at + 100)
+            assert index_runs.cover(version, (1,), 0, 0) is not None
+            db.merger.merge(version.id)
+            merged = db.snapshot().tables["t"]
+            runs = index_runs._indexes[merged.handle][(1,)].runs
+            assert len(runs) <= index_runs.RUNS_MOST + 1
+            cover = index_runs.cover(merged, (1,), 0, 1e9)  # without building any
+            assert cover is not None
+            found = cover.candidates([index_runs.Search(("s3",))], 1 << 30)
+            assert found is not None
+            wanted = [n for n in range(at + 100) if n % 7 == 3]
+            assert sorted(lookup.values_at(merged, 0, found).data.tolist()) == wanted

@@ -31,11 +31,11 @@ from zerodb.deferral import Deferral
 from zerodb.engine import keyboard
 from zerodb.options import Options, Settings
 from zerodb.statement_text import command_name
-from zerodb_compiler.errors import Error, OperationalError, error_for
+from zerodb_compiler.errors import Error, error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Outdated, Owner, RowOutdated, Savepoint, Snapshot, WriteTransaction
 from zerodb_storage.predicates import Reads
-from zerodb_storage.serializable import Member, failure
+from zerodb_storage.serializable import Member, NotSerializable
 
 if TYPE_CHECKING:
     from zerodb.point_changes import OwnRows
@@ -346,7 +346,7 @@ class Session:
         member = transaction.member if transaction is not None else self._alone[1] if self._alone else None
         if member is not None and member.reads is not None:
             if self._storage.serializable.is_outdated(member, table_id):
-                raise failure()
+                raise NotSerializable
             member.reads.note_table(table_id)
 
     def _finish_alone(self, write: WriteTransaction | None) -> None:
@@ -355,9 +355,7 @@ class Session:
             (_, member), self._alone = self._alone, None
         try:
             self._finish(write, member)
-        except OperationalError as error:
-            if member is None or error.sqlstate != "40001":
-                raise
+        except NotSerializable:
             raise Outdated from None
 
     def succeeded(self) -> None:

@@ -42,7 +42,7 @@ from zerodb_storage.point_commit import PointCommit
 from zerodb_storage.publishing import Plan
 from zerodb_storage.segment_choice import to_rewrite
 from zerodb_storage.sequences import Sequences
-from zerodb_storage.serializable import Member, Serializable
+from zerodb_storage.serializable import Member, NotSerializable, Serializable
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import WriteTransaction
@@ -333,6 +333,9 @@ class Database:
                         self.serializable.prepare(transaction.member, changed_rows(transaction), plan.sequence + 1)
                     publishing.add(plan, transaction, self.segment_ids)
             except Outdated as error:
+                ticket.error = error
+                continue
+            except NotSerializable as error:  # which is found out before anything is planned
                 ticket.error = error
                 continue
             except Exception as error:  # a fold could not read, say: the plan may hold half of it

@@ -38,7 +38,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
-from zerodb_compiler.errors import DatabaseError, error_for
+from zerodb_compiler.errors import OperationalError
 from zerodb_storage.predicates import Reads, TableChange
 
 if TYPE_CHECKING:
@@ -89,12 +89,16 @@ class Committed:
         return bool(self.changes)
 
 
-def failure() -> DatabaseError:
-    return error_for(
-        "40001",
-        "could not serialize access due to read/write dependencies among transactions",
-        hint="The transaction might succeed if retried.",
-    )
+class NotSerializable(OperationalError):
+    """40001: the transaction must not commit."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "could not serialize access due to read/write dependencies among transactions",
+            sqlstate="40001",
+            hint="The transaction might succeed if retried.",
+            retryable=True,
+        )
 
 
 class SerializableCore:
@@ -134,6 +138,9 @@ class SerializableCore:
         if member.reads is None:
             assert not changes, "only one that writes nothing is safe"
             return
+        earlier = self._prepared.pop(member, None)  # of a plan that was given up
+        if earlier in self._kept:
+            self._kept.remove(earlier)
         self._clock += 1
         wanted = self._checked(member, member.reads, changes, sequence)
         if changes or wanted.reads:
@@ -165,7 +172,7 @@ class SerializableCore:
         if outs:
             wanted.first_out = min(Place(found.first, found.sequence) for found in outs)
             if any(self._is_dangerous(wanted, pivot) for pivot in outs) or self._is_pivot(wanted):
-                raise failure()
+                raise NotSerializable
         return wanted
 
     def end(self, member: Member, *, committed: bool, published: int) -> None:

@@ -316,6 +316,16 @@ def test_a_batch_is_checked_against_itself() -> None:
     assert core.kept_count == 0
 
 
+def test_a_plan_that_was_given_up_is_prepared_once_more() -> None:
+    core = SerializableCore()
+    a, b = reading(core, 1, 1), reading(core, 1, 1)
+    core.prepare(a, changed(1), 2)
+    core.prepare(a, changed(1), 2)
+    core.end(a, committed=True, published=1)
+    assert core.kept_count == 1
+    core.end(b, committed=False, published=2)
+
+
 def test_deferrable_waits_for_a_safe_snapshot() -> None:
     newest = [1]
     edge = Serializable(lambda: Snapshot(newest[0], {}))

@@ -159,7 +159,9 @@ def do_update(
         unmatched=(Clause(st.Action.INSERT, None, rows),),
     )
     place = plan.output[width] if len(plan.output) > width else None
-    source, returning = merged(binder, node, joined, choice, relation, (), common, place)
+    source, returning = merged(
+        binder, node, joined, choice, relation, (), common, place, passes_over=condition is not None
+    )
     return st.Merge(table, source, tuple(sorted(values)), key, place is not None, returning)
 
 

@@ -158,8 +158,11 @@ def merged(
     others: Sequence[Relation],
     common: CommonTables,
     place: Column | None,
+    *,
+    passes_over: bool = False,
 ) -> tuple[LogicalPlan, st.Returning | None]:
-    """The plan of a Merge statement over the joined rows, and its RETURNING, which sees the new rows and `others`."""
+    """The plan of a Merge statement over the joined rows, and its RETURNING, which sees the new rows and `others`. With
+    `passes_over` it gives matched rows that no clause is for, too, with the action NOTHING: they are to be locked."""
     table = target.table
     assert table is not None
     clauses = (*choice.matched, *choice.unmatched)
@@ -170,11 +173,14 @@ def merged(
     passed = [Item(column, ColumnRef(column)) for column in joined.output]
     plan: LogicalPlan = Project(joined, (*passed, Item(chosen, number)))
     acting = [clause for clause in clauses if clause.action is not st.Action.NOTHING]
-    plan = Filter(plan, Call("gt", (ColumnRef(chosen), Literal(0, INTEGER)), BOOLEAN, False))
+    acts: Expression = Call("gt", (ColumnRef(chosen), Literal(0, INTEGER)), BOOLEAN, False)
+    is_matched = Call("is_not_null", (ColumnRef(choice.row_id),), BOOLEAN, False)
+    plan = Filter(plan, Call("or", (acts, is_matched), BOOLEAN, False) if passes_over else acts)
     action = binder.column("action", INTEGER, False)
     values: list[Expression] = [Literal(int(clause.action), INTEGER) for clause in acting]
     items = [Item(choice.row_id, ColumnRef(choice.row_id))]
-    items.append(Item(action, _by_clause(chosen, acting, values, numbers, INTEGER_DEFAULT)))
+    taken = _by_clause(chosen, acting, values, numbers, INTEGER_DEFAULT)
+    items.append(Item(action, Case(((acts, taken),), INTEGER_DEFAULT, INTEGER, False) if passes_over else taken))
     written: list[Column] = []
     for i, info in enumerate(table.columns):
         default = Literal(None, info.type)

@@ -63,6 +63,8 @@ class PointStatement:
         self.call = PointCall(engine, program.program)
         self.call.compiled.optimize()
         self.directory = engine.directories.of(program.table)
+        self.directory.statements.add(self)
+        self.seen_snapshot: Snapshot | None = None  # inside of a transaction
         self.snapshot: Snapshot | None = None
         self.version: Any = None  # of the table, in what it is bound to
         self.transaction: Transaction | None = None  # that it is bound to
@@ -166,6 +168,10 @@ class PointStatement:
     def fits(self, view: View) -> bool:
         return self.prepared.fits(view)
 
+    def let_go(self) -> None:
+        """The table is gone: what the statement was bound to is not kept alive."""
+        self.snapshot = self.version = self.transaction = self.write = self.own = self.seen_snapshot = None
+
     def show(self, view: View) -> bool:
         """Has the directory show the snapshot."""
         version = view.tables[self.program.table.key]
@@ -227,7 +233,9 @@ def point_statement(connection: Connection, ready: Ready, general: General) -> P
         from zerodb.point_changes import change_statement
 
         return change_statement(connection, ready, general)
-    if not isinstance(statement, st.Query) or prepared.query is None or len(prepared.dependencies) != 1:
+    if not isinstance(statement, st.Query) or statement.locks:
+        return None
+    if prepared.query is None or len(prepared.dependencies) != 1:
         return None
     columns = prepared.columns
     if not is_packable(ready) or columns is None or not all(_decoded(column.type, 0) for column in columns):

@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.session import Transaction
     from zerodb.values import Parameters
-    from zerodb_storage import TableVersion
+    from zerodb_storage import Snapshot, TableVersion
 
 _MASK = (1 << 64) - 1
 _HIGH_WORD = 7046029254386353131  # what lookup.digests_of makes of the high half of a negative number
@@ -122,6 +122,7 @@ class ChangeStatement(PointStatement):
         self.owner: Any = None
         self.seen: Any = None  # the newest snapshot for which the table was as in the base
         self._alone: OwnRows | None = None  # for autocommit
+        self.base: Snapshot | None = None  # what a change in autocommit is made on
         self.alone = self.locks.owner()
         super().__init__(connection, ready, program, general)
 
@@ -150,6 +151,10 @@ class ChangeStatement(PointStatement):
         if self._warming < 0:
             self.transaction, self.write, self.own = transaction, write, own
         return True
+
+    def let_go(self) -> None:
+        super().let_go()
+        self.seen = self.base = None
 
     def _use(self, own: OwnRows, write: WriteTransaction) -> None:
         engine = self.connection._database.engine
@@ -236,7 +241,12 @@ class ChangeStatement(PointStatement):
         if newest is base:
             self.seen = self.storage._snapshot
             return True
-        if newest is None or newest.numbering is not base.numbering or newest.schema_version != base.schema_version:
+        if (
+            newest is None
+            or base is None
+            or newest.numbering is not base.numbering
+            or newest.schema_version != base.schema_version
+        ):
             return False
         if self.changes_keys:
             return False

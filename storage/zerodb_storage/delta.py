@@ -184,6 +184,8 @@ def _has_room(arrays: Values, used: int, value: int | float | bytes | None) -> b
         return False
     if arrays.validity is not None and used >= len(arrays.validity):
         return False
+    if value is not None and isinstance(value, bytes) is not (arrays.form is Form.TEXT):
+        return False  # of another text mode than the chunk
     if arrays.form is Form.TEXT:
         if used + 1 >= len(arrays.data) or arrays.text is None:
             return False

@@ -265,3 +265,42 @@ def test_many_keys_of_any_statement(db):
     assert statement.fetch_many([3, 99, 4]) == [(6,), None, (8,)]
     composite = db.prepare("select v from t where id = $k")
     assert composite.fetch_many([{"k": 3}, {"k": 4}, {"k": 50}, {"k": 5}]) == [(1,), (2,), None, (2,)]
+
+
+def test_locking_reads_lock(db):
+    db.execute("create table t(id bigint primary key, v integer)")
+    db.executemany("insert into t values (?, ?)", [(i, i) for i in range(5)])
+    locking = db.prepare("select v from t where id = ? for update")
+    for number in range(4):
+        locking.execute((number,))
+    other = db.duplicate()
+    db.begin()
+    locking.execute((1,))
+    with pytest.raises(zerodb.OperationalError):
+        other.execute("select v from t where id = 1 for update nowait")
+    db.rollback()
+    other.close()
+
+
+def test_memory_of_forgotten_statements_and_transactions_comes_back(db):
+    db.execute("create table t(id bigint primary key, v text)")
+    db.executemany("insert into t values (?, ?)", [(i, "x") for i in range(100)])
+    memory = db._database.engine.memory
+
+    def work() -> None:
+        update = db.prepare("update t set v = ? where id = ?")
+        for number in range(30):
+            db.begin()
+            for key in range(5):
+                update.execute((f"{number}", key))
+            db.commit()
+
+    work()
+    work()
+    before = memory.used
+    for _ in range(5):
+        work()
+    assert memory.used < before + (1 << 20)
+    statement = point(db, "select v from t where id = ?", 1)
+    db.execute("drop table t")
+    assert statement._point is None or statement._point.version is None

@@ -284,7 +284,7 @@ ACTION = some.one_of(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(some.lists(ACTION, min_size=10, max_size=40), some.sampled_from([10, 1 << 17]))
 def test_any_history_is_as_on_the_general_path(actions, fold_rows):
     before, publishing.FOLD_ROWS = publishing.FOLD_ROWS, fold_rows

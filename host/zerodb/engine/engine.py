@@ -145,11 +145,15 @@ class Engine:
             self._compile(compiled, best)
         return compiled if key is None else self.cache.put(key, compiled)
 
+    def free_frames(self) -> None:
+        """Frees the memory of point statements and overlays that were forgotten."""
+        while self.unused_frames:
+            self.memory.free(self.unused_frames.popleft())
+
     def compile_point(self, program: Program, allocate: Callback) -> CompiledProgram:
         """As `compile`, for a program with an `allocate` of its own (point_call.py)."""
         self._check_open()
-        while self.unused_frames:
-            self.memory.free(self.unused_frames.popleft())
+        self.free_frames()
         best, quick = max(self._engines), min(self._engines)
         optimize = self._optimize_later if quick is not best else None
         compiled = CompiledProgram(program, self._engines, self.memory, allocate, self._garbage, optimize)

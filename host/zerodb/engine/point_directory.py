@@ -21,8 +21,9 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -43,6 +44,12 @@ HEAP_BYTES = 1 << 16
 LEAST_HEADS = 1024
 MOST_INDEX_SHARE = 1 / 4  # of the memory limit
 _stamps = itertools.count(1)
+
+
+class Bound(Protocol):
+    """A statement that is bound to a version."""
+
+    def let_go(self) -> None: ...
 
 
 class RecordBlocks:
@@ -185,6 +192,8 @@ class PointDirectory:
         self._dictionaries: dict[int, Entry] = {}
         self._parked: list[list[Entry]] = []
         self.closed = False
+        self.statements: weakref.WeakSet[Bound] = weakref.WeakSet()
+        self._is_busy = False  # it changes, and must not let go what it is taking
 
     # --- versions ---
     def show(self, version: TableVersion, sequence: int, ordinals: tuple[int, ...]) -> int:
@@ -203,12 +212,15 @@ class PointDirectory:
             if sequence < self.sequence:
                 return 0
             self._set_stamp(0)
+            self._is_busy = True
             try:
                 if not self._grow(version):
                     self._make(version)
             except BaseException:
                 self._clear()
                 raise
+            finally:
+                self._is_busy = False
             self.version, self.sequence = version, sequence
             self._set_stamp(next(_stamps))
             return self.stamp
@@ -230,6 +242,7 @@ class PointDirectory:
             if self.version is not before or self.closed or after.segment_set is not before.segment_set:
                 return 0
             self._set_stamp(0)
+            self._is_busy = True
             try:
                 if after.layout.columns != before.layout.columns:
                     self._unload()
@@ -251,6 +264,8 @@ class PointDirectory:
             except BaseException:
                 self._clear()
                 raise
+            finally:
+                self._is_busy = False
             self.version, self.sequence = after, sequence
             self._set_stamp(next(_stamps))
             return self.stamp
@@ -408,8 +423,11 @@ class PointDirectory:
         with self.lock:
             if self.version is None or chunk in self._pins or chunk >= len(self.version.segment_set.segments):
                 return
-            entries = self._load(chunk, tuple(sorted(self._wanted)))
-            self._pins[chunk] = entries
+            self._is_busy = True
+            try:
+                self._pins[chunk] = self._load(chunk, tuple(sorted(self._wanted)))
+            finally:
+                self._is_busy = False
             self._memory.words[(self._chunk(chunk) + pa.CHUNK_RESIDENT) >> 2] = 1
 
     def _load(self, chunk: int, ordinals: tuple[int, ...]) -> list[Entry]:
@@ -455,10 +473,10 @@ class PointDirectory:
 
     def release(self) -> bool:
         """Lets the columns go because memory is short; says whether there were any."""
-        if not self._pins or not self.lock.acquire(blocking=False):
+        if self._is_busy or not self._pins or not self.lock.acquire(blocking=False):
             return False
         try:
-            return self._unload()
+            return not self._is_busy and self._unload()
         finally:
             self.lock.release()
 
@@ -482,7 +500,9 @@ class PointDirectory:
                 self._set_stamp(0)
                 self.closed = True
                 self._clear()
-                # `address` itself stays: frames of statements still name it.
+        for statement in list(self.statements):
+            statement.let_go()
+            # `address` itself stays: frames of statements still name it.
 
 
 class Directories:

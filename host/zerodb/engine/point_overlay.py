@@ -36,6 +36,7 @@ class Overlay:
     """`address` is the header's; `count` records are there."""
 
     def __init__(self, engine: Engine, directory: PointDirectory, types: tuple[SqlType, ...]) -> None:
+        engine.free_frames()
         self._memory, self._unused, self._directory = engine.memory, engine.unused_frames, directory
         self._words = engine.memory.words
         self._types = types

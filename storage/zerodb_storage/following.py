@@ -144,15 +144,22 @@ class Follower:
         if found is None and not self._stale:
             self._moving = False
             return
-        whole = self._stale or found is None or found.reopened
-        self._stale = True  # until the new snapshot is there
+        was_stale, self._stale = self._stale, True  # until the new snapshot is there
         generation = self.store.generation
-        made = self._read_all() if whole or found is None else self._changed(found.batches)
+        if found is not None and not found.reopened and not was_stale:
+            made = self._changed(found.batches)
+        else:
+            made = None if not was_stale and self._has_same_commit() else self._read_all()
         if self.store.generation != generation:
             raise _Moved
         if made is not None:
             self._accept(made)
         self._stale = self._moving = False
+
+    def _has_same_commit(self) -> bool:
+        """Whether a new base (the writer has flushed or compacted) is of the commit that is known."""
+        value = self.store.get(keys.STATE)
+        return value is not None and records.unpack(keys.STATE, value).get("sequence") == self._snapshot.sequence
 
     def _read_all(self) -> Recovered:
         recovered = recovery.recover(self.store)

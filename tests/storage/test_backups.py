@@ -27,6 +27,7 @@ from zerodb_storage.backups import control, files
 from zerodb_storage.backups.making import back_up
 from zerodb_storage.backups.restoring import restore
 from zerodb_storage.backups.verifying import check
+from zerodb_storage.kv import Batch
 from zerodb_storage.sequences import SequenceDefinition
 from zerodb_storage.values import as_binary
 
@@ -355,3 +356,27 @@ def test_a_database_that_nobody_has_open(path: str, tmp_path: Path) -> None:
     restore(repository, restored, "latest")
     with Database.open(path) as db, Database.open(restored) as again:
         assert state_of(again) == state_of(db)
+
+
+def test_damaged_history_is_named_and_backed_up_by_nobody(path: str, tmp_path: Path) -> None:
+    repository = str(tmp_path / "backups")
+    db = small_backups(path, repository)
+    for number in range(3):
+        with db.begin() as tx:
+            tx.append("t", rows(number, 1))
+    found = list(db.reader.scan(*keys.space(b"B")))
+    assert len(found) >= 3
+    name, value = found[1]
+    for wrong in (value[:-1], value[:9] + bytes([value[9] ^ 4]) + value[10:], found[0][1]):
+        db._store.write(Batch(puts=[(name, wrong)]), sync=False)
+        assert any(keys.describe(name) in problem for problem in db.check())
+        with pytest.raises(DatabaseError, match=keys.describe(name)) as error:
+            back_up(path, repository, incremental=True)
+        assert error.value.sqlstate == "XX001"
+    db._store.write(Batch(deletes=[name]), sync=False)
+    assert any("before it is missing" in problem for problem in db.check())
+    with pytest.raises(DatabaseError, match="make a full one"):
+        back_up(path, repository, incremental=True)
+    assert back_up(path, repository).full
+    assert check(repository) == []
+    db.close()

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from zerodb.engine.engine import Execution
+    from zerodb.replaying import Recorder
     from zerodb.system import Tables
     from zerodb_storage.backups.files import Report
 
@@ -91,6 +92,7 @@ class Connection:
         self._path = (self._temporary_schema, "public")  # where names without a schema are looked for
         self._system: Tables | None = None  # the system's tables, as last asked for
         self._creating: str | None = None  # the schema whose first objects are being made
+        self._recorder: Recorder | None = None  # of a transaction block with retries
         self._lock = threading.RLock()
         self._texts = PointTexts(self)
         self._closed = False
@@ -133,6 +135,8 @@ class Connection:
 
     def _run(self, sql: str, parameters: Parameters | None) -> Outcome:
         self._check_open()
+        if self._recorder is not None:
+            parameters = self._recorder.kept(parameters)
 
         def once() -> Outcome:
             view = self._view(early=True)
@@ -150,10 +154,18 @@ class Connection:
     def _run_many(self, sql: str, parameters: Iterable[Parameters]) -> Outcome:
         self._check_open()
         rows = list(parameters)
+        if self._recorder is not None:
+            rows = self._recorder.kept(rows)
         with self._lock:
             return self._statement(lambda: many.run_many(self, self._database.prepare(sql, self._view()), rows), sql)
 
     def _statement(self, once: Callable[[], T], text: str | None = None) -> T:
+        """Runs a statement; in a block with retries, perhaps several times (replaying)."""
+        if self._recorder is None:
+            return self._run_statement(once, text)
+        return self._recorder.statement(self._run_statement, once, text)
+
+    def _run_statement(self, once: Callable[[], T], text: str | None = None) -> T:
         """Runs a statement, again if others changed meanwhile what it has read. If it fails, so does the transaction
         around it. `text` is its SQL, if it may be one that ends a failed transaction."""
         session = self._session
@@ -219,7 +231,7 @@ class Connection:
 
         With `retries` the block runs again, up to so many times and with growing pauses, after an error that is
         `retryable`: another transaction came first (40001), a deadlock (40P01), a lock that was not to be had (55P03).
-        Since the body of a `with` runs once, that takes a loop or a function:
+        Since the body of a `with` cannot run again, that takes a loop or a function:
 
             for attempt in db.transaction("serializable", retries=5):
                 with attempt:
@@ -229,6 +241,9 @@ class Connection:
             def transfer(amount): ...
 
             db.transaction("serializable", retries=5).run(lambda db: ...)
+
+        In `with db.transaction(retries=5):` the statements run again instead, unseen by the block, as long as they give
+        it the same results as before; else the conflict is raised.
         """
         return Block(self, Modes(isolation, read_only, deferrable), retries)
 
@@ -244,6 +259,8 @@ class Connection:
         back."""
         self._check_open()
         with self._lock:
+            if self._recorder is not None:
+                return self._recorder.commit(self._run_statement)
             return self._session.commit()
 
     def rollback(self) -> None:
@@ -265,6 +282,7 @@ class Connection:
         from zerodb_storage import schema_of
 
         self._check_open()
+        self._forget_steps()
         with self._lock:
             if name in self._session.snapshot().tables:
                 raise error_for("42P07", f'table "{name}" already exists')
@@ -274,7 +292,13 @@ class Connection:
                 self.unregister(name)
             self._registered[name] = virtual_table(name, table, types)
 
+    def _forget_steps(self) -> None:
+        """A block with retries meets another table of a name if its statements run again."""
+        if self._recorder is not None:
+            self._recorder.give_up()
+
     def unregister(self, name: str) -> None:
+        self._forget_steps()
         with self._lock:
             found = self._registered.pop(name, None)
             if found is None:

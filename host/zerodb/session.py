@@ -68,6 +68,7 @@ class Transaction:
     deferrable: bool = False
     started: int = field(default_factory=now)  # microseconds since 1970, UTC
     numbered: int | None = None  # what txid_current() gives
+    recorded: bool = False  # whether its statements may be run again (replaying)
     queried: bool = False  # whether a statement other than SET and its like has run
     failed: bool = False  # until a rollback
     restarts: bool = True  # whether its first statement runs again if it meets a row that was changed meanwhile
@@ -83,7 +84,7 @@ class Transaction:
     @property
     def takes_points(self) -> bool:
         """Whether statements by key may take the short way (point.py)."""
-        return not self.failed and self.isolation != "serializable"
+        return not self.failed and not self.recorded and self.isolation != "serializable"
 
 
 class Session:
@@ -135,6 +136,12 @@ class Session:
             isolation_level(isolation), read_only, deferrable, restarts=isolation in (None, "snapshot")
         )
         self._options.begin()
+
+    def record(self) -> Transaction:
+        """The transaction, all of whose statements go through `Connection._statement` from now on."""
+        assert self._transaction is not None
+        self._transaction.recorded = True
+        return self._transaction
 
     @property
     def isolation(self) -> str:

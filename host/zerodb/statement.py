@@ -56,6 +56,8 @@ class PreparedStatement:
         connection = self.connection
         connection._check_open()
         cursor = Cursor(connection)
+        if connection._recorder is not None:
+            parameters = connection._recorder.kept(parameters)
 
         def once() -> Outcome:
             view = self._refresh()

@@ -1,6 +1,6 @@
 """`db.transaction(...)`: a block that commits at its end or rolls back if it raises, once or several times.
 
-    with db.transaction():                              one attempt
+    with db.transaction():                              one attempt; with retries its statements may be replayed
         ...
     for attempt in db.transaction(retries=5):           up to six: the block runs again after a conflict
         with attempt:
@@ -9,7 +9,8 @@
     def transfer(...): ...
 
 A conflict is an error with `retryable`: 40001 (another transaction came first), 40P01 (a deadlock), 55P03 (a lock was
-not to be had). Python cannot run the body of a `with` a second time, so `retries` asks for a loop or a function.
+not to be had). Python cannot run the body of a `with` a second time, so retries ask for a loop or a function; for what
+can be done for a `with` see replaying.py.
 Between attempts it waits: up to 2 ms, then up to twice as long each time, at most a second; a random part of that, so
 that those who met do not meet again ("full jitter").
 """
@@ -73,18 +74,24 @@ class Block(Generic[C]):
         self._backoff = backoff
 
     def __enter__(self) -> C:
-        if self._retries:
-            raise InterfaceError(
-                "a with block cannot run again",
-                hint="for attempt in db.transaction(retries=...): with attempt: ...",
-            )
-        self._begin()
-        return self._connection
+        connection = self._connection
+        if not self._retries:
+            self._begin()
+            return connection
+        from zerodb.replaying import Recorder
+
+        connection._check_open()
+        with connection._lock:
+            connection._recorder = Recorder(connection, self._modes, self._retries, self._backoff)
+        return connection
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._end(kind is None)
+        try:
+            self._end(kind is None)
+        finally:
+            self._connection._recorder = None
 
     def __iter__(self) -> Iterator[Attempt[C]]:
         for number in range(1, self._retries + 2):

@@ -393,14 +393,68 @@ def test_functions_as_transactions(db: zerodb.Connection) -> None:
     assert db.transaction(retries=1).run(lambda tx: tx.execute("select max(v) from t").fetchone()) == (25,)
 
 
-def test_a_with_block_says_how_to_retry(db: zerodb.Connection) -> None:
-    with pytest.raises(zerodb.InterfaceError, match="for attempt in"), db.transaction(retries=3):
-        pass
+def test_wrong_uses_of_blocks(db: zerodb.Connection) -> None:
     with pytest.raises(zerodb.Error, match="must not be negative"):
         db.transaction(retries=-1)
     with pytest.raises(zerodb.InterfaceError, match="was not used"):
         for _ in db.transaction(retries=3):
             pass
+
+
+def meet(db: zerodb.Connection, between: str, *, read: str, retries: int = 3) -> list[object]:
+    """A with block that reads, then meets a conflict: another connection changes the row that it updates."""
+    with db.duplicate() as other, db.transaction("serializable", retries=retries):
+        seen = db.execute(read).fetchall()
+        other.execute(between)
+        changed = db.execute("update t set v = v + 1 where k = 1").rowcount
+    return [seen, changed]
+
+
+def test_a_with_block_whose_statements_run_again(db: zerodb.Connection) -> None:
+    assert meet(db, "update t set v = 100 where k = 1", read="select v from t where k = 2") == [[(20,)], 1]
+    assert value(db, "select v from t where k = 1") == 101
+    assert db._recorder is None
+
+
+def test_a_with_block_that_has_read_what_was_changed(db: zerodb.Connection) -> None:
+    with pytest.raises(zerodb.OperationalError, match="for attempt in") as caught:
+        meet(db, "update t set v = 100 where k = 1", read="select v from t")
+    assert caught.value.sqlstate == "40001"
+    assert not db.in_transaction
+    assert value(db, "select v from t where k = 1") == 100
+
+
+def test_a_with_block_without_retries_left(db: zerodb.Connection) -> None:
+    with pytest.raises(zerodb.OperationalError, match="could not serialize"):
+        meet(db, "update t set v = 100 where k = 1", read="select v from t where k = 2", retries=0)
+
+
+def test_a_with_block_that_conflicts_at_its_commit(db: zerodb.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[int] = []
+    monkeypatch.setattr(Backoff, "wait", lambda _, number: waits.append(number))
+    row = [7, 70]
+    with db.duplicate() as other, db.transaction("serializable", retries=2):
+        assert value(db, "select count(*) from t where v > 5") == 2
+        db.execute("insert into t values (?, ?)", row)
+        row[:] = [8, 80]  # the statement keeps what it was given
+        other.begin("serializable")
+        other.execute("select count(*) from t where k = 7")
+        other.execute("update t set v = 11 where k = 1")
+        other.commit()
+    assert db.execute("select * from t order by k").fetchall() == [(1, 11), (2, 20), (7, 70)]
+    assert waits == [1]
+
+
+def test_savepoints_and_errors_of_a_block_are_repeated(db: zerodb.Connection) -> None:
+    with db.duplicate() as other, db.transaction(retries=2):
+        db.execute("savepoint a")
+        with pytest.raises(zerodb.IntegrityError):
+            db.execute("insert into t values (2, 0)")
+        db.execute("rollback to a")
+        db.executemany("insert into t values (?, 0)", [(3,), (4,)])
+        other.execute("update t set v = 100 where k = 1")
+        db.execute("update t set v = v + 1 where k = 1")
+    assert db.execute("select * from t order by k").fetchall() == [(1, 101), (2, 20), (3, 0), (4, 0)]
 
 
 def test_a_swallowed_error_does_not_commit(db: zerodb.Connection) -> None:

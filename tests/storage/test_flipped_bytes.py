@@ -19,6 +19,7 @@ from zerodb_compiler.errors import DatabaseError
 from zerodb_storage import Column, Database, TableVersion, import_batches, keys, publishing, segment_choice
 from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
+from zerodb_storage.merger import Merger
 from zerodb_storage.sequences import SequenceDefinition
 
 Rows = Callable[[TableVersion], list[tuple[Any, ...]]]
@@ -42,8 +43,8 @@ def fill(db: Database) -> None:
         tx.put_object("sequence", "public", "counter", {"id": COUNTER.id})
     import_batches(db, "t", rows(0, 3000).to_batches())
     with db.begin() as tx:
-        tx.append("t", rows(10_000, 10_400))
-        tx.delete("t", np.arange(5, 90, 3))  # folds: rows of a segment that are gone
+        tx.append("t", rows(10_000, 10_150))
+        tx.delete("t", np.arange(5, 90, 3))  # merged: rows of a segment that are gone
     for begin in range(20_000, 20_060, 20):
         with db.begin() as tx:
             tx.append("t", rows(begin, begin + 20))
@@ -61,7 +62,8 @@ def content(db: Database, rows_of: Rows) -> Content:
 
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(publishing, "FOLD_ROWS", 300)
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 160)
+    monkeypatch.setattr(Merger, "in_background", False)
     monkeypatch.setattr(segment_choice, "SMALL_SEGMENT_BYTES", 0)  # segments stay, with their delete vectors
 
 

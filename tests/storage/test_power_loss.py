@@ -13,6 +13,7 @@ import pytest
 from zerodb_storage import Database, TableVersion, database, keys, publishing
 from zerodb_storage.kv import Batch
 from zerodb_storage.kv.memory import MemoryStore
+from zerodb_storage.merger import Merger
 
 sys.path.insert(0, str(Path(__file__).parent))
 from faulty_stores import COUNTER, STEPS, RecordingStore
@@ -31,6 +32,7 @@ def content(db: Database, rows_of: Rows) -> Content:
 @pytest.mark.parametrize("unlogged", [False, True])
 def test_the_power_fails(synchronous: str, unlogged: bool, rows_of: Rows, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "FOLD_ROWS", 60)
+    monkeypatch.setattr(Merger, "in_background", False)
     monkeypatch.setattr(database, "UNLOGGED_BYTES_MIN", 0 if unlogged else 1 << 30)
     store = RecordingStore()
     db = Database(store, read_only=False, synchronous=synchronous)

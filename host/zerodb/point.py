@@ -266,7 +266,7 @@ def is_packable(ready: Ready) -> bool:
 def parameter_kind(type_: SqlType) -> str | None:
     """How a value of the type is packed."""
     if type_.is_variable:
-        if type_.id is TypeId.TEXT and not type_.padded:
+        if type_.id is TypeId.TEXT:
             return "text"
         return "bytes" if type_.id is TypeId.BYTEA else None
     if type_.id is TypeId.DOUBLE:
@@ -408,6 +408,8 @@ def parameters_source(user: tuple[UserParameter, ...], names: dict[str, Any]) ->
                     has_text = True
                 lines += [f"n{number} = l{number} = 0", f"if type({p}) is {'str' if kind == 'text' else 'bytes'}:"]
                 if kind == "text":
+                    if type_.padded:
+                        lines += [f"    {p} = {p}.rstrip(' ')"]
                     if type_.length is not None:
                         lines += [f"    if len({p}) > {type_.length}: return general(parameters)"]
                     lines += [f"    try: {p} = {p}.encode()", "    except overflow: return general(parameters)"]

@@ -481,8 +481,6 @@ def _is_free(connection: Connection, statement: st.Insert | st.Update | st.Delet
         changed = set()
     elif constraints.checks or any(index.unique and not index.is_plain for index in constraints.indexes):
         return False
-    if any(column.type.padded for number, column in enumerate(table.columns) if number in changed):
-        return False
     if any(changed & set(key.columns) for key in constraints.uniques) or any(
         changed & set(key.columns) for key in constraints.foreign_keys
     ):

@@ -116,7 +116,7 @@ def _bound_key(scan: physical.TableScan) -> tuple[tuple[Constant, ...], tuple[Ex
 
 def same_values(column: SqlType, value: SqlType) -> bool:
     """Whether their values are equal exactly if their canonical forms are: varchar(n) and text, too."""
-    return column == value or (column.is_text and value.is_text and not value.padded)
+    return column == value or (column.is_text and value.is_text and not (value.padded or column.padded))
 
 
 def _equality(predicate: Expression) -> tuple[Column, Constant] | None:

@@ -117,7 +117,7 @@ class CompiledStatement:
         connection._check_open()
         with connection._lock:
             view = connection._view()
-            if not (self.trusted and self._fits(view)) or connection._session.reads is not None:
+            if not (self.trusted and self._fits(view)) or connection._session.is_serializable:
                 return connection.execute(self.sql, parameters)
             given = bind_parameters(self._user, parameters)
             values = [to_canonical(declared.type, value) for declared, value in zip(self._user, given, strict=True)]

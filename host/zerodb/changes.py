@@ -11,7 +11,8 @@ Nothing here looks at single rows.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -95,7 +96,8 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
         if count:
             unique = _touches_key(version, assigned)
             later = deferral.later(write, version) if unique else frozenset()
-            write.append_values(table.key, written, unique_key=unique, later=later)
+            with _violations(connection, version):
+                write.append_values(table.key, written, unique_key=unique, later=later)
             foreign_keys.check_new(write, write.table(table.key), written, assigned)
     elif change.inserted is not None:
         rows = checks.generated(connection, table, change.inserted)
@@ -106,16 +108,23 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
             check_bound(connection, write, table, rows)
             unique = _touches_key(version, assigned)
             later = deferral.later(write, version) if unique else frozenset()
-            try:
+            with _violations(connection, version):
                 written = write.append(table.key, rows, unique_key=unique, later=later)
-            except IntegrityError:
-                connection._session.violated(version.id)
-                raise
             unique_expressions.check(connection, write, table, rows)
             foreign_keys.check_new(write, write.table(table.key), written, assigned)
     if gone and count:
         foreign_keys.after_change(connection, write, table.id, gone, written if change.is_update else None)
     return count
+
+
+@contextlib.contextmanager
+def _violations(connection: Connection, version: TableVersion) -> Iterator[None]:
+    """A duplicate tells a serializable transaction what is there."""
+    try:
+        yield
+    except IntegrityError:
+        connection._session.violated(version.id)
+        raise
 
 
 def _lock(write: WriteTransaction, version: TableVersion, row_ids: RowIds, assigned: set[int] | None) -> None:

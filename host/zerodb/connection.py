@@ -172,6 +172,7 @@ class Connection:
         session.text, session.numbered = text, None
         if session.is_failed and not ends_failed(text):
             raise error_for("25P02", "current transaction is aborted, commands ignored until end of transaction block")
+        outer, session.runs = session.runs, True
         try:
             while True:
                 try:
@@ -183,6 +184,8 @@ class Connection:
         except BaseException:
             session.fail()
             raise
+        finally:
+            session.runs = outer
         session.succeeded()
         return result
 

@@ -106,6 +106,7 @@ class Session:
         self._reading: Owner | None = None  # of a read-only transaction's locks
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
+        self.runs = False  # whether a statement does
         self.text: str | None = None  # of the statement that runs
         self.numbered: int | None = None  # of a statement outside of a transaction
         self.waiting: Owner | None = None  # whose wait for a lock `Connection.interrupt` ends
@@ -142,6 +143,11 @@ class Session:
         assert self._transaction is not None
         self._transaction.recorded = True
         return self._transaction
+
+    @property
+    def is_serializable(self) -> bool:
+        """Whether the next statement is, or is part of, a serializable transaction."""
+        return self.isolation == "serializable"
 
     @property
     def isolation(self) -> str:
@@ -470,7 +476,7 @@ class Session:
         """Outside of a transaction."""
         if self._writing_now is not None:
             return self._writing_now.snapshot()
-        if not self.is_alone_serializable:
+        if not self.is_alone_serializable or not self.runs:
             return self._storage.snapshot()
         if self._alone is None:
             self._alone = self._storage.serializable.begin(read_only=self.is_read_only)

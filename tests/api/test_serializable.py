@@ -230,6 +230,16 @@ def test_statements_outside_of_a_transaction_run_again(three: list[zerodb.Connec
     assert rows(b, "select balance from account where id in (1, 4) order by id") == [(0,), (6,)]
 
 
+def test_looking_at_the_schema_takes_no_snapshot(three: list[zerodb.Connection]) -> None:
+    a, b, _ = three
+    b.execute("set default_transaction_isolation = serializable")
+    assert b.schema("account").row_count == 4
+    assert "job" in b.tables()
+    assert core(b).active_count == 0  # type: ignore[attr-defined]
+    a.execute("delete from account where id = 4")
+    assert rows(b, "select count(*) from account") == [(3,)]
+
+
 def test_deferrable_waits_for_a_safe_snapshot(three: list[zerodb.Connection]) -> None:
     writer, reader, _ = three
     begin(writer)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -111,3 +112,71 @@ def test_readers_do_not_write_and_there_is_one_writer(path: str, write: Callable
             db.execute("select * from mine")
         assert error.value.sqlstate == "42P01"
         assert db.check() == []
+
+
+TRANSFERS = """
+import random, sys, zerodb
+from zerodb_storage import publishing
+publishing.FOLD_ROWS = 700
+db = zerodb.connect(sys.argv[1], synchronous="normal")
+r = random.Random(int(sys.argv[2]))
+db.execute("create table if not exists account (id int primary key, balance bigint, note text)")
+if db.execute("select count(*) from account").fetchone() == (0,):
+    db.execute("insert into account select g, 100, 'note ' || g % 10 from generate_series(0, 999) g")
+move = db.prepare("update account set balance = balance + $1, note = $2 where id = $3")
+print("ready", flush=True)
+following = 1000
+while True:
+    a, b, amount = r.randrange(1000), r.randrange(1000), r.randrange(100)
+    with db.transaction():
+        move.execute([-amount, f"note {r.randrange(10)}", a])
+        move.execute([amount, f"text {r.randrange(500)}", b])
+    kind = r.random()
+    if kind < 0.05:
+        with db.transaction():
+            db.execute("insert into account values (?, 0, null)", [following])
+            db.execute("delete from account where id = ?", [following - 1 if following > 1000 else -1])
+        following += 1
+    elif kind < 0.06:
+        db.execute("update account set balance = balance, note = note where id < 300")
+    elif kind < 0.065:
+        db.execute("alter table account add column if not exists more int default 3")
+    elif kind < 0.07:
+        db.execute("alter table account drop column if exists more")
+"""
+
+
+@pytest.mark.slow
+def test_queries_while_another_process_writes_and_dies(path: str) -> None:
+    reader: zerodb.Connection | None = None
+    for seed in range(2):
+        command = [sys.executable, "-c", TRANSFERS, path, str(seed)]
+        with subprocess.Popen(command, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "ready\n"
+            reader = reader or zerodb.connect(path, read_only=True)
+            query_for(reader, 2.5)
+            process.kill()
+        query_for(reader, 0.1)
+    assert reader is not None
+    assert reader.check() == []
+    reader.close()
+
+
+def query_for(db: zerodb.Connection, seconds: float) -> None:
+    totals = db.prepare("select sum(balance), count(*) filter (where id < 1000) from account")
+    groups = db.prepare("select note, sum(balance) from account group by note")
+    one = db.prepare("select balance from account where id = $1")
+    until = time.monotonic() + seconds
+    number = 0
+    while time.monotonic() < until:
+        number += 1
+        assert totals.execute().fetchone() == (100_000, 1_000)
+        assert sum(total for _, total in groups.execute().fetchall()) == 100_000
+        with db.transaction():
+            before = one.execute([number % 1_000]).fetchall()
+            total = db.execute("select sum(balance) from account where id <> ?", [number % 1_000]).fetchone()
+            assert total is not None
+            assert total[0] + before[0][0] == 100_000
+            assert one.execute([number % 1_000]).fetchall() == before
+    assert number > 2

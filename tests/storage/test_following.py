@@ -101,7 +101,7 @@ def follow(db: Database, writer: Writer, seconds: float, generator: random.Rando
     return len(seen)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize("seed", [1, pytest.param(2, marks=pytest.mark.slow)])
 def test_following_a_writer_that_dies_and_comes_back(path: str, seed: int) -> None:
     generator = random.Random(seed)
     with written(path, seed):

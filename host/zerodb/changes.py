@@ -28,7 +28,7 @@ from zerodb.engine.rows import chosen, joined, taken
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.partitioning import apply_to_partitions, check_bound
 from zerodb.queries import execute, for_writing, query_outcome
-from zerodb.stored_rows import is_plain, stored_values
+from zerodb.stored_rows import constant_values, is_plain, stored_values
 from zerodb.values import Canonical, canonical_array
 from zerodb.virtual import transient_table
 from zerodb_compiler.catalog import TableInfo
@@ -181,7 +181,12 @@ def change(
     table = statement.table
     _check_stored(table)
     if isinstance(statement, st.Insert) and query is None:
-        inserted = _constant_rows(statement.source, values)
+        cells = _constant_cells(statement.source, values)
+        if statement.conflict is None and is_plain(table):
+            stored = constant_values(table, cells)
+            if stored is not None:
+                return Outcome("INSERT", apply(connection, write, RowChange(table, stored=stored)))
+        inserted = _constant_rows(statement.source, cells)
         if statement.conflict is not None:
             _check_proposed(connection, table, inserted)
             keep = new_rows(connection, write, table, inserted, statement.conflict.keys)
@@ -378,13 +383,15 @@ def _twice(statement: st.Merge) -> Exception:
     )
 
 
-def _constant_rows(source: LogicalPlan, values: Sequence[Canonical]) -> pa.Table:
-    """The rows of an INSERT ... VALUES whose values are literals and parameters."""
+def _constant_cells(source: LogicalPlan, values: Sequence[Canonical]) -> list[list[Canonical]]:
+    """The values, column by column, of an INSERT ... VALUES whose values are literals and parameters."""
     assert isinstance(source, Values)
-    arrays = []
-    for ordinal, column in enumerate(source.columns):
-        cells = [_constant(row[ordinal], values) for row in source.rows]
-        arrays.append(canonical_array(column.type, cells))
+    return [[_constant(row[ordinal], values) for row in source.rows] for ordinal in range(len(source.columns))]
+
+
+def _constant_rows(source: LogicalPlan, cells: Sequence[Sequence[Canonical]]) -> pa.Table:
+    assert isinstance(source, Values)
+    arrays = [canonical_array(column.type, found) for column, found in zip(source.columns, cells, strict=True)]
     return pa.Table.from_arrays(arrays, names=[column.name for column in source.columns])
 
 

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from zerodb.engine.result import ColumnValues
+from zerodb.values import Canonical
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_storage.arrow import check_bounds
@@ -60,6 +61,43 @@ def stored_values(table: TableInfo, rows: int, columns: Sequence[ColumnValues]) 
             check_bounds(made, column.type, column.name)
         found.append(made)
     return found
+
+
+def constant_values(table: TableInfo, columns: Sequence[Sequence[Canonical]]) -> list[Values] | None:
+    """The same for canonical values, a sequence per column."""
+    found: list[Values] = []
+    for column, cells in zip(table.columns, columns, strict=True):
+        made = _constants(cells, column.type)
+        if made is None:
+            return None
+        if column.type.id in _BOUNDED:
+            check_bounds(made, column.type, column.name)
+        found.append(made)
+    return found
+
+
+def _constants(cells: Sequence[Canonical], type_: SqlType) -> Values | None:
+    missing = None in cells
+    validity = np.array([cell is not None for cell in cells], np.uint8) if missing else None
+    if type_.is_variable:
+        texts: list[bytes] = []
+        for cell in cells:
+            if type_.length is not None and isinstance(cell, str) and len(cell) > type_.length:
+                return None
+            texts.append(cell.encode() if isinstance(cell, str) else cell if isinstance(cell, bytes) else b"")
+        offsets = np.zeros(len(texts) + 1, np.int64)
+        np.cumsum([len(text) for text in texts], out=offsets[1:])
+        return Values(Form.TEXT, offsets, validity, np.frombuffer(b"".join(texts), np.uint8))
+    if type_.is_float:
+        kind = np.float32 if type_.id is TypeId.REAL else np.float64
+        return Values(Form.FLOAT, np.array([0.0 if cell is None else cell for cell in cells], kind), validity)
+    if type_.id not in _INTEGERS and type_.id not in _WIDE:
+        return None
+    numbers = [cell if isinstance(cell, int) else 0 for cell in cells]
+    if type_.id not in _WIDE or all(-(1 << 63) <= number < 1 << 63 for number in numbers):
+        return Values(Form.INT, np.array(numbers, np.int64), validity)
+    data = b"".join(number.to_bytes(16, "little", signed=True) for number in numbers)
+    return Values(Form.WIDE, np.frombuffer(data, np.int64).reshape(-1, 2), validity)
 
 
 def _stored(column: ColumnValues, rows: int, type_: SqlType) -> Values | None:

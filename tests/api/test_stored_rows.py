@@ -50,3 +50,21 @@ def test_what_does_not_fit_is_refused() -> None:
                 db.execute(f"update t set {change}")
             assert raised.value.sqlstate == state, change
         assert db.execute("update t set a = 'äöü' returning a").fetchall() == [("äöü",)]
+
+
+def test_constants_as_through_arrow() -> None:
+    with zerodb.connect(":memory:") as db:
+        db.execute(f"create table plain ({COLUMNS})")
+        db.execute(f"create table checked ({COLUMNS}, check (id > 0))")
+        found = []
+        for table in ("plain", "checked"):
+            for row in ROWS.split("\n    (")[1:]:
+                db.execute(f"insert into {table} values ({row.rstrip().rstrip(',')}")
+            places = ", ".join(f"${number}" for number in range(1, 9))
+            db.execute(
+                f"insert into {table} (id, a, f, g, h, i, l, q) values ({places})",
+                (9, True, -0.0, -0.0, "-0.5", "", b"", "ffffffff-ffff-ffff-ffff-ffffffffffff"),
+            )
+            found.append(db.execute(f"select * from {table} order by id").fetchall())
+        assert repr(found[0]) == repr(found[1])
+        assert str(found[0][3][7]) == "-0.0"

@@ -185,17 +185,6 @@ class ChangeStatement(PointStatement):
             write.pending_flush = _Flusher(write, transaction.own_rows)
         return own
 
-    def is_bound(self, transaction: Transaction) -> bool:
-        """Whether it still is bound to what a statement in the transaction would write to."""
-        write = self.write
-        return (
-            transaction.write is write
-            and write is not None
-            and not transaction.failed
-            and write.tables.get(self.program.table.key) is self.own.version
-            and (transaction.isolation != "read committed" or self.storage._snapshot is write.base)
-        )
-
     def _bind_alone(self) -> bool:
         """For one change in autocommit."""
         connection = self.connection
@@ -223,8 +212,16 @@ class ChangeStatement(PointStatement):
         """Locks what was changed; takes the change back if that is not possible at once, or others have changed it."""
         if self._lock(row_id):
             return True
-        self.own.overlay.undo()
+        self.undo()
         return False
+
+    def undo(self) -> None:
+        """Takes the change back."""
+        self.own.overlay.undo()
+
+    def is_unchanged(self, row_id: int) -> bool:
+        """Whether a row of the base is as it was there."""
+        return self._is_unchanged(self.storage._snapshot.tables.get(self.program.table.key), row_id)
 
     def _lock(self, row_id: int) -> bool:
         table_id = self.program.table.id
@@ -380,7 +377,11 @@ def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]
         "grow": statement.grow,
         "absent": statement.absent,
         "invoke": call_unchecked,
-        "is_bound": statement.is_bound,
+        "lock_point": statement.locks.lock_point,
+        "table_id": program.table.id,
+        "table_key": program.table.key,
+        "undo": statement.undo,
+        "unchanged": statement.is_unchanged,
         "lock": connection._lock,
         "locked": statement.locked,
         "memory": connection._database.engine.memory.bytes,
@@ -398,13 +399,26 @@ def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]
     names["pack_at"] = statement.call.address + program.parameters
     names["unpack"] = struct.Struct("<iIq").unpack_from
     names["unpack_at"] = statement.call.address + program.results
+    locking = ["if not locked(row_id): return general(parameters)"]
+    if not statement.changes_keys:  # the same for a row alone
+        unchanged = "(storage._snapshot is state.seen or unchanged(row_id))"
+        locking = [
+            f"if row_id >= 0 and not (lock_point(state.owner, table_id, row_id) and {unchanged}):",
+            "    undo()",
+            "    return general(parameters)",
+        ]
     body = [
         *taken_source(statement.prepared.user),
         "with lock:",
         "    t = session._transaction",
-        "    if (storage._snapshot is not state.snapshot if t is None"
-        " else t is not state.transaction or not is_bound(t))"
-        " or options.changes != state.options_changes or connection._closed:",
+        "    if t is None:",
+        "        bound = storage._snapshot is state.snapshot",
+        "    else:",
+        "        write = t.write",
+        "        bound = t is state.transaction and write is state.write and not t.failed"
+        " and write.tables.get(table_key) is state.own.version"
+        " and (t.isolation != 'read committed' or storage._snapshot is write.base)",
+        "    if not bound or options.changes != state.options_changes or connection._closed:",
         "        if not bind(): return general(parameters)",
         *(f"    {line}" for line in lines),
         f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
@@ -420,7 +434,7 @@ def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]
         "        if t is None:",
         "            if not commit_alone(row_id, hashed): return general(parameters)",
         "        else:",
-        "            if not locked(row_id): return general(parameters)",
+        *(f"            {line}" for line in locking),
         "            t.first = False",
         "        return ChangeCursor(connection, tag, 1)",
         f"    if status == {pa.STATUS_NONE}: return ChangeCursor(connection, tag, 0)",

@@ -197,6 +197,10 @@ class Locks:
             space = self._rows.get(table_id)
             if space is None:
                 space = self._table.rows_of(table_id)
+            if row_id not in space.single and not space.bulks and not space.queue:
+                space.single[row_id] = owner
+                owner.log.append((space, row_id, 0))
+                return True
             return self._lock_single(owner, space, row_id)
 
     def lock_key_point(self, owner: Owner, table_id: int, key_number: int, digest: int) -> bool:

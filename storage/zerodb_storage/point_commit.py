@@ -17,7 +17,7 @@ from types import MappingProxyType
 
 import numpy as np
 
-from zerodb_compiler.layout import CHUNK_ROWS
+from zerodb_compiler.layout import CHUNK_ROWS, Encoding, TableLayout
 from zerodb_storage import commit_log, publishing
 from zerodb_storage.arrow import form_of, numpy_type
 from zerodb_storage.catalog import TextMode
@@ -29,6 +29,7 @@ from zerodb_storage.table import TableVersion, next_mask
 from zerodb_storage.transaction import Changes
 from zerodb_storage.values import Array, Form, Values
 
+_BOUNDED = (Encoding.INT, Encoding.DICTIONARY)
 Cell = int | float | bytes | None  # a canonical value, text as its bytes
 
 
@@ -80,14 +81,29 @@ def _changed(newest: TableVersion, commit: PointCommit, sequence: int) -> TableV
         visible[row] = 0
         hidden = next_mask(visible, 1 if mask is None else mask.deleted + 1)
         masks = MappingProxyType({**newest.masks, chunk: hidden})
-    chunks = newest.delta_chunks
+    chunks, codes = newest.delta_chunks, None
     if commit.row is not None:
         codes = _coded(newest, commit.row)
         grown = None if codes is None else append_row(chunks, codes)
         if grown is None:
             return None
         chunks = grown
-    return newest.derived(delta_chunks=chunks, masks=masks, changed=sequence)
+    made = newest.derived(delta_chunks=chunks, masks=masks, changed=sequence)
+    layout = newest.__dict__.get("layout")
+    if layout is not None and layout.has_deletes == bool(masks) and (codes is None or _fits(layout, codes)):
+        made.__dict__["layout"] = layout
+    return made
+
+
+def _fits(layout: TableLayout, row: Sequence[Cell]) -> bool:
+    """Whether a row leaves a layout as it is."""
+    for column, value in zip(layout.columns, row, strict=True):
+        if value is None:
+            if not column.has_nulls:
+                return False
+        elif column.encoding in _BOUNDED and not column.low <= value <= column.high:  # type: ignore[operator]
+            return False
+    return True
 
 
 def _coded(version: TableVersion, row: tuple[Cell, ...]) -> Sequence[Cell] | None:

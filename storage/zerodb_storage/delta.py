@@ -168,59 +168,47 @@ def append_row(
     buffer, used = tail.buffer, tail.rows
     if buffer.used != used or used >= CHUNK_ROWS:
         return None
-    for column, value in zip(buffer.columns, row, strict=True):
-        if not _has_room(column.arrays, used, value):
-            return None
     facts = []
     for column, known, value in zip(buffer.columns, tail.facts, row, strict=True):
-        _put(column.arrays, used, value)
-        facts.append(_with_value(known, value, column.arrays.form))
+        found = _put(column.arrays, used, value, known)
+        if found is None:  # what the columns before have got behind the last row is nobody's
+            return None
+        facts.append(found)
     buffer.used = used + 1
     return (*chunks[:-1], DeltaChunk(buffer, used + 1, tuple(facts)))
 
 
-def _has_room(arrays: Values, used: int, value: int | float | bytes | None) -> bool:
-    if value is None and arrays.validity is None:
-        return False
-    if arrays.validity is not None and used >= len(arrays.validity):
-        return False
-    if value is not None and isinstance(value, bytes) is not (arrays.form is Form.TEXT):
-        return False  # of another text mode than the chunk
-    if arrays.form is Form.TEXT:
-        if used + 1 >= len(arrays.data) or arrays.text is None:
-            return False
-        end = int(arrays.data[used]) + (0 if value is None else len(value))  # type: ignore[arg-type]
-        return end <= len(arrays.text) and end <= CHUNK_TEXT_BYTES_MAX
-    if used >= len(arrays.data):
-        return False
-    if arrays.form is Form.INT:
-        return value is None or -(1 << 63) <= value < 1 << 63  # type: ignore[operator]
-    return arrays.form is not Form.WIDE
-
-
-def _put(arrays: Values, used: int, value: int | float | bytes | None) -> None:
-    if arrays.validity is not None:
-        arrays.validity[used] = value is not None
-    if arrays.form is Form.TEXT:
-        assert arrays.text is not None
-        start = int(arrays.data[used])
-        text = value if isinstance(value, bytes) else b""
-        arrays.data[used + 1] = start + len(text)
-        if text:
-            arrays.text[start : start + len(text)] = np.frombuffer(text, np.uint8)
-    else:
-        arrays.data[used] = 0 if value is None else value
-
-
-def _with_value(known: ColumnFacts, value: int | float | bytes | None, form: Form) -> ColumnFacts:
+def _put(arrays: Values, used: int, value: int | float | bytes | None, known: ColumnFacts) -> ColumnFacts | None:
+    """Writes a value behind the `used` ones; what is then known of the column, or None if it has no place there."""
+    form, data, validity = arrays.form, arrays.data, arrays.validity
+    if used >= len(data) - (form is Form.TEXT) or (validity is None and value is None):
+        return None
+    if validity is not None:
+        if used >= len(validity):
+            return None
+        validity[used] = value is not None
+    if form is Form.TEXT:
+        text = arrays.text
+        assert text is not None
+        if not isinstance(value, bytes | None):
+            return None  # of another text mode than the chunk
+        start = int(data[used])
+        end = start if value is None else start + len(value)
+        if end > len(text) or end > CHUNK_TEXT_BYTES_MAX:
+            return None
+        data[used + 1] = end
+        if value:
+            text[start:end] = np.frombuffer(value, np.uint8)
+        return known if value is not None else ColumnFacts(known.null_count + 1, known.bounds)
     if value is None:
+        data[used] = 0
         return ColumnFacts(known.null_count + 1, known.bounds)
-    if form is Form.TEXT or form is Form.CODES:
-        return known
+    if isinstance(value, bytes) or form is Form.WIDE or (form is Form.INT and not -(1 << 63) <= value < 1 << 63):
+        return None
+    data[used] = value
     bounds = known.bounds
-    if bounds is not None and bounds[0] <= value <= bounds[1]:  # type: ignore[operator]
+    if form is Form.CODES or (bounds is not None and bounds[0] <= value <= bounds[1]):
         return known
-    assert not isinstance(value, bytes)
     if bounds is None or form is Form.FLOAT:
         return known.merged(ColumnFacts(0, (value, value)))
     return ColumnFacts(known.null_count, (min(bounds[0], value), max(bounds[1], value)))

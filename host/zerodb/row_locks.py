@@ -21,6 +21,7 @@ import numpy as np
 from zerodb.changes import Result
 from zerodb.engine.result import RowDecoder
 from zerodb.engine.rows import chosen
+from zerodb.foreign_keys import referrers
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.partitioning import leaves
 from zerodb.queries import for_writing
@@ -31,6 +32,7 @@ from zerodb_compiler.plan.logical import Limit, LogicalPlan, Window
 from zerodb_compiler.plan.rules.expand_partitions import PARTITION_SHIFT
 from zerodb_compiler.plan.transform import inputs_of
 from zerodb_compiler.sql import statements as st
+from zerodb_storage import Database as Storage
 from zerodb_storage import RowMode, TableMode, WriteTransaction
 from zerodb_storage.locking import held_by_others, lock_row_keys, unique_keys
 from zerodb_storage.values import sorted_distinct
@@ -133,14 +135,21 @@ def _lock_here(
     if mode is RowMode.KEY_SHARE and not unique_keys(write.table(table)):
         mode = RowMode.SHARE  # there is nothing else that would outlive a new version of the row
     mask = write.lock_rows(table, row_ids, mode, nowait=nowait, skip_locked=skip)
-    if mode in (RowMode.UPDATE, RowMode.KEY_SHARE):
+    storage = connection._database.storage
+    if mode is RowMode.KEY_SHARE or (mode is RowMode.UPDATE and _keys_matter(storage, write, table)):
         got = row_ids if mask is None else row_ids[mask]
         shared = mode is RowMode.KEY_SHARE
-        storage = connection._database.storage
         keys = lock_row_keys(storage, write, table, got, shared=shared, nowait=nowait, skip_locked=skip)
         if mask is not None and keys is not None:
             mask[mask] = keys
     return mask
+
+
+def _keys_matter(storage: Storage, write: WriteTransaction, table: str) -> bool:
+    """Whether others may rely on the keys of rows that are locked FOR UPDATE: foreign keys, or whoever has shared a row
+    that has been given new values since. (Who shares the row as it is has a lock of that row.)"""
+    version = write.table(table)
+    return bool(referrers(write, version)) or storage.locks.may_share_keys(version.id)
 
 
 def _leaves(write: WriteTransaction, locked: st.LockedTable) -> Iterator[tuple[str, str]]:

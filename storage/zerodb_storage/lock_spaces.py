@@ -19,6 +19,7 @@ from zerodb_storage.lock_modes import ROW_CONFLICTS, RowMode, TableMode
 from zerodb_storage.values import Array, sorted_distinct
 
 SMALL = 64  # as many rows are locked one by one
+_MANY = 1000
 _BITMAP_SPARSENESS = 16  # ids are compared as bitmaps if at least one in so many numbers is there
 
 
@@ -239,6 +240,15 @@ class RowLocks:
         parts = [bulk.ids.given for bulk in self._bulk_conflicts(party, mode)]
         parts += [claim.ids.given for claim in claims if self._may_go_behind(mode, claim.mode)]
         return np.concatenate([np.array(singles, np.int64), *parts])
+
+    @property
+    def may_be_shared(self) -> bool:
+        """Whether somebody holds any of it in another mode than UPDATE; True as well if that takes long to find out."""
+        return (
+            len(self.single) > _MANY
+            or any(bulk.mode != RowMode.UPDATE for bulk in self.bulks)
+            or any(not isinstance(held, Owner) for held in self.single.values())
+        )
 
     def goes_behind(self, claim: RowClaim, earlier: RowClaim) -> bool:
         """Whether a request has to wait for one that came earlier and waits itself. Who shares does not, as in

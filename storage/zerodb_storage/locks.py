@@ -191,6 +191,11 @@ class Locks:
             mode = RowMode.KEY_SHARE if shared else RowMode.UPDATE
             return self._lock_free(owner, self._table.keys_of(table_id, key_number), ids, mode)
 
+    def may_share_keys(self, table_id: int) -> bool:
+        """Whether somebody may rely on a key of the table."""
+        with self._mutex:
+            return any(space.may_be_shared for (id_, _), space in self._table.keys.items() if id_ == table_id)
+
     def lock_point(self, owner: Owner, table_id: int, row_id: int) -> bool:
         """One row in mode UPDATE, if that is possible without waiting."""
         with self._mutex:

@@ -237,6 +237,8 @@ def point_statement(connection: Connection, ready: Ready, general: General) -> P
         return None
     if prepared.query is None or len(prepared.dependencies) != 1:
         return None
+    if statement.locks:  # FOR UPDATE and its like are more than reading
+        return None
     columns = prepared.columns
     if not is_packable(ready) or columns is None or not all(_decoded(column.type, 0) for column in columns):
         return None

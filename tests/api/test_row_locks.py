@@ -331,3 +331,16 @@ def test_key_share_outlives_a_new_version_of_the_row(connections: Callable[[], C
     assert ids(b, "select id from jobs where id = 6 for no key update nowait") == [6]
     a.commit()
     assert b.execute("delete from jobs where id = 6").rowcount == 1
+
+
+@pytest.mark.parametrize("prepared", [False, True])
+def test_a_query_by_key_locks_however_often_it_runs(connections: Callable[[], Connection], prepared: bool) -> None:
+    holder, other = connections(), connections()
+    sql = "select v from jobs where id = $1 for update"
+    run = holder.prepare(sql).execute if prepared else partial(holder.execute, sql)
+    for _ in range(5):  # statements by key take another way when they come again
+        holder.begin("read committed")
+        assert run((1,)).fetchone() == (10,)
+        with pytest.raises(Error, match="could not obtain lock"):
+            other.execute("select v from jobs where id = 1 for update nowait")
+        holder.rollback()

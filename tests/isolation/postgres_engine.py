@@ -21,7 +21,7 @@ class PostgresEngine:
     def __init__(self, url: str) -> None:
         from psycopg.conninfo import make_conninfo
 
-        self._url = make_conninfo(url, options=f"-c search_path={SCHEMA}")
+        self._url = make_conninfo(url, options=f"-c search_path={SCHEMA} -c datestyle=Postgres,MDY")
         self._connections: list[PostgresConnection] = []
         self._watch = self._raw()
         self._watch.exec_(f"drop schema if exists {SCHEMA} cascade; create schema {SCHEMA}".encode())

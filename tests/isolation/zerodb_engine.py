@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from tests.isolation.tester import Failure, Result, Table
 
 import zerodb
+from zerodb_compiler.types import TypeId
 
-# PostgreSQL's defaults, which the expected files were made with.
+# PostgreSQL's defaults, which the expected files were made with. (Dates, too: in the style "Postgres, MDY", which is
+# written here, since the database knows ISO only.)
 DEFAULTS = ("set default_transaction_isolation = 'read committed'",)
 PATIENCE_S = 0.3
 
@@ -120,10 +122,17 @@ def _first_word(statement: str) -> str:
     return statement.split(None, 1)[0].strip(";").lower() if statement.strip() else ""
 
 
+def _written(row: Sequence[str | None], dates: set[int]) -> tuple[str | None, ...]:
+    return tuple(
+        f"{value[5:]}-{value[:4]}" if value is not None and place in dates else value for place, value in enumerate(row)
+    )
+
+
 def _result(cursor: Any) -> Iterator[Result]:
     """The cursor's result set, if it has one, as PostgreSQL's texts."""
     outcome = cursor._outcome
     if outcome is not None and outcome.columns is not None:
         batches = outcome.batches
-        rows = tuple(tuple(row) for number in range(len(batches)) for row in batches.texts(number))
+        dates = {place for place, column in enumerate(outcome.columns) if column.type.id is TypeId.DATE}
+        rows = tuple(_written(row, dates) for number in range(len(batches)) for row in batches.texts(number))
         yield Table(tuple(column.name for column in outcome.columns), rows)

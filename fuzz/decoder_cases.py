@@ -23,6 +23,7 @@ from zerodb_storage import (
     checking,
     commit_log,
     encoding,
+    history,
     keys,
     publishing,
     records,
@@ -72,6 +73,11 @@ def _unsealed(content: bytes) -> None:
     records.unpack(keys.STATE, content)
 
 
+def _history(content: bytes) -> None:
+    key = keys.history(7)
+    history.unpack(key, records.seal(key, content)).batch()
+
+
 def _log(content: bytes) -> None:
     for record in wal.LogDecoder().feed(content):
         wal.changes(record)
@@ -94,7 +100,17 @@ def _whole(content: bytes) -> None:
                 table.load(chunk, column)
 
 
-DECODERS: tuple[Callable[[bytes], None], ...] = (_encoded, _header, _commit, _catalog, _key, _unsealed, _log, _whole)
+DECODERS: tuple[Callable[[bytes], None], ...] = (
+    _encoded,
+    _header,
+    _commit,
+    _catalog,
+    _key,
+    _unsealed,
+    _log,
+    _history,
+    _whole,
+)
 WHOLE = len(DECODERS) - 1
 
 
@@ -121,7 +137,7 @@ def seeds() -> tuple[bytes, ...]:
     found.append(b"\6" + _logged(pairs[:5], 1) + _logged(pairs[5:9], 3))
     for number, (key, value) in enumerate(pairs):
         found.append(b"\4" + key)
-        kind = {b"H": 1, b"L": 2, b"T": 3}.get(key[:1])
+        kind = {b"H": 1, b"L": 2, b"T": 3, b"B": 7}.get(key[:1])
         if kind is not None:
             found.append(bytes([kind]) + value[4:])
         if key == keys.STATE:
@@ -164,7 +180,26 @@ def stored() -> tuple[tuple[bytes, bytes], ...]:
         with db.begin() as tx:
             tx.put_object("sequence", "public", "counter", {"id": 9, "start": 1, "increment": 1, "min": 1})
         db.sequences.take(SequenceDefinition(9, "counter"), 3)
-        return tuple(store.scan(b"\0", b"\xff"))
+        pairs = tuple(store.scan(b"\0", b"\xff"))
+        sequence = db.snapshot().sequence
+        return tuple(sorted([*pairs, _kept(sequence - 1, pairs[:3]), _kept(sequence, pairs[3:5])]))
+
+
+def _kept(sequence: int, pairs: tuple[tuple[bytes, bytes], ...]) -> tuple[bytes, bytes]:
+    """The history of a commit, as backups need it."""
+    key = keys.history(sequence)
+    record = {
+        "time": sequence * 1000,
+        "previous": sequence - 1,
+        "previous_time": sequence * 1000 - 1000,
+        "ranges": [keys.table_range(b"L", 1)],
+        "puts": pairs,
+        "deletes": [keys.header(1, 9)],
+        "values": [keys.column(1, 9, 0)],
+        "bytes": 100,
+        "total": 100 * sequence,
+    }
+    return key, records.pack(key, record)
 
 
 def _logged(pairs: tuple[tuple[bytes, bytes], ...], fragments: int) -> bytes:
@@ -209,7 +244,7 @@ def _columns() -> list[Values]:
 
 def mutated(data: bytes, r: random.Random) -> bytes:
     """Changed bytes; msgpack records are changed as records, so that they stay readable."""
-    if data and data[0] in (1, 2, 3) and r.random() < 0.6:
+    if data and data[0] in (1, 2, 3, 7) and r.random() < 0.6:
         try:
             record = msgpack.unpackb(data[1:], raw=False, strict_map_key=False)
             return data[:1] + bytes(msgpack.packb(_changed(record, r)))

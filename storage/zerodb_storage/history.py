@@ -14,6 +14,7 @@ beyond that the repository that is furthest behind is given up: its next backup 
 
 from __future__ import annotations
 
+import itertools
 import os
 from dataclasses import dataclass
 
@@ -51,18 +52,23 @@ def unpack(key: bytes, value: bytes) -> HistoryRecord:
     content = records.unpack(key, value)
     with records.reading(key):
         sequence = keys.history_sequence(key)
-        return HistoryRecord(
+        found = HistoryRecord(
             sequence,
             content["time"],
             content["previous"],
             content["previous_time"],
             [(begin, end) for begin, end in content["ranges"]],
-            [(name, found) for name, found in content["puts"]],
-            content["deletes"],
-            content["values"],
+            [(name, kept) for name, kept in content["puts"]],
+            list(content["deletes"]),
+            list(content["values"]),
             content["bytes"],
             content["total"],
         )
+        numbers = (found.time, found.previous, found.previous_time, found.own_bytes, found.total_bytes)
+        texts = itertools.chain(found.deletes, found.values, *found.range_deletes, *found.puts)
+        if not all(isinstance(number, int) for number in numbers) or not all(isinstance(text, bytes) for text in texts):
+            raise ValueError("wrong types")
+        return found
 
 
 def _is_kept(key: bytes) -> bool:

@@ -66,6 +66,8 @@ def component(ready: Ready, view: View) -> bytes:
     prepared = ready.prepared
     if not isinstance(prepared.statement, st.Query) or prepared.query is None:
         raise error_for("0A000", "only a query can be compiled to a file")
+    if prepared.statement.locks:
+        raise error_for("0A000", "a query with FOR UPDATE or FOR SHARE cannot be compiled to a file")
     if any(dependency.table_id < 0 for dependency in prepared.dependencies):
         raise error_for("0A000", "a query over registered tables cannot be compiled to a file")
     query = prepared.query

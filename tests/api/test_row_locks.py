@@ -344,3 +344,15 @@ def test_a_query_by_key_locks_however_often_it_runs(connections: Callable[[], Co
         with pytest.raises(Error, match="could not obtain lock"):
             other.execute("select v from jobs where id = 1 for update nowait")
         holder.rollback()
+
+
+def test_a_view_that_locks(connections: Callable[[], Connection]) -> None:
+    a, b = connections(), connections()
+    a.execute("create view locking as select id, v from jobs where id <= 2 for update")
+    assert code(a, "alter table jobs drop column v") == "2BP01"
+    a.begin()
+    assert rows(a, "select count(*) from locking") == [(2,)]
+    assert ids(b, "select id from jobs where id < 5 for update skip locked") == [3, 4]
+    a.rollback()
+    assert code(a, "create materialized view kept as select * from jobs for update") == "0A000"
+    assert code(a, "create table kept as select * from jobs for update") == "0A000"

@@ -35,8 +35,8 @@ def _advisory(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Exp
     if (not values) is not (name == "pg_advisory_unlock_all") or len(values) > 2:
         raise no_function(name, types, node)
     once = b.clause == "WHERE" or (b.clause in ("SELECT", "VALUES") and not b.scope.relations)
-    if b.scope.parent is not None or not once:
-        raise unsupported(f"{name} for each row of a query", node)
+    if b.scope.parent is not None or not once or node.find_ancestor(exp.Case, exp.If, exp.Coalesce):
+        raise unsupported(f"{name} where it is not evaluated exactly once", node)
     arguments = []
     for value, type_, target in zip(values, types, wanted, strict=False):
         if not _fits(type_, target, value):

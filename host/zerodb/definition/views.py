@@ -33,6 +33,7 @@ from zerodb_compiler.catalog import ColumnInfo, ViewInfo
 from zerodb_compiler.constraints import NO_CONSTRAINTS
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, error_for
 from zerodb_compiler.sql import ddl
+from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder import Binder
 from zerodb_compiler.sql.binder_ddl import TableDefinition
 from zerodb_compiler.sql.binder_views import names_in, used_columns
@@ -71,6 +72,8 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateView
         temporary = temporary or is_temporary(table.schema)
     temporary = temporary or any(is_temporary(found.schema) for found in binder.views_by_name.values())
     kind = MATERIALIZED if node.materialized else VIEW
+    if node.materialized and binder.locking.parts:
+        raise NotSupportedError("FOR UPDATE or FOR SHARE in a materialized view is not supported")
     if node.materialized and temporary:
         raise error_for("0A000", "materialized views must not use temporary tables or views")
     schema = new_schema(connection, write, node.name, temporary=temporary)
@@ -78,6 +81,10 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateView
     if node.if_not_exists and node.name.name in taken_names(write.snapshot(), schema):
         return Outcome(tag)
     used = used_columns(query)
+    for part in binder.locking.parts:  # what FOR UPDATE locks is read there
+        assert isinstance(part.statement, st.Query)
+        for table_id, slots in used_columns(part.statement).items():
+            used.setdefault(table_id, set()).update(slots)
     depends: list[list[int | None]] = [
         [id_, slot] for id_, slots in used.items() if id_ > 0 for slot in sorted(slots) or [NO_SLOT]
     ]

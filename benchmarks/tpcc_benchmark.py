@@ -35,6 +35,7 @@ from benchmarks.tpcc.values import Values
 
 ATTEMPTS = 1000  # of one transaction
 TURN_S = 1.0
+WARM_UP = 230  # transactions of each terminal: ten decks
 READY = "ready"
 
 
@@ -86,7 +87,7 @@ class Terminals:
             for number in range(count)
         ]
 
-    def turn(self, seconds: float, *, measured: bool = True) -> None:
+    def turn(self, seconds: float) -> None:
         until = time.perf_counter() + seconds
         parts = [Latencies() for _ in self._terminals]
         began = time.perf_counter()
@@ -96,9 +97,17 @@ class Terminals:
                 for terminal, part in zip(self._terminals, parts, strict=True)
             ]
         )
-        if measured:
-            self.latencies.elapsed_s += time.perf_counter() - began
-            self.latencies.merge(parts)
+        self.latencies.elapsed_s += time.perf_counter() - began
+        self.latencies.merge(parts)
+
+    def warm_up(self, transactions: int) -> None:
+        """Every terminal runs some transactions that are not measured: by then its statements are compiled."""
+
+        def some(terminal: Terminal) -> None:
+            left = iter(range(transactions))
+            work(terminal, lambda: next(left, None) is not None, Latencies())
+
+        together([partial(some, terminal) for terminal in self._terminals])
 
     def close(self) -> None:
         for terminal in self._terminals:
@@ -128,7 +137,12 @@ def together(actions: Sequence[Callable[[], object]]) -> None:
 
 
 def run(
-    scale: Scale, seconds: float, threads: int, against: Sequence[str], isolation: str | None = None
+    scale: Scale,
+    seconds: float,
+    threads: int,
+    against: Sequence[str],
+    isolation: str | None = None,
+    warm_up: int = WARM_UP,
 ) -> tuple[dict[str, Latencies], list[str]]:
     """What was measured per peer, and which conditions do not hold."""
     folder = Path(tempfile.mkdtemp(prefix="zerodb-bench-"))
@@ -146,7 +160,7 @@ def run(
             session.close()
         terminals = {peer.name: Terminals(peer, scale, threads) for peer in peers.values()}
         for some in terminals.values():
-            some.turn(min(TURN_S, seconds / 4), measured=False)
+            some.warm_up(warm_up)
         left = seconds
         while left > 0:
             for some in terminals.values():

@@ -24,13 +24,13 @@ def test_last_names() -> None:
 
 
 def test_conditions_after_a_run() -> None:
-    found, wrong = run(SMALL, 1.0, 2, ["sqlite"])
+    found, wrong = run(SMALL, 0.4, 2, ["sqlite"], warm_up=5)
     assert wrong == []
     assert all(some.count > 0 for some in found.values())
 
 
 def test_conditions_after_a_crash() -> None:
-    assert crash(SMALL, threads=2, rounds=1, seconds=1.0) == []
+    assert crash(SMALL, threads=2, rounds=1, seconds=0.5) == []
 
 
 @pytest.mark.slow

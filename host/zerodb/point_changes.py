@@ -224,12 +224,14 @@ class ChangeStatement(PointStatement):
         return self._is_unchanged(self.storage._snapshot.tables.get(self.program.table.key), row_id)
 
     def _lock(self, row_id: int) -> bool:
-        table_id = self.program.table.id
+        table_id, turn = self.program.table.id, self.storage.renumberings
         if row_id >= 0 and not self.locks.lock_point(self.owner, table_id, row_id):
             return False
         if self.changes_keys and not self.locks.lock_key_point(self.owner, table_id, self.key_number, self.digest()):
             return False
         newest = self.storage._snapshot
+        if turn & 1 or turn != self.storage.renumberings:  # the lock may be that of another row
+            return False
         return newest is self.seen or self._is_unchanged(newest.tables.get(self.program.table.key), row_id)
 
     def _is_unchanged(self, newest: TableVersion | None, row_id: int) -> bool:

@@ -343,19 +343,21 @@ class RowFinder:
                 load("i32.load", directory, pa.DIRECTORY_CHUNKS) + number * pa.chunk_bytes(len(self.table.columns)),
                 "columns",
             )
-            with f.if_(load("i32.load", chunk, pa.CHUNK_RESIDENT).is_zero()):
+            resident = f.let(load("i32.load", chunk, pa.CHUNK_RESIDENT), "resident")
+            with f.if_(resident.is_zero()):
                 f.store("i32.store", e.query, number, results + 8)
                 e.fail(pa.STATUS_ABSENT)
-            values = [self.chunk_value(directory, chunk, ordinal, place) for ordinal in self.key]
-            same = _all_equal(e, [replace(value, null=None) for value in values], keys)
-            with f.if_(same):
+            with f.block() as other:
+                other.break_if(resident < 0)  # CHUNK_GONE
+                values = [self.chunk_value(directory, chunk, ordinal, place) for ordinal in self.key]
+                other.break_if(_all_equal(e, [replace(value, null=None) for value in values], keys).is_zero())
                 visibility = f.let(load("i32.load", chunk, pa.CHUNK_VISIBILITY), "visibility")
                 visible = f.let(I32.const(1), "visible")
                 with f.if_(visibility):
                     visible.set(load("i32.load8_u", visibility + place))
                 with f.if_(visible):
                     row.take({ordinal: self.chunk_value(directory, chunk, ordinal, place) for ordinal in row.values})
-                    row.row_id.set(id_.to_i64_u())
+                    row.row_id.set(((load("i32.load", chunk, pa.CHUNK_NUMBER) << 16) | place).to_i64_u())
                     result.visible.set(I32.const(1))
                     found.break_()
             entry.set(load("i32.load", load("i32.load", directory, pa.DIRECTORY_NEXTS) + (id_ << 2)))

@@ -6,7 +6,7 @@ are records; those of segments are columns of chunks.
 
     directory                         chunk entries                        records
     | stamp | chunks ---------------> | visibility | resident | columns |
-    | heads, mask (segments) | nexts: chains of row id + 1, by hash of the key
+    | heads, mask (segments) | nexts: chains of (entry, row) + 1, by hash of the key
     | heads, mask (delta) -------------------------------------------> | next | flags | row id | nulls | values |
 
 A chain gives what came last first.
@@ -22,9 +22,9 @@ from zerodb_compiler.types import SqlType, TypeId
 # --- directory: its address is in the query block ----------------------------------------
 DIRECTORY_STAMP = 0  # i64: changes with the version it shows; code that expects another one ends with STATUS_STALE
 DIRECTORY_CHUNKS = 8  # i32: address of the chunk entries
-DIRECTORY_HEADS = 12  # i32: address of the heads of the segments' chains (row id + 1, 0 for none)
+DIRECTORY_HEADS = 12  # i32: address of the heads of the segments' chains (entry * 65536 + row + 1, 0 for none)
 DIRECTORY_MASK = 16  # i32: number of heads less 1
-DIRECTORY_NEXTS = 20  # i32: address of the next row id + 1 by row id
+DIRECTORY_NEXTS = 20  # i32: address of the next one in the chain, by entry and row
 DIRECTORY_DELTA_HEADS = 24  # i32: address of the heads of the delta's chains (addresses of records, 0 for none)
 DIRECTORY_DELTA_MASK = 28  # i32
 DIRECTORY_DICTIONARIES = 32  # i32 per column: address of its dictionary
@@ -36,8 +36,10 @@ def directory_bytes(columns: int) -> int:
 
 # --- chunk entries ----------------------------------------
 CHUNK_VISIBILITY = 0  # i32: one byte per row, or 0 where all rows are visible
-CHUNK_RESIDENT = 4  # i32: whether the columns are there
+CHUNK_RESIDENT = 4  # i32: whether the columns are there (1, 0), or CHUNK_GONE
 CHUNK_ROWS = 8  # i32
+CHUNK_NUMBER = 12  # i32: the chunk of the table version; entries stay in their places when chunks come and go
+CHUNK_GONE = -1  # no chunk of the version any more, its rows are in the chains still
 CHUNK_COLUMNS = 16  # i32 data, i32 validity (0: none is NULL) per column of the table
 
 
@@ -62,7 +64,8 @@ OVERLAY_HEAP = 16  # i32: where the next text goes
 OVERLAY_HEAP_END = 20  # i32
 OVERLAY_COUNT = 24  # i32: records
 OVERLAY_SLOT = 28  # i32: address of the head that the last record was put under
-OVERLAY_BYTES = 32
+OVERLAY_SUPERSEDED = 32  # i32: the record in whose place the last record came, 0 for none
+OVERLAY_BYTES = 40
 
 # --- what a point function returns, besides abi's statuses and errors ----------------------------------------
 STATUS_ROW = -10  # one row

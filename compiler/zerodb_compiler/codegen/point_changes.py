@@ -173,6 +173,7 @@ def _append(
     f.store("i32.store", record, load("i32.load", slot), pa.RECORD_NEXT)
     f.store("i32.store", slot, record)
     f.store("i32.store", overlay, slot, pa.OVERLAY_SLOT)
+    f.store("i32.store", overlay, found.own, pa.OVERLAY_SUPERSEDED)
     f.store("i32.store", overlay, record + layout.stride, pa.OVERLAY_NEXT)
     f.store("i32.store", overlay, heap, pa.OVERLAY_HEAP)
     f.store("i32.store", overlay, count + 1, pa.OVERLAY_COUNT)

@@ -4,10 +4,12 @@ Problem: a point statement has a microsecond; the chunks, masks and delta of a t
 
 Idea: one structure per table (layout: codegen/point_abi.py) that generated code searches without help. It shows one
 version at a time, named by a stamp, and is moved to the next version by what differs: rows that the delta has grown by
-become records, masks that are others are copied again. Only other segments make it anew.
+become records, masks that are others are copied again, rows of segments that a merge has made are put into the chains.
+It is made anew when a quarter of it are rows of segments that are no more.
 
-    segments   chains of row ids by hash of the key; columns in the buffer pool, loaded chunk by chunk as rows are asked
-               for (the code says which chunk is absent) and let go when memory is short
+    segments   chains of rows by hash of the key; an entry for each segment, which stays in its place when others go;
+               columns in the buffer pool, loaded chunk by chunk as rows are asked for (the code says which is absent)
+               and let go when memory is short
     delta      records, in chains by hash of the key
 
 All changes are made under `lock`, with the stamp 0 meanwhile. Point functions are called with the GIL held throughout,
@@ -43,6 +45,7 @@ BLOCK_RECORDS = 1024
 HEAP_BYTES = 1 << 16
 LEAST_HEADS = 1024
 MOST_INDEX_SHARE = 1 / 4  # of the memory limit
+FEW_SEGMENTS = 4  # tables with fewer are made anew; others have room for a quarter as many more
 _stamps = itertools.count(1)
 
 
@@ -187,6 +190,8 @@ class PointDirectory:
         self._starts: list[int] = []  # ordinal of the first record of each delta chunk
         self._delta_heads, self._delta_size = 0, 0
         self._chunks = self._heads = self._nexts = 0
+        self._entries: list[int] = []  # of the version's segments: their entries
+        self._used = self._capacity = 0  # entries
         self._pins: dict[int, list[Entry]] = {}
         self._visibility: dict[int, int] = {}
         self._dictionaries: dict[int, Entry] = {}
@@ -277,10 +282,10 @@ class PointDirectory:
         if chunk >= segments:
             place = self._delta.address(self._starts[chunk - segments] + row) + pa.RECORD_FLAGS
             self._memory.words[place >> 2] = 0
-        elif chunk in self._visibility:
-            self._memory.bytes[self._visibility[chunk] + row] = 0
+        elif (entry := self._entries[chunk]) in self._visibility:
+            self._memory.bytes[self._visibility[entry] + row] = 0
         else:
-            self._show_mask(chunk, version.masks[chunk].visible)
+            self._show_mask(entry, version.masks[chunk].visible)
 
     def _set_stamp(self, stamp: int) -> None:
         self.stamp = stamp
@@ -289,8 +294,10 @@ class PointDirectory:
     def _grow(self, version: TableVersion) -> bool:
         """Takes over what differs from the version shown; False if that is not only newer rows and deletions."""
         old = self.version
-        if old is None or version.segment_set is not old.segment_set or version.schema_version != old.schema_version:
+        if old is None or version.schema_version != old.schema_version:
             return False
+        if version.segment_set is not old.segment_set:
+            return self._exchange(version, old)
         before, after = old.delta_chunks, version.delta_chunks
         if len(after) < len(before):
             return False
@@ -310,6 +317,56 @@ class PointDirectory:
         if version.masks is not old.masks:
             self._mask(version, old)
         return True
+
+    def _exchange(self, version: TableVersion, old: TableVersion) -> bool:
+        """After a merge: takes the new segments in. False if there is no room for them."""
+        known = {found.serial: entry for found, entry in zip(old.segment_set.segments, self._entries, strict=True)}
+        segments = version.segment_set.segments
+        fresh = sum(found.serial not in known for found in segments)
+        if self._used + fresh > self._capacity:
+            return False
+        self._unload()
+        gone = known.keys() - {found.serial for found in segments}
+        for serial in gone:
+            self._memory.words[(self._chunk(known[serial]) + pa.CHUNK_RESIDENT) >> 2] = pa.CHUNK_GONE & 0xFFFFFFFF
+        for address in self._visibility.values():
+            self._memory.free(address)
+        for entry in self._visibility:
+            self._memory.words[(self._chunk(entry) + pa.CHUNK_VISIBILITY) >> 2] = 0
+        self._visibility.clear()
+        self._entries = [known.get(found.serial, -1) for found in segments]
+        self.version = version
+        self._enter(version)
+        self._clear_delta()
+        self._show_delta(version)
+        return True
+
+    def _enter(self, version: TableVersion) -> None:
+        """Numbers the entries of the version's segments; those without one get one, and their rows chains."""
+        program, call = self._programs(version)
+        call.put(program.directory, self.address, 0)
+        words = self._memory.words
+        for chunk, found in enumerate(version.segment_set.segments):
+            entry = self._entries[chunk]
+            if entry >= 0:
+                words[(self._chunk(entry) + pa.CHUNK_NUMBER) >> 2] = chunk
+                continue
+            entry = self._entries[chunk] = self._used
+            self._used += 1
+            words[(self._chunk(entry) + pa.CHUNK_NUMBER) >> 2] = chunk
+            words[(self._chunk(entry) + pa.CHUNK_ROWS) >> 2] = found.rows
+            pinned = self._load(chunk, self._info.primary_key)
+            try:
+                call.run("chunk", entry)
+            finally:
+                self._pool.unpin_all(pinned)
+
+    def _show_delta(self, version: TableVersion) -> None:
+        """All of the delta, and all masks."""
+        for position in range(len(version.delta_chunks)):
+            self._append(version, position, 0)
+        self._link(version, 0)
+        self._mask(version, None)
 
     def _append(self, version: TableVersion, position: int, start: int) -> None:
         chunk = version.delta_chunks[position]
@@ -352,7 +409,7 @@ class PointDirectory:
             if mask is before:
                 continue
             if chunk < segments:
-                self._show_mask(chunk, mask.visible)
+                self._show_mask(self._entries[chunk], mask.visible)
                 continue
             gone = np.flatnonzero(mask.visible == 0)
             if before is not None:
@@ -360,27 +417,27 @@ class PointDirectory:
                 gone = gone[(gone >= len(shown)) | (shown[np.minimum(gone, len(shown) - 1)] != 0)]
             self._delta.hide(gone + self._starts[chunk - segments])
 
-    def _show_mask(self, chunk: int, visible: Array) -> None:
-        address = self._visibility.get(chunk)
+    def _show_mask(self, entry: int, visible: Array) -> None:
+        address = self._visibility.get(entry)
         if address is None:
-            address = self._visibility[chunk] = allocated(self._memory, CHUNK_ROWS)
+            address = self._visibility[entry] = allocated(self._memory, CHUNK_ROWS)
             self._memory.array[address : address + CHUNK_ROWS] = 1
         self._memory.array[address : address + len(visible)] = visible
-        self._memory.words[(self._chunk(chunk) + pa.CHUNK_VISIBILITY) >> 2] = address
+        self._memory.words[(self._chunk(entry) + pa.CHUNK_VISIBILITY) >> 2] = address
 
     # --- making it ---
     def _make(self, version: TableVersion) -> None:
         """Everything from scratch."""
         self._clear()
-        segments = version.segment_set.segments
-        rows = version.segment_set.rows
-        size = _heads_for(int(rows.sum()))
-        if 4 * (size + len(segments) * CHUNK_ROWS) > self._memory.limit * MOST_INDEX_SHARE:
+        count = len(version.segment_set.segments)
+        capacity = count + (count // 4 + 1 if count >= FEW_SEGMENTS else 0)
+        size = _heads_for(int(version.segment_set.rows.sum()))
+        if 4 * (size + capacity * CHUNK_ROWS) > self._memory.limit * MOST_INDEX_SHARE:
             raise out_of_memory(self._memory)
         stride = pa.chunk_bytes(self._columns)
-        self._chunks = zeroed(self._memory, max(stride * len(segments), 16))
+        self._chunks = zeroed(self._memory, max(stride * capacity, 16))
         self._heads = zeroed(self._memory, 4 * size)
-        self._nexts = allocated(self._memory, max(4 * CHUNK_ROWS * len(segments), 16))
+        self._nexts = allocated(self._memory, max(4 * CHUNK_ROWS * capacity, 16))
         for offset, value in (
             (pa.DIRECTORY_CHUNKS, self._chunks),
             (pa.DIRECTORY_HEADS, self._heads),
@@ -389,19 +446,9 @@ class PointDirectory:
         ):
             self._put(offset, value)
         self.version = version  # `_load` reads its columns
-        program, call = self._programs(version)
-        call.put(program.directory, self.address, 0)
-        for chunk in range(len(segments)):
-            self._memory.words[(self._chunk(chunk) + pa.CHUNK_ROWS) >> 2] = int(rows[chunk])
-            pinned = self._load(chunk, self._info.primary_key)
-            try:
-                call.run("chunk", chunk)
-            finally:
-                self._pool.unpin_all(pinned)
-        for position in range(len(version.delta_chunks)):
-            self._append(version, position, 0)
-        self._link(version, 0)
-        self._mask(version, None)
+        self._entries, self._used, self._capacity = [-1] * count, 0, capacity
+        self._enter(version)
+        self._show_delta(version)
 
     def _programs(self, version: TableVersion) -> tuple[DirectoryProgram, PointCall]:
         """The code that links rows of this layout."""
@@ -411,30 +458,30 @@ class PointDirectory:
             self._program = key, program, PointCall(self._engine, program.program)
         return self._program[1], self._program[2]
 
-    def _chunk(self, chunk: int) -> int:
-        return self._chunks + chunk * pa.chunk_bytes(self._columns)
+    def _chunk(self, entry: int) -> int:
+        return self._chunks + entry * pa.chunk_bytes(self._columns)
 
     def _put(self, offset: int, value: int) -> None:
         self._memory.words[(self.address + offset) >> 2] = value
 
     # --- columns of segments ---
-    def load(self, chunk: int) -> None:
-        """Makes the columns of a chunk resident."""
+    def load(self, entry: int) -> None:
+        """Makes the columns of an entry's chunk resident."""
         with self.lock:
-            if self.version is None or chunk in self._pins or chunk >= len(self.version.segment_set.segments):
+            if self.version is None or entry in self._pins or entry not in self._entries:
                 return
             self._is_busy = True
             try:
-                self._pins[chunk] = self._load(chunk, tuple(sorted(self._wanted)))
+                self._pins[entry] = self._load(self._entries.index(entry), tuple(sorted(self._wanted)))
             finally:
                 self._is_busy = False
-            self._memory.words[(self._chunk(chunk) + pa.CHUNK_RESIDENT) >> 2] = 1
+            self._memory.words[(self._chunk(entry) + pa.CHUNK_RESIDENT) >> 2] = 1
 
     def _load(self, chunk: int, ordinals: tuple[int, ...]) -> list[Entry]:
         """Pins columns of a chunk and writes their addresses into its entry."""
         version, words = self.version, self._memory.words
         assert version is not None
-        place = (self._chunk(chunk) + pa.CHUNK_COLUMNS) >> 2
+        place = (self._chunk(self._entries[chunk]) + pa.CHUNK_COLUMNS) >> 2
         entries: list[Entry] = []
         try:
             for ordinal in ordinals:
@@ -462,12 +509,12 @@ class PointDirectory:
     def _unload(self) -> bool:
         """Lets the columns go; says whether there were any."""
         loaded = bool(self._pins)
-        for chunk, entries in self._pins.items():
-            self._memory.words[(self._chunk(chunk) + pa.CHUNK_RESIDENT) >> 2] = 0
+        for entry, entries in self._pins.items():
+            self._memory.words[(self._chunk(entry) + pa.CHUNK_RESIDENT) >> 2] = 0
             self._pool.unpin_all(entries)
         self._pins.clear()
-        for entry in self._dictionaries.values():
-            self._pool.discard(entry)
+        for found in self._dictionaries.values():
+            self._pool.discard(found)
         self._dictionaries.clear()
         return loaded
 
@@ -483,15 +530,21 @@ class PointDirectory:
     def _clear(self) -> None:
         self._unload()
         self.version = None
-        for address in (self._chunks, self._heads, self._nexts, self._delta_heads, *self._visibility.values()):
+        for address in (self._chunks, self._heads, self._nexts, *self._visibility.values()):
             if address:
                 self._memory.free(address)
-        self._chunks = self._heads = self._nexts = self._delta_heads = 0
+        self._chunks = self._heads = self._nexts = 0
         self._visibility.clear()
+        self._entries, self._used, self._capacity = [], 0, 0
+        self._clear_delta()
+
+    def _clear_delta(self) -> None:
+        if self._delta_heads:
+            self._memory.free(self._delta_heads)
+        self._delta_heads = self._delta_size = 0
         self._delta.close()
         self._delta = RecordBlocks(self._memory, self._record)
         self._starts = []
-        self._delta_size = 0
 
     def close(self) -> None:
         """Frees everything; point functions end with STATUS_STALE until they are bound anew."""

@@ -122,12 +122,15 @@ class Overlay:
 
     # --- taking back ---
     def undo(self) -> None:
-        """Forgets the record written last, which superseded none."""
+        """Forgets the record written last; the one that it superseded counts again."""
         words, header = self._words, self.address >> 2
         record = words[header + (pa.OVERLAY_NEXT >> 2)] - self._record.stride
         words[words[header + (pa.OVERLAY_SLOT >> 2)] >> 2] = words[(record + pa.RECORD_NEXT) >> 2]
         words[header + (pa.OVERLAY_NEXT >> 2)] = record
         words[header + (pa.OVERLAY_COUNT >> 2)] -= 1
+        superseded = words[header + (pa.OVERLAY_SUPERSEDED >> 2)]
+        if superseded:
+            words[(superseded + pa.RECORD_FLAGS) >> 2] &= ~pa.RECORD_SUPERSEDED
 
     def cut(self, count: int) -> None:
         """Forgets all records but the first `count`, which storage has."""

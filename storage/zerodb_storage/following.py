@@ -78,6 +78,7 @@ class Follower:
         self._stale = True  # the snapshot is not that of the store's view
         self._moving = True  # or may not be: some thread moves on
         self._tokens = itertools.count()
+        self._dropped: list[int] = []  # tables to tell of
         self._held: dict[int, int] = {}  # dropped here, still referred to -> the commit whose snapshot refers to it
         self.when_dropped: Callable[[int], None] = lambda table_id: None  # and when it is read anew
         self.when_moved: Callable[[], None] = lambda: None
@@ -97,6 +98,9 @@ class Follower:
         if self._moving or self.store.is_behind():
             with self.store.lock:
                 self._move()
+                dropped, self._dropped = self._dropped, []
+            for table_id in dropped:  # without the lock: who is told has locks, too, and reads while holding them
+                self.when_dropped(table_id)
         return self._snapshot
 
     def standing_still(self, read: Callable[[], list[str]]) -> list[str]:
@@ -112,7 +116,8 @@ class Follower:
 
     def close(self) -> None:
         self._closed.set()
-        self._thread.join()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
         self.store.close()
         self._lease.end()
 
@@ -223,14 +228,14 @@ class Follower:
                 continue
             if following is None:
                 self._hold_until_unused(version.handle, before.sequence)
-                self.when_dropped(version.id)
+                self._dropped.append(version.id)
             elif following.segment_set is not version.segment_set:
                 kept = {found.id for found in following.segment_set.segments}
                 gone = [found for found in version.segment_set.segments if found.id not in kept]
                 for found in gone:
                     self._hold_until_unused(found, before.sequence)
                 if gone:
-                    self.when_dropped(version.id)
+                    self._dropped.append(version.id)
 
     def _hold_until_unused(self, owner: object, sequence: int) -> None:
         token = next(self._tokens)

@@ -100,7 +100,8 @@ class History:
 
     def keeps(self, dropped_at: int) -> bool:
         """Whether a backup still to be made needs what the commit dropped."""
-        return bool(self._kept_from) and dropped_at > self._kept_from[0]
+        kept_from = self._kept_from  # any thread may ask
+        return bool(kept_from) and dropped_at > kept_from[0]
 
     def _recover(self, sequence: int) -> None:
         self._look()
@@ -154,7 +155,7 @@ class History:
         record = self._record(batch, time, previous, values)
         own_bytes = sum(len(key) + len(value) for key, value in batch.puts if key[:1] != b"C") + dropped_bytes
         while self._total_bytes + own_bytes - self._freed_bytes > HISTORY_BYTES_MAX and self._kept_from:
-            self._kept_from.pop(0)
+            self._kept_from = self._kept_from[1:]
             self._free(batch, self._kept_from[0] if self._kept_from else previous[0])
         if not self._kept_from:
             return

@@ -59,13 +59,11 @@ class _Overlay:
     def __init__(self, base: Rdict) -> None:
         self._base = base
         self._pairs: dict[bytes, bytes | None] = {}
-        self._keys: list[bytes] = []
+        self._keys: dict[int, list[bytes]] = {}  # in order, by first byte: those of one kind mostly come in order
 
     def apply(self, batch: Batch) -> None:
         for begin, end in batch.range_deletes:
-            deleted = {key for key, _ in rocks.pairs(self._base, begin, end)}
-            deleted.update(self._keys[bisect_left(self._keys, begin) : bisect_left(self._keys, end)])
-            for key in deleted:
+            for key in [*rocks.keys_between(self._base, begin, end), *self._between(begin, end)]:
                 self._set(key, None)
         for key, value in batch.puts:
             self._set(key, value)
@@ -74,8 +72,16 @@ class _Overlay:
 
     def _set(self, key: bytes, value: bytes | None) -> None:
         if key not in self._pairs:
-            insort(self._keys, key)
+            insort(self._keys.setdefault(key[0], []), key)
         self._pairs[key] = value
+
+    def _between(self, begin: bytes, end: bytes) -> list[bytes]:
+        found: list[bytes] = []
+        for first in sorted(self._keys):
+            if begin[0] <= first <= end[0]:
+                keys = self._keys[first]
+                found += keys[bisect_left(keys, begin) : bisect_left(keys, end)]
+        return found
 
     def get(self, key: bytes) -> bytes | None:
         if key in self._pairs:
@@ -83,7 +89,7 @@ class _Overlay:
         return self._base.get(key)
 
     def items(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
-        own = self._keys[bisect_left(self._keys, begin) : bisect_left(self._keys, end)]
+        own = self._between(begin, end)
         place = 0
         for key, value in rocks.pairs(self._base, begin, end):
             while place < len(own) and own[place] < key:

@@ -156,6 +156,18 @@ def pairs(database: Rdict, begin: bytes, end: bytes) -> Iterator[tuple[bytes, by
     cursor.status()  # raises what ended it
 
 
+def keys_between(database: Rdict, begin: bytes, end: bytes) -> Iterator[bytes]:
+    """The keys with begin <= key < end; values are not read."""
+    options = ReadOptions()
+    options.set_iterate_upper_bound(end)
+    cursor = database.iter(options)
+    cursor.seek(begin)
+    while cursor.valid():
+        yield cursor.key()
+        cursor.next()
+    cursor.status()
+
+
 class RocksStore:
     def __init__(self, path: str, *, read_only: bool = False, logged: bool = True) -> None:
         _check_directory(path, read_only)

@@ -18,6 +18,7 @@ import struct
 from collections.abc import Callable, Sequence
 from datetime import date, datetime, timedelta
 from decimal import Context, Decimal
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -273,7 +274,9 @@ def parameter_kind(type_: SqlType) -> str | None:
         return "bytes" if type_.id is TypeId.BYTEA else None
     if type_.id is TypeId.DOUBLE:
         return "double"
-    if type_.is_float or type_.id is TypeId.NULL:
+    if type_.is_float:
+        return "real"
+    if type_.id is TypeId.NULL:
         return None
     return "integer" if type_.is_integer and type_.bounds[1] < 1 << 63 else "any"
 
@@ -402,6 +405,12 @@ def parameters_source(user: tuple[UserParameter, ...], names: dict[str, Any]) ->
             case "double":
                 lines += [f"n{number} = 0", f"if type({p}) is not float:"]
                 lines += [f"    if {p} is not None: return general(parameters)", f"    n{number}, {p} = 1, 0.0"]
+                form += "qd8x"
+                packed += [f"n{number}", p]
+            case "real":
+                names[f"e{number}"] = partial(to_canonical, type_)
+                lines += [f"n{number} = 0", f"if {p} is None: n{number}, {p} = 1, 0.0"]
+                lines += ["else:", f"    try: {p} = e{number}({p})", "    except Error: return general(parameters)"]
                 form += "qd8x"
                 packed += [f"n{number}", p]
             case "text" | "bytes" as kind:

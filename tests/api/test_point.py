@@ -27,6 +27,7 @@ KEYS = {
     "date": some.sampled_from([datetime.date(2000, 1, 1), datetime.date(1969, 12, 31)]),
     "timestamp": some.sampled_from([datetime.datetime(2000, 1, 1), datetime.datetime(1969, 12, 31, 1, 2, 3, 4)]),
     "double precision": some.sampled_from([0.0, -0.0, 1.5, float("nan"), float("inf")]),
+    "real": some.sampled_from([0.5, -0.0, float("nan"), 16777216.0]),
     "boolean": some.booleans(),
     "bytea": some.sampled_from([b"", b"\0", b"abc"]),
 }

@@ -4,6 +4,8 @@ way."""
 from __future__ import annotations
 
 import threading
+from decimal import Decimal
+from uuid import UUID
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -340,3 +342,41 @@ def test_executemany_of_changes_by_key(db, inside):
         assert rows(db)[0][:3] == (0, 0, "n0")
     else:
         assert [row[:3] for row in rows(db)] == [(i, i + 1, "new") for i in range(100, 200)]
+
+
+def test_commits_of_one_row_are_there_after_reopening(tmp_path):
+    path = str(tmp_path / "db")
+    sql = "insert into t values (?, ?, ?, ?, ?, ?, ?, ?)"
+    columns = "a smallint, b numeric(38, 3), c real, d double precision, e boolean, f uuid, g text"
+    big, identity = Decimal("-12345678901234567890123456789012345.125"), UUID(int=(1 << 128) - 5)
+    expected = {}
+    with zerodb.connect(path) as db:
+        db.execute(f"create table t(id bigint primary key, {columns})")
+        db.executemany(sql, [(i, i, i, i, i, True, UUID(int=i), f"word {i % 7}") for i in range(2000)])
+        db.execute("update t set a = 1 where id < 1000")
+        expected = {row[0]: row for row in rows(db)}
+        insert = db.prepare(sql)
+        update = db.prepare("update t set a = ?, b = ?, g = ? where id = ?")
+        delete = db.prepare("delete from t where id = ?")
+        for key in range(10_000, 10_040):
+            number = big if key % 2 else Decimal(key)
+            text = None if key % 5 == 0 else f"word {key % 11}"
+            row = (key, key % 100, number, 0.5, float("inf"), key % 3 == 0, identity if key % 2 else None, text)
+            assert insert.execute(row).rowcount == 1
+            expected[key] = row
+        for key in range(900, 960):
+            assert update.execute((key % 7, big, f"word {key % 13}", key)).rowcount == 1
+            expected[key] = (key, key % 7, big, *expected[key][3:7], f"word {key % 13}")
+        for key in range(0, 2000, 50):
+            assert delete.execute((key,)).rowcount == 1
+            del expected[key]
+        assert insert._point is not None
+        assert update._point is not None
+        assert delete._point is not None
+        assert {row[0]: row for row in rows(db)} == expected
+        assert db.check() == []
+    with zerodb.connect(path) as db:
+        assert {row[0]: row for row in rows(db)} == expected
+        assert db.check() == []
+        with pytest.raises(zerodb.IntegrityError):
+            db.execute(sql, (10_001, None, None, None, None, None, None, None))

@@ -39,7 +39,10 @@ _NUMBER_HINTS = """
     from_collapse_limit geqo_threshold join_collapse_limit max_parallel_workers max_parallel_workers_per_gather
     parallel_setup_cost parallel_tuple_cost random_page_cost seq_page_cost
 """
-_SIZE_HINTS = "effective_cache_size maintenance_work_mem temp_buffers work_mem"
+_SIZE_HINTS = """
+    effective_cache_size maintenance_work_mem min_parallel_index_scan_size min_parallel_table_scan_size temp_buffers
+    work_mem
+"""
 
 
 Settings = tuple[dict[str, str], dict[str, str | None]]
@@ -322,6 +325,7 @@ _TABLE = (
     Setting("default_transaction_deferrable", "off", _flag),
     Setting("default_with_oids", "off", partial(_only_flag, "off")),
     Setting("extra_float_digits", "1", _extra_float_digits, "digits of floating-point output"),
+    Setting("force_parallel_mode", "off", partial(_one_of, ("off", "on", "regress")), "has no effect here"),
     Setting("idle_in_transaction_session_timeout", "0", _no_timeout),
     Setting("idle_session_timeout", "0", _no_timeout),
     Setting("integer_datetimes", "on", _fixed),

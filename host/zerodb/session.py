@@ -353,14 +353,13 @@ class Session:
             self._storage.check_serializable(transaction.member, transaction.write)
 
     def violated(self, table_id: int) -> None:
-        """A row is in conflict with one that is there. A serializable transaction has learned that; and if it had read
-        the table before one that committed meanwhile changed it, that is the reason: 40001."""
+        """A new row is a duplicate of one that is there, perhaps of one that the snapshot does not show: what a
+        serializable transaction knows then it must not commit with, should it go on from a savepoint."""
         transaction = self._transaction
-        member = transaction.member if transaction is not None else self._alone[1] if self._alone else None
+        member = None if transaction is None else transaction.member
         if member is not None and member.reads is not None:
-            if self._storage.serializable.is_outdated(member, table_id):
-                raise NotSerializable
             member.reads.note_table(table_id)
+            member.is_doomed = member.is_doomed or self._storage.serializable.is_outdated(member, table_id)
 
     def _finish_alone(self, write: WriteTransaction | None) -> None:
         member = None

@@ -61,6 +61,7 @@ class Member:
     begun: int  # of the core's own clock, which ticks at every beginning and every end
     reads: Reads | None = field(default_factory=Reads)
     is_safe: bool | None = None  # of one that is read-only: None is not known yet, False never will be
+    is_doomed: bool = False  # whether it has learned what its snapshot does not show
     waits_for: set[Member] = field(default_factory=set)  # of one that is read-only: writers that began before it
 
 
@@ -138,6 +139,8 @@ class SerializableCore:
         if member.reads is None:
             assert not changes, "only one that writes nothing is safe"
             return
+        if member.is_doomed:
+            raise NotSerializable
         earlier = self._prepared.pop(member, None)  # of a plan that was given up
         if earlier in self._kept:
             self._kept.remove(earlier)
@@ -151,6 +154,8 @@ class SerializableCore:
         """40001 if the transaction could not commit any more, so that it need not go on. It is left to the commit where
         that would take long."""
         reads = member.reads
+        if member.is_doomed:
+            raise NotSerializable
         if reads is None or len(self._kept) > EARLY_MAX:
             return
         if self._outs(member, reads):

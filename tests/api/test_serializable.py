@@ -355,6 +355,14 @@ def test_a_duplicate_that_a_read_should_have_shown_is_a_conflict(three: list[zer
     a.execute("insert into job values (43, null, 1)")
     assert not is_refused(a)
     assert fails(b, "insert into job values (43, null, 1)", "23505")
+    b.execute("rollback")
+    begin(a, b)
+    assert rows(b, "select count(*) from job where id = 44") == [(0,)]
+    b.execute("savepoint s")
+    a.execute("insert into job values (44, null, 1)")
+    assert not is_refused(a)
+    assert fails(b, "insert into job values (44, null, 1)", "23505")
+    assert fails(b, "rollback to s")  # it knows now what its snapshot does not show
 
 
 # --- threads ----------------------------------------------------------------------------------------------------------

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from zerodb.compilation import Prepared, Ready
 from zerodb.cursor import Cursor
 from zerodb.values import Parameters, bind_parameters
-from zerodb_compiler.errors import InterfaceError, NotSupportedError
+from zerodb_compiler.errors import Error, InterfaceError, NotSupportedError
+from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.parameters import UserParameter
 
 if TYPE_CHECKING:
@@ -49,7 +50,27 @@ class PreparedStatement:
     def execute(self, parameters: Parameters | None = None) -> Cursor:
         # Who keeps the bound method from before there was a point function comes here still.
         point = self._point
+        if point is None and not self._executed and self.connection.in_transaction and self._is_change:
+            point = self._point_at_once()
         return self._execute(parameters) if point is None else point.run(parameters)
+
+    @property
+    def _is_change(self) -> bool:
+        return isinstance(self._prepared.statement, st.Insert | st.Update | st.Delete)
+
+    def _point_at_once(self) -> PointStatement | None:
+        """Before its first execution in a transaction: a change by the general path would keep those by key that come
+        after it in the transaction from the short way."""
+        with self.connection._lock:
+            if self.connection._session.is_failed:
+                return None
+            try:
+                self._refresh()
+                self.make_point()
+            except Error:  # the general path finds it, too, and ends the transaction with it
+                return None
+            self._executed = POINT_AFTER
+            return self._point
 
     def _execute(self, parameters: Parameters | None = None) -> Cursor:
         """By the general path."""

@@ -35,3 +35,25 @@ def test_blanks_as_by_the_general_path() -> None:
             with pytest.raises(zerodb.Error) as raised:
                 statement.execute(values)
             assert raised.value.sqlstate == "22001"
+
+
+def test_a_change_in_a_transaction_is_by_key_from_the_first_time() -> None:
+    with zerodb.connect(":memory:") as db:
+        db.execute("create table t (id integer primary key, v integer)")
+        insert, update = db.prepare("insert into t values (?, ?)"), db.prepare("update t set v = v + 1 where id = ?")
+        with db.transaction():
+            for number in range(100):
+                insert.execute((number, number))
+                update.execute((number // 2,))
+                assert insert.is_point
+                assert update.is_point
+        assert db.execute("select count(*), sum(v) from t").fetchone() == (100, 4950 + 100)
+        failing = db.prepare("insert into t values (?, ?)")
+        db.begin()
+        with pytest.raises(zerodb.Error) as raised:
+            failing.execute((1, 1))
+        assert raised.value.sqlstate == "23505"
+        with pytest.raises(zerodb.Error) as raised:
+            db.prepare("delete from t where id = ?").execute((1,))
+        assert raised.value.sqlstate == "25P02"
+        db.rollback()

@@ -163,6 +163,10 @@ class ModeLocks:
         conflicts = self.conflicts[claim]
         return [owner for owner, modes in self.held.items() if modes & conflicts and owner.party is not party]
 
+    def waits_for(self, request: Request, party: Owner) -> bool:
+        """Whether a request waits for what somebody holds."""
+        return any(holder.party is party for holder in self.holders_against(request.owner.party, request.claim))
+
     def goes_behind(self, claim: int, earlier: int) -> bool:
         """Whether a request has to wait for one that came earlier and waits itself."""
         return bool(self.conflicts[claim] >> earlier & 1)
@@ -224,7 +228,8 @@ class RowLocks:
         for bulk in self._bulk_conflicts(party, claim.mode):
             mask |= bulk.ids.among(ids)
         for request in self.queue:
-            if request.owner.party is not party and self._may_go_behind(claim.mode, request.claim.mode):
+            behind = request.owner.party is not party and self._may_go_behind(claim.mode, request.claim.mode)
+            if behind and not self.waits_for(request, party):
                 mask |= request.claim.ids.among(ids)
         return mask
 
@@ -249,6 +254,10 @@ class RowLocks:
             or any(bulk.mode != RowMode.UPDATE for bulk in self.bulks)
             or any(not isinstance(held, Owner) for held in self.single.values())
         )
+
+    def waits_for(self, request: Request, party: Owner) -> bool:
+        """Whether a request waits for what somebody holds."""
+        return any(holder.party is party for holder in self.holders_against(request.owner.party, request.claim))
 
     def goes_behind(self, claim: RowClaim, earlier: RowClaim) -> bool:
         """Whether a request has to wait for one that came earlier and waits itself. Who shares does not, as in

@@ -101,8 +101,10 @@ class LockTable:
     # --- requests -----------------------------------------------------------------------------------------------------
 
     def is_blocked(self, owner: Owner, space: Space, claim: Any) -> bool:
-        """Whether a request would have to wait."""
-        return bool(space.holders_against(owner.party, claim)) or bool(_before(space, owner, claim))
+        """Whether a request would have to wait. (Those who wait for its own party let it pass.)"""
+        if space.holders_against(owner.party, claim):
+            return True
+        return any(not space.waits_for(request, owner.party) for request in _before(space, owner, claim))
 
     def request(self, owner: Owner, space: Space, claim: Any) -> Answer:
         if not self.is_blocked(owner, space, claim):

@@ -179,6 +179,24 @@ def test_a_holder_passes_those_who_wait_for_it() -> None:
     assert core.release_to(a, 0) == [waits]
 
 
+def test_a_holder_is_not_refused_for_those_who_wait_for_it() -> None:
+    locks = Locks()
+    a, b = locks.owner(), locks.owner()
+    locks.lock_rows(a, 1, ids(1), UPDATE)
+    locks.lock_table(a, 1, TableMode.SHARE)
+    thread, _ = in_thread(lambda: locks.lock_rows(b, 1, ids(1, 2), UPDATE))
+    wait_until(lambda: b.waiting is not None)
+    assert locks.lock_rows(a, 1, ids(1, 2), UPDATE, nowait=True) == (False, None)
+    _, mask = locks.lock_rows(a, 1, ids(1, 2, 3), UPDATE, skip_locked=True)
+    assert mask is not None
+    assert mask.all()
+    assert locks.lock_point(a, 1, 2)
+    locks.lock_table(a, 1, TableMode.EXCLUSIVE, nowait=True)
+    locks.release(a)
+    thread.join(5)
+    locks.release(b)
+
+
 def test_two_that_share_and_want_more_are_a_deadlock() -> None:
     core = LockTable()
     space = core.rows_of(1)

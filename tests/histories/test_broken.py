@@ -48,8 +48,8 @@ def test_a_planted_fault_is_found(
 ) -> None:
     database = str(tmp_path / "database")
     with zerodb.connect(database, synchronous="off", threads=1):
-        for seed in range(5):
-            workload = WORKLOADS[kind](Plan(level, seed, transactions=300))
+        for seed in range(10):
+            workload = WORKLOADS[kind](Plan(level, seed, transactions=120))
             with monkeypatch.context() as patch:
                 plant(patch)
                 recorded = record(lambda: zerodb.connect(database), workload)
@@ -58,4 +58,4 @@ def test_a_planted_fault_is_found(
                 return
             with zerodb.connect(database) as db:
                 db.execute(f"drop table {workload.table}")
-    pytest.fail(f"nothing found in five histories, but {[str(anomaly) for anomaly in found]}")
+    pytest.fail(f"nothing found in ten histories, but {[str(anomaly) for anomaly in found]}")

@@ -29,7 +29,7 @@ def run(path: Path, kind: str, plan: Plan) -> None:
 @pytest.mark.parametrize("level", LEVELS)
 @pytest.mark.parametrize("kind", WORKLOADS)
 def test_a_history(tmp_path: Path, kind: str, level: str) -> None:
-    run(tmp_path, kind, Plan(level, seed=1, transactions=240))
+    run(tmp_path, kind, Plan(level, seed=1, transactions=160))
 
 
 @pytest.mark.slow

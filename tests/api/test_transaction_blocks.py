@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 
@@ -464,6 +465,28 @@ def test_a_swallowed_error_does_not_commit(db: zerodb.Connection) -> None:
             db.execute("select 1 / 0")
     assert caught.value.sqlstate == "25P02"
     assert value(db, "select count(*) from t") == 2
+
+
+def test_deadlocks_are_conflicts(db: zerodb.Connection) -> None:
+    met = threading.Barrier(2, timeout=5)
+
+    def both(first: int, second: int) -> None:
+        with db.duplicate() as own:
+            for attempt in own.transaction(retries=20):
+                with attempt:
+                    own.execute("update t set v = v + 1 where k = ?", (first,))
+                    with contextlib.suppress(threading.BrokenBarrierError):
+                        met.wait()
+                    own.execute("update t set v = v + 1 where k = ?", (second,))
+
+    threads = [threading.Thread(target=both, args=keys) for keys in ((1, 2), (2, 1))]
+    for thread in threads:
+        thread.start()
+    threads[0].join(1)
+    met.abort()
+    for thread in threads:
+        thread.join()
+    assert db.execute("select v from t order by k").fetchall() == [(12,), (22,)]
 
 
 def test_threads_count_together(db: zerodb.Connection) -> None:

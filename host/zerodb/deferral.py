@@ -75,6 +75,7 @@ def later(write: WriteTransaction, version: TableVersion) -> frozenset[str]:
 
 def check_pending(write: WriteTransaction, names: Collection[Name] | None = None) -> None:
     """Checks what was left to check, or of it the constraints `names`. 23505, 23503."""
+    write.snapshot()  # has it take in what is kept elsewhere
     for table_id, name in sorted(write.pending):
         if names is not None and (table_id, name) not in names:
             continue

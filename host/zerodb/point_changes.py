@@ -81,6 +81,15 @@ class OwnRows:
         self.version = version
         self._marks.append((version, overlay.count))
 
+    def hand_over(self, write: WriteTransaction) -> None:
+        """The same right before the commit."""
+        overlay = self.overlay
+        if overlay.count > overlay.flushed and self.version is not None:
+            gone, columns, _ = overlay.taken()
+            write.hand_over(self.key, columns, gone)
+            overlay.flushed = overlay.count
+            self.version = None
+
     def back_to(self, version: TableVersion) -> bool:
         """After a rollback to a savepoint: forgets what came after this version; False if it is not one of theirs."""
         for place in range(len(self._marks) - 1, -1, -1):
@@ -110,6 +119,11 @@ class _Flusher:
                 own.flush(self._write)
         finally:
             self._busy = False
+
+    def hand_over(self) -> None:
+        """`pending_hand_over`."""
+        for own in self._rows.values():
+            own.hand_over(self._write)
 
 
 class ChangeStatement(PointStatement):
@@ -182,7 +196,8 @@ class ChangeStatement(PointStatement):
         except (Outdated, Error):
             return None
         if write.pending_flush is None:
-            write.pending_flush = _Flusher(write, transaction.own_rows)
+            write.pending_flush = flusher = _Flusher(write, transaction.own_rows)
+            write.pending_hand_over = flusher.hand_over
         return own
 
     def _bind_alone(self) -> bool:

@@ -102,6 +102,7 @@ class WriteTransaction:
         self.deferral: Any = None  # the host's: which constraints are deferred
         self.member: Member | None = None  # of a serializable transaction, whose end is its session's business
         self.pending_flush: Callable[[], None] | None = None  # brings in changes that are kept elsewhere
+        self.pending_hand_over: Callable[[], None] | None = None  # the same for the commit (`hand_over`)
         self.prepared: dict[int, Bulk | Folded] = {}  # by table, what was encoded before the commit (publishing)
         self._open = True
 
@@ -466,10 +467,25 @@ class WriteTransaction:
             tables[base.key], self.changes[id_] = rebased(changes, base, base)
         self.tables, self.catalog = tables, self.base.catalog
 
+    def hand_over(self, table: str, values: list[Values], deleted: Array) -> None:
+        """Right before the commit: rows that come and go, of which this transaction's own version need not know any
+        more. Their locks and checks are the caller's."""
+        version = self.table(table)
+        self.lock_table(table, TableMode.ROW_EXCLUSIVE)
+        changes = self.changes.setdefault(version.id, Changes())
+        if len(deleted):
+            changes.deleted.append(self._by_base(version, deleted))
+        if values:
+            changes.batches.append(values)
+            changes.row_count += len(values[0])
+
     def commit(self) -> None:
         """Make the changes durable and visible. On an error nothing of them is, and the transaction is over."""
-        self._settle()
+        self._check_open()
         try:
+            if self.pending_hand_over is not None:
+                self.pending_hand_over()
+            self._settle()
             self._database.publish(self)
         finally:
             self._end()
@@ -483,6 +499,7 @@ class WriteTransaction:
         # An ended transaction someone still holds must not keep dropped tables alive.
         self.base, self.tables, self.changes = Snapshot(self.base.sequence, {}), {}, {}
         self.catalog, self.pending_flush, self.prepared = NO_OBJECTS, None, {}
+        self.pending_hand_over = None
         self._database.locks.release(self.owner)
         self._database.ended(self)
 

@@ -380,3 +380,23 @@ def test_commits_of_one_row_are_there_after_reopening(tmp_path):
         assert db.check() == []
         with pytest.raises(zerodb.IntegrityError):
             db.execute(sql, (10_001, None, None, None, None, None, None, None))
+
+
+def test_deferred_foreign_keys_see_rows_inserted_by_key(db):
+    db.execute("create table parent(id integer primary key, v integer)")
+    db.execute("create table child(id integer references parent deferrable initially deferred)")
+    insert = db.prepare("insert into parent values (?, ?)")
+    for number in range(4):
+        insert.execute((number, 1))
+    assert insert._point is not None
+    db.begin()
+    insert.execute((50, 1))
+    db.execute("insert into child values (100)")
+    insert.execute((100, 1))
+    db.commit()
+    db.begin()
+    db.execute("insert into child values (101)")
+    insert.execute((101, 1))
+    db.execute("set constraints all immediate")
+    db.commit()
+    assert db.execute("select count(*) from child").fetchone() == (2,)

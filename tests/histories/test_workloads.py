@@ -9,12 +9,14 @@ from tests.histories.anomalies import forbidden
 from tests.histories.workload import WORKLOADS, Plan, record
 
 import zerodb
+from zerodb_storage import publishing
 
 # What is promised: serializable transactions take effect in an order that real time does not contradict.
 LEVELS = {"read committed": "read committed", "snapshot": "snapshot", "serializable": "strict serializable"}
 
 
-def run(path: Path, kind: str, plan: Plan) -> None:
+def run(path: Path, kind: str, plan: Plan) -> int:
+    """Runs and checks a history; gives how often rows were renumbered meanwhile."""
     database = str(path / f"{kind}-{plan.seed}")
     kept = zerodb.connect(database, synchronous="off", threads=1)
     try:
@@ -22,6 +24,7 @@ def run(path: Path, kind: str, plan: Plan) -> None:
         recorded = record(lambda: zerodb.connect(database), workload)
         found = forbidden(LEVELS[plan.level], workload.check(recorded.transactions))  # type: ignore[arg-type]
         assert not found, "\n".join(map(str, found))
+        return kept._database.storage.renumberings
     finally:
         kept.close()
 
@@ -30,6 +33,14 @@ def run(path: Path, kind: str, plan: Plan) -> None:
 @pytest.mark.parametrize("kind", WORKLOADS)
 def test_a_history(tmp_path: Path, kind: str, level: str) -> None:
     run(tmp_path, kind, Plan(level, seed=1, transactions=160))
+
+
+@pytest.mark.parametrize("kind", WORKLOADS)
+def test_a_history_while_deltas_are_merged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Rows get other ids under running transactions, and their locks go with them."""
+    monkeypatch.setattr(publishing, "FOLD_ROWS", 30)
+    assert run(tmp_path, kind, Plan("serializable", seed=2, transactions=160)) > 0
+    assert run(tmp_path, kind, Plan("read committed", seed=3, transactions=160)) > 0
 
 
 @pytest.mark.slow

@@ -132,9 +132,10 @@ def _lock(write: WriteTransaction, version: TableVersion, row_ids: RowIds, assig
     write.lock_table(version.key, TableMode.ROW_EXCLUSIVE)
     keys = {column for columns in unique_keys(version).values() for column in columns[0]}
     whole = assigned is None or bool(assigned & keys)
-    write.lock_rows(version.key, row_ids, RowMode.UPDATE if whole else RowMode.NO_KEY_UPDATE)
     if whole:
-        write.lock_keys_of(version.key, row_ids, assigned)
+        write.lock_rows_with_keys(version.key, row_ids, assigned)
+    else:
+        write.lock_rows(version.key, row_ids, RowMode.NO_KEY_UPDATE)
 
 
 def _check_proposed(connection: Connection, table: TableInfo, rows: pa.Table) -> None:

@@ -134,8 +134,11 @@ def _lock_here(
     mode = RowMode(locked.strength)
     if mode is RowMode.KEY_SHARE and not unique_keys(write.table(table)):
         mode = RowMode.SHARE  # there is nothing else that would outlive a new version of the row
-    mask = write.lock_rows(table, row_ids, mode, nowait=nowait, skip_locked=skip)
     storage = connection._database.storage
+    if mode is RowMode.UPDATE and not nowait and not skip and _keys_matter(storage, write, table):
+        write.lock_rows_with_keys(table, row_ids)
+        return None
+    mask = write.lock_rows(table, row_ids, mode, nowait=nowait, skip_locked=skip)
     if mode is RowMode.KEY_SHARE or (mode is RowMode.UPDATE and _keys_matter(storage, write, table)):
         got = row_ids if mask is None else row_ids[mask]
         shared = mode is RowMode.KEY_SHARE

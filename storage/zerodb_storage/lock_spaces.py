@@ -241,7 +241,8 @@ class RowLocks:
             for id_ in self.single
             if any(conflicts >> held & 1 and owner.party is not party for owner, held in self._modes(id_))
         ]
-        claims = [request.claim for request in self.queue if request.owner.party is not party]
+        waiting = [request for request in self.queue if request.owner.party is not party]
+        claims = [request.claim for request in waiting if not self.waits_for(request, party)]
         parts = [bulk.ids.given for bulk in self._bulk_conflicts(party, mode)]
         parts += [claim.ids.given for claim in claims if self._may_go_behind(mode, claim.mode)]
         return np.concatenate([np.array(singles, np.int64), *parts])

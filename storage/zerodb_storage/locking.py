@@ -244,13 +244,7 @@ def lock_row_keys(
     if base is None or len(row_ids) == 0:
         return granted
     owner, locks = transaction.owner, database.locks
-    for number, (columns, nulls_equal) in unique_keys(version).items():
-        values = [lookup.values_at(version, column, row_ids) for column in columns]
-        whole = [found.validity for found in values if found.validity is not None and not nulls_equal]
-        rows = np.flatnonzero(np.logical_and.reduce(whole)) if whole else np.arange(len(row_ids))
-        if len(rows) == 0:
-            continue
-        digests = lookup.digests_of([found.take(rows) for found in values] if whole else values)
+    for number, rows, digests in _row_keys(version, row_ids, None):
         if granted is None:
             locks.lock_keys(owner, version.id, number, digests, shared=shared, nowait=nowait, name=version.name)
         else:
@@ -261,15 +255,42 @@ def lock_row_keys(
     return granted
 
 
-def lock_keys_of(
-    database: Database, transaction: WriteTransaction, table: str, row_ids: Array, assigned: set[int] | None
+def lock_rows_with_keys(
+    database: Database, transaction: WriteTransaction, table: str, row_ids: Array, assigned: set[int] | None = None
 ) -> None:
-    """Locks the keys that rows have, before they go; of an UPDATE only those with an `assigned` column."""
+    """Rows that are to go, or to be kept as if they were, and their keys (of an UPDATE those with an `assigned`
+    column). It waits for keys without holding the rows: who shares a key may want to lock the row next."""
     version = transaction.table(table)
+    owner, locks = transaction.owner, database.locks
+    keys: list[tuple[int, Array, Array]] | None = None
+    while True:
+        mark = locks.mark(owner)
+        transaction.lock_rows(table, row_ids, RowMode.UPDATE)
+        if transaction.base.table_with_id(version.id) is None or len(row_ids) == 0:
+            return
+        if keys is None:
+            keys = _row_keys(version, row_ids, assigned)
+        if all(locks.lock_free_keys(owner, version.id, number, digests).all() for number, _, digests in keys):
+            return
+        locks.release_to(owner, mark)
+        for number, _, digests in keys:
+            locks.lock_keys(owner, version.id, number, digests)
+        locks.release_to(owner, mark)
+
+
+def _row_keys(version: TableVersion, row_ids: Array, assigned: set[int] | None) -> list[tuple[int, Array, Array]]:
+    """The keys of rows: number, which of the rows have such a key (NULLs may be none), and the keys' digests."""
+    found: list[tuple[int, Array, Array]] = []
     for number, (columns, nulls_equal) in unique_keys(version).items():
-        if assigned is None or assigned & set(columns):
-            values = [lookup.values_at(version, column, row_ids) for column in columns]
-            lock_keys(database, transaction, version, number, values, nulls_equal)
+        if assigned is not None and not assigned & set(columns):
+            continue
+        values = [lookup.values_at(version, column, row_ids) for column in columns]
+        whole = [v.validity for v in values if v.validity is not None and not nulls_equal]
+        rows = np.flatnonzero(np.logical_and.reduce(whole)) if whole else np.arange(len(row_ids))
+        if len(rows):
+            digests = lookup.digests_of([v.take(rows) for v in values] if whole else values)
+            found.append((number, rows, digests))
+    return found
 
 
 def share_keys(

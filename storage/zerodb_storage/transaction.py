@@ -153,10 +153,10 @@ class WriteTransaction:
             self._database, self, table, row_ids, mode, nowait=nowait, skip_locked=skip_locked, timeout_s=timeout_s
         )
 
-    def lock_keys_of(self, table: str, row_ids: Array, assigned: set[int] | None = None) -> None:
-        """Locks the unique keys of rows that are to go; of an UPDATE those that have an `assigned` column."""
+    def lock_rows_with_keys(self, table: str, row_ids: Array, assigned: set[int] | None = None) -> None:
+        """Locks rows that are to go, and their unique keys; of an UPDATE those that have an `assigned` column."""
         self._settle()
-        locking.lock_keys_of(self._database, self, table, row_ids, assigned)
+        locking.lock_rows_with_keys(self._database, self, table, row_ids, assigned)
 
     def share_keys(self, parent: TableVersion, columns: Sequence[int], values: Sequence[Values]) -> Array:
         """Which of the keys a referenced table has; they stay until the transaction ends."""

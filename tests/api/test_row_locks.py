@@ -356,3 +356,15 @@ def test_a_view_that_locks(connections: Callable[[], Connection]) -> None:
     a.rollback()
     assert code(a, "create materialized view kept as select * from jobs for update") == "0A000"
     assert code(a, "create table kept as select * from jobs for update") == "0A000"
+
+
+def test_who_waits_for_a_row_takes_it_from_nobody(connections: Callable[[], Connection]) -> None:
+    a, b = connections(), connections()
+    a.begin()
+    a.execute("select * from jobs where id = 1 for update")
+    result = later(lambda: ids(b, "select id from jobs where id = 1 for no key update"))
+    assert waits(result)
+    assert rows(a, "select id from jobs order by id limit 1 for update skip locked") == [(1,)]
+    assert ids(a, "select id from jobs where id = 1 for update nowait") == [1]
+    a.commit()
+    assert result() == [1]

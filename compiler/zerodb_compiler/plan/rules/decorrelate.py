@@ -127,18 +127,10 @@ def _aggregate(plan: Aggregate, fresh: Fresh) -> Pulled:
     keys = list(plan.keys)
     predicates: list[Expression] = []
     for predicate in inner.predicates:
-        mapping: dict[int, Expression] = {}
         sides = equality(predicate, known)
-        if sides is not None:
-            key = _key(sides[0], keys, fresh)
-            predicates.append(call("eq", ColumnRef(key), sides[1]))
-            continue
-        if plan.aggregates:
+        if sides is None:  # an outer row would meet several groups of the added key, which are one group of its own
             raise unsupported("a correlated subquery with an aggregate over a correlation that is not an equality")
-        columns = {column.id: column for column in inner.plan.output}
-        for id_ in sorted(ids_of(predicate) & known):  # DISTINCT: more keys do not change which rows there are
-            mapping[id_] = ColumnRef(_key(ColumnRef(columns[id_]), keys, fresh))
-        predicates.append(substitute(predicate, mapping))
+        predicates.append(call("eq", ColumnRef(_key(sides[0], keys, fresh)), sides[1]))
     defaults: dict[int, Expression] | None = None
     if not plan.keys:
         defaults = {item.column.id: of_nothing(item.call) for item in plan.aggregates}

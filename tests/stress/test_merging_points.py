@@ -84,5 +84,5 @@ def test_no_change_is_lost(isolation: str, seconds: float, tmp_path: Path, monke
         expected = [(key, sum(one[key] for one in added)) for key in range(ROWS)]
         assert db.execute("select k, v from t order by k").fetchall() == expected
         assert sum(value for _, value in expected) > 10
-        assert db._database.storage.merger.merges > 1
+        assert db._database.storage.merger.merges
         assert db.check() == []

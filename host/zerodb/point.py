@@ -167,7 +167,19 @@ class PointStatement:
         return True
 
     def fits(self, view: View) -> bool:
-        return self.prepared.fits(view)
+        """As `Prepared.fits`, but for what matters to scans only."""
+        prepared = self.prepared
+        if prepared.zone != self.connection._options.zone:
+            return False
+        for needed in prepared.dependencies:
+            version = view.tables.get(needed.key)
+            if version is None or version.id != needed.table_id or version.schema_version != needed.schema_version:
+                return False
+            if any(view.resolve(name, schema) != needed.key for name, schema in needed.names):
+                return False
+            if version.layout.columns != needed.layout.columns:
+                return False
+        return not prepared.bound.inlined or prepared._same_views(view)
 
     def let_go(self) -> None:
         """The table is gone: what the statement was bound to is not kept alive."""
@@ -249,7 +261,9 @@ def point_statement(connection: Connection, ready: Ready, general: General) -> P
     version = connection._session.snapshot().tables.get(plan.table.key)
     if version is None or version.id != plan.table.id:
         return None
-    program = generate_point(plan, version.layout, prepared.user)
+    # The layout that `fits` compares with: the transaction's own rows may have led to another one by now.
+    layout = prepared.dependencies[0].layout
+    program = generate_point(plan, layout, prepared.user) if prepared.dependencies[0].table_id == version.id else None
     return None if program is None else PointStatement(connection, ready, program, general)
 
 

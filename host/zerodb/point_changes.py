@@ -480,19 +480,22 @@ def change_statement(connection: Connection, ready: Ready, general: General) -> 
         return None
     if any(needed.table_id != table.id for needed in prepared.dependencies) or not _is_free(connection, statement):
         return None
+    layout = next((needed.layout for needed in prepared.dependencies if needed.table_id == table.id), None)
+    if layout is None:
+        return None
     program: PointProgram | None = None
     match statement:
         case st.Insert(source=Values(rows=(row,))) if statement.conflict is None:
             constants = tuple(value for value in row if isinstance(value, Literal | Parameter))
             types = [column.type for column in statement.table.columns]
             if len(constants) == len(types) and all(map(same_values, types, (value.type for value in constants))):
-                program = generate_insert(widened(table), constants, version.layout, prepared.user)
+                program = generate_insert(widened(table), constants, layout, prepared.user)
         case st.Update() | st.Delete():
             plan = point_plan(statement.source, statement.source.output)
             if plan is None:
                 return None
             generate = generate_update if isinstance(statement, st.Update) else generate_delete
-            program = generate(plan, version.layout, prepared.user)
+            program = generate(plan, layout, prepared.user)
     if program is None:
         return None
     return ChangeStatement(connection, ready, program, general, type(statement).__name__.upper())

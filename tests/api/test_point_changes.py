@@ -400,3 +400,22 @@ def test_deferred_foreign_keys_see_rows_inserted_by_key(db):
     db.execute("set constraints all immediate")
     db.commit()
     assert db.execute("select count(*) from child").fetchone() == (2,)
+
+
+def test_a_layout_that_only_a_transaction_had_is_not_compiled_in(db):
+    db.execute("create table t(id bigint primary key, v bigint, name text, n numeric(30, 2))")
+    db.executemany(INSERT, [(i, i % 100, "x") for i in range(300)])
+    update, select = db.prepare("update t set v = ? where id = ?"), db.prepare(SELECT)
+    db.begin()
+    for _ in range(3):
+        update.execute((1 << 60, 7))
+        select.execute((7,))
+    db.rollback()
+    for number in range(4):
+        assert select.execute((250 + number,)).fetchone()[0] == (250 + number) % 100
+        update.execute((5, number))
+    db.begin()
+    assert update.execute((6, 260)).rowcount == 1
+    assert select.execute((261,)).fetchone()[0] == 61
+    db.commit()
+    assert [row[1] for row in rows(db)][255:262] == [55, 56, 57, 58, 59, 6, 61]

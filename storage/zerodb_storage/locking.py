@@ -262,20 +262,17 @@ def lock_rows_with_keys(
     column). It waits for keys without holding the rows: who shares a key may want to lock the row next."""
     version = transaction.table(table)
     owner, locks = transaction.owner, database.locks
-    keys: list[tuple[int, Array, Array]] | None = None
-    while True:
-        mark = locks.mark(owner)
-        transaction.lock_rows(table, row_ids, RowMode.UPDATE)
-        if transaction.base.table_with_id(version.id) is None or len(row_ids) == 0:
-            return
-        if keys is None:
-            keys = _row_keys(version, row_ids, assigned)
-        if all(locks.lock_free_keys(owner, version.id, number, digests).all() for number, _, digests in keys):
-            return
-        locks.release_to(owner, mark)
-        for number, _, digests in keys:
-            locks.lock_keys(owner, version.id, number, digests)
-        locks.release_to(owner, mark)
+    mark = locks.mark(owner)
+    transaction.lock_rows(table, row_ids, RowMode.UPDATE)
+    if transaction.base.table_with_id(version.id) is None or len(row_ids) == 0:
+        return
+    keys = _row_keys(version, row_ids, assigned)
+    if all(locks.lock_free_keys(owner, version.id, number, digests).all() for number, _, digests in keys):
+        return
+    locks.release_to(owner, mark)
+    for number, _, digests in keys:
+        locks.lock_keys(owner, version.id, number, digests)
+    transaction.lock_rows(table, row_ids, RowMode.UPDATE)
 
 
 def _row_keys(version: TableVersion, row_ids: Array, assigned: set[int] | None) -> list[tuple[int, Array, Array]]:

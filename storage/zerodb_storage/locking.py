@@ -69,7 +69,7 @@ def _adopt(transaction: WriteTransaction, base: TableVersion, newest: TableVersi
     if changes is not None:
         own, transaction.changes[base.id] = rebased(changes, base, newest)
     tables = {**transaction.base.tables, base.key: newest}
-    transaction.base = replace(transaction.base, tables=MappingProxyType(tables), _by_id={})
+    transaction.base = replace(transaction.base, tables=MappingProxyType(tables))
     transaction.tables[base.key] = own
 
 

@@ -28,7 +28,7 @@ class Snapshot:
     tables: Mapping[str, TableVersion]
     catalog: Objects = field(default_factory=lambda: NO_OBJECTS)
     defined: int = 0
-    _by_id: dict[int, TableVersion] = field(default_factory=dict, repr=False)
+    _by_id: dict[int, TableVersion] = field(default_factory=dict, init=False, repr=False)  # each snapshot has its own
 
     def objects(self, kind: str) -> dict[tuple[str, str], Any]:
         """All objects of a kind by (schema, name)."""

@@ -458,7 +458,16 @@ class WriteTransaction:
     def _rebuild(self, savepoint: Savepoint) -> None:
         """Back to a savepoint from before the last `refresh`: what was done until then, on the base of now."""
         if self.altered or self.dropped or self.objects:  # these are kept on the base of then
-            self.base, self.tables, self.catalog = savepoint.base, dict(savepoint.tables), savepoint.catalog
+            bases, tables = dict(savepoint.base.tables), dict(savepoint.tables)
+            for id_, changes in self.changes.items():
+                now = self._base_of(id_)
+                if now is None or now is savepoint.base.table_with_id(id_) or id_ in self.altered:
+                    continue
+                # The table was merged since, and its changes are named by what it is now.
+                bases[now.key] = now
+                tables[now.key], self.changes[id_] = rebased(changes, now, now)
+            self.base = replace(savepoint.base, tables=MappingProxyType(bases))
+            self.tables, self.catalog = tables, savepoint.catalog
             return
         tables = dict(self.base.tables)
         for id_, changes in self.changes.items():

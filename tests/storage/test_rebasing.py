@@ -121,3 +121,50 @@ def test_transactions_beside_each_other(
         for mine in open_.values():
             mine.tx.rollback()
         assert db.check() == []
+
+
+def test_a_transaction_that_defines_moves_on_beyond_a_merge() -> None:
+    """Rows that it changes then are those of the newest numbering."""
+    with Database.open(None) as db:
+        with db.begin() as tx:
+            tx.create_table("t", [Column("a", types.BIGINT), Column("b", types.TEXT)], [0])
+        for start in (50, 0):
+            with db.begin() as tx:
+                tx.append("t", pa.table({"a": list(range(start, start + 50)), "b": ["x"] * 50}), unique_key=True)
+        with db.begin() as tx:
+            tx.create_table("new", [Column("a", types.BIGINT)])
+            with db.begin() as other:
+                other.delete("t", np.array([there[1] for key, there in places(other.table("t")).items() if key < 9]))
+            assert db.merger.merge(db.snapshot().tables["t"].id)
+            tx.refresh()
+            for keys in ([9, 70], [200, 11]):
+                tx.append("t", pa.table({"a": [200 + keys[0] % 9], "b": ["own"]}), unique_key=True)
+                there = places(tx.table("t"))
+                row_ids = np.array([there[key][1] for key in keys], np.int64)
+                tx.lock_rows("t", row_ids, RowMode.UPDATE)
+                tx.delete("t", row_ids)
+        left = sorted(rows_of(db.snapshot().tables["t"]))
+        assert left == [10, *range(12, 70), *range(71, 100), 202]
+        assert db.check() == []
+
+
+def test_a_savepoint_from_before_a_merge() -> None:
+    """A table that was changed, then merged, then defined anew; and back."""
+    with Database.open(None) as db:
+        with db.begin() as tx:
+            tx.create_table("t", [Column("a", types.BIGINT), Column("b", types.TEXT)], [0])
+        for start in (50, 0):
+            with db.begin() as tx:
+                tx.append("t", pa.table({"a": list(range(start, start + 50)), "b": ["x"] * 50}), unique_key=True)
+        with db.begin() as tx:
+            tx.create_table("new", [Column("a", types.BIGINT)])
+            tx.delete("t", np.array([places(tx.table("t"))[key][1] for key in (3, 60)]))
+            tx.append("t", pa.table({"a": [300], "b": ["own"]}), unique_key=True)
+            saved = tx.savepoint()
+            assert db.merger.merge(db.snapshot().tables["t"].id)
+            tx.truncate("t")
+            tx.rollback_to(saved)
+            tx.delete("t", np.array([places(tx.table("t"))[key][1] for key in (4, 61)]))
+        left = sorted(rows_of(db.snapshot().tables["t"]))
+        assert left == sorted({*range(100), 300} - {3, 4, 60, 61})
+        assert db.check() == []

@@ -404,6 +404,7 @@ class Connection:
             self._closed = True
             for name in list(self._registered):
                 self.unregister(name)
+            self._texts.forget()
             databases.release(self._database)
         finally:
             self._lock.release()

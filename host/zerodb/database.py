@@ -11,9 +11,11 @@ from __future__ import annotations
 import gc
 import os
 import threading
+import weakref
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import TYPE_CHECKING
 
 from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
@@ -26,6 +28,9 @@ from zerodb_compiler.sql.parse import ParsedStatement, parse
 from zerodb_compiler.sql.shape import Shape, ShapeCache, shape_of
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Database as Storage
+
+if TYPE_CHECKING:
+    from zerodb.point_texts import PointTexts
 
 STATEMENTS_MAX = 256
 _FIRST_TRANSIENT_ID = -(1 << 30)  # registered tables count down from -1
@@ -52,6 +57,7 @@ class Database:
         self.users = 0
         self._transient_ids: dict[tuple[int, int], int] = {}
         self._compiling = threading.RLock()
+        self.texts: weakref.WeakSet[PointTexts] = weakref.WeakSet()  # of its connections
         self._statements: ShapeCache[Prepared] = ShapeCache(STATEMENTS_MAX)
 
     def prepare(self, text: str, view: View, types: Sequence[SqlType] = ()) -> Ready:
@@ -90,6 +96,8 @@ class Database:
         """Empties the cache of compiled statements: the next one of any text is compiled from scratch."""
         with self._compiling:
             self._statements.clear()
+        for texts in list(self.texts):
+            texts.forget()
 
     def close(self) -> None:
         """Ends what runs. Connections call `release`."""

@@ -22,13 +22,18 @@ class PointTexts:
         self._connection = connection
         self.found: dict[str, PreparedStatement] = {}
         self._counts: dict[str, int] = {}
+        connection._database.texts.add(self)
+
+    def forget(self) -> None:
+        """Lets go of the statements, and of their memory."""
+        self._counts.clear()
+        self.found.clear()
 
     def note(self, text: str) -> None:
         """A text with parameters was executed the general way."""
         count = self._counts.get(text, 0) + 1
         if len(self._counts) >= TEXTS_MAX and text not in self._counts:
-            self._counts.clear()
-            self.found.clear()
+            self.forget()
         self._counts[text] = count
         if count == POINT_AFTER:
             self._make(text)

@@ -22,6 +22,7 @@ So does the statement timeout. Code that looks at neither cannot be stopped.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 import time
@@ -145,10 +146,14 @@ class Engine:
             self._compile(compiled, best)
         return compiled if key is None else self.cache.put(key, compiled)
 
-    def free_frames(self) -> None:
-        """Frees the memory of point statements and overlays that were forgotten."""
-        while self.unused_frames:
-            self.memory.free(self.unused_frames.popleft())
+    def free_frames(self) -> bool:
+        """Frees the memory of point statements and overlays that were forgotten; whether there was any."""
+        freed = False
+        with contextlib.suppress(IndexError):  # another thread may take the last one
+            while self.unused_frames:
+                self.memory.free(self.unused_frames.popleft())
+                freed = True
+        return freed
 
     def compile_point(self, program: Program, allocate: Callback) -> CompiledProgram:
         """As `compile`, for a program with an `allocate` of its own (point_call.py)."""
@@ -380,9 +385,9 @@ class Engine:
             return 0
 
     def _reclaim(self, wanted: int) -> bool:
-        """Makes room: columns that nobody reads, then idle frames, then bindings without a user, then what guarded
-        executions can do without."""
-        if self.pool.reclaim(wanted):
+        """Makes room: what was forgotten, columns that nobody reads, then idle frames, then bindings without a user,
+        then what guarded executions can do without."""
+        if self.free_frames() or self.pool.reclaim(wanted):
             return True
         with self._lock:
             frame = self._pop_idle_frame()

@@ -555,7 +555,13 @@ class PointDirectory:
                 self._clear()
         for statement in list(self.statements):
             statement.let_go()
-            # `address` itself stays: frames of statements still name it.
+            # `address` itself stays while there is a statement: its frame names it.
+
+    def __del__(self) -> None:
+        # Not freed here: a collection may run while this thread holds the allocator's lock.
+        address = getattr(self, "address", 0)
+        if address:
+            self._engine.unused_frames.append(address)
 
 
 class Directories:

@@ -278,8 +278,8 @@ class Session:
     def abandon(self) -> None:
         """Rolls back on a thread of its own: for the garbage collector, which may run inside of any lock."""
         transaction, self._transaction = self._transaction, None
-        if transaction is not None and transaction.write is not None:
-            _thread.start_new_thread(transaction.write.rollback, ())
+        if transaction is not None:
+            _thread.start_new_thread(self._undo, (transaction,))
         if self.locker.log or self._reading is not None:
             _thread.start_new_thread(self.close, ())
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import random
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack
 
@@ -415,3 +417,22 @@ def test_a_bank_keeps_its_invariants(db: zerodb.Connection) -> None:
     assert in_threads(db, 4, lambda own, rng: audit(own, rng) if rng.random() > 0.8 else withdraw(own, rng)) == []
     assert all(total >= 0 for (total,) in rows(db, "select sum(balance) from pair group by owner"))
     assert core(db).active_count == 0  # type: ignore[attr-defined]
+
+
+def test_a_forgotten_connection_takes_its_transaction_along(path: str) -> None:
+    """Else its reads would be kept, and deferrable readers wait for it, as long as the database is open."""
+    with zerodb.connect(path) as db:
+        db.execute("create table forgotten (id integer primary key)")
+        core = db._database.storage.serializable._core
+        for statement in ("select * from forgotten", "insert into forgotten values (1)"):
+            other = db.duplicate()
+            other.begin("serializable")
+            other.execute(statement)
+            assert core.active_count == 1
+            del other
+            gc.collect()
+            end = time.monotonic() + 10
+            while core.active_count and time.monotonic() < end:
+                time.sleep(0.01)
+            assert core.active_count == 0
+        db.execute("insert into forgotten values (1)")

@@ -59,7 +59,7 @@ def no_phantoms(patch: pytest.MonkeyPatch) -> None:
     concerned = Reads.concerned_by
 
     def checked(self: Reads, table_id: int, change: Any) -> bool:
-        return bool(change.deleted_count) and concerned(self, table_id, change)
+        return bool(change.deleted.count) and concerned(self, table_id, change)
 
     patch.setattr(Reads, "concerned_by", checked)
 

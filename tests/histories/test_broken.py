@@ -21,6 +21,7 @@ FAULTS: list[tuple[broken.Plant, str, str, set[str]]] = [
     (broken.no_validation, "lists", "serializable", {"G2-item"}),
     (broken.no_validation, "registers", "serializable", {"G2-item"}),
     (broken.no_validation, "rows", "serializable", {"G2"}),
+    (broken.no_phantoms, "rows", "serializable", {"G2"}),
     (broken.half_a_transaction, "lists", "read committed", {"lost append"}),
     (broken.half_a_transaction, "rows", "read committed", {"lost insert"}),
     (broken.one_by_one, "lists", "snapshot", {"G1b", "G-single", "G1a"}),

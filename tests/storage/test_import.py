@@ -148,7 +148,7 @@ def test_duplicate_keys_within_a_batch_and_against_the_table(memory: Database) -
             import_batches(memory, "t", more.to_batches())
         assert error.value.sqlstate == "23505"
     assert memory.snapshot().tables["t"].row_count == 1000
-    memory.begin().rollback()  # the writer's lock is free
+    memory.begin().rollback()  # the database takes writers as before
 
 
 def test_import_folds_the_delta_first_and_grows_dictionaries(path: str, rows_of: Rows) -> None:

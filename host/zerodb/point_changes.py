@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -202,19 +203,47 @@ class ChangeStatement(PointStatement):
 
     def _bind_alone(self) -> bool:
         """For one change in autocommit."""
+        while True:
+            snapshot = self.storage.snapshot()
+            if self._shows(snapshot):
+                return True
+            if self.storage.snapshot() is snapshot:
+                return False
+
+    def _shows(self, snapshot: Snapshot) -> bool:
+        """Binds to the snapshot; False if the statement does not fit it, or the directory shows a newer one."""
         connection = self.connection
-        snapshot = self.storage.snapshot()
-        view = View(snapshot, connection._registered, connection._search_path, session=connection)
-        if not self.fits(view) or not self.show(view):
-            return False
+        if not self._is_shown(snapshot):
+            view = View(snapshot, connection._registered, connection._search_path, session=connection)
+            if not self.fits(view) or not self.show(view):
+                return False
         if self._alone is None:
-            self._alone = OwnRows(connection, self, view.tables[self.program.table.key])
+            self._alone = OwnRows(connection, self, snapshot.tables[self.program.table.key])
         self.base = snapshot
         if self._warming < 0:
             self.snapshot, self.options_changes = snapshot, connection._options.changes
         engine = connection._database.engine
         engine.memory.words[(self.call.address + self.program.directory + 4) >> 2] = self._alone.overlay.address
         self.own = self._alone
+        return True
+
+    def _is_shown(self, snapshot: Snapshot) -> bool:
+        """Whether others have only added to the table since, and the directory has followed them: then binding to the
+        snapshot is taking its stamp."""
+        base, version = self.base, snapshot.tables.get(self.program.table.key)
+        if base is None or version is None or self.version is None or snapshot.defined != base.defined:
+            return False
+        if self.options_changes != self.connection._options.changes:
+            return False
+        directory = self.directory
+        stamp = directory.stamp
+        if directory.version is not version or not stamp or directory.stamp != stamp:
+            return False
+        if version.layout.columns != self.version.layout.columns:
+            return False
+        memory = self.connection._database.engine.memory
+        memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
+        self.version = version
         return True
 
     # --- after the call ---
@@ -239,15 +268,19 @@ class ChangeStatement(PointStatement):
         return self._is_unchanged(self.storage._snapshot.tables.get(self.program.table.key), row_id)
 
     def _lock(self, row_id: int) -> bool:
+        return self._took(row_id) and (self.storage._snapshot is self.seen or self._is_as_seen(row_id))
+
+    def _took(self, row_id: int) -> bool:
+        """Locks the row, and its key if that comes or goes; False if that is not possible at once."""
         table_id, turn = self.program.table.id, self.storage.renumberings
         if row_id >= 0 and not self.locks.lock_point(self.owner, table_id, row_id):
             return False
         if self.changes_keys and not self.locks.lock_key_point(self.owner, table_id, self.key_number, self.digest()):
             return False
-        newest = self.storage._snapshot
-        if turn & 1 or turn != self.storage.renumberings:  # the lock may be that of another row
-            return False
-        return newest is self.seen or self._is_unchanged(newest.tables.get(self.program.table.key), row_id)
+        return not turn & 1 and turn == self.storage.renumberings  # else the lock may be that of another row
+
+    def _is_as_seen(self, row_id: int) -> bool:
+        return self._is_unchanged(self.storage._snapshot.tables.get(self.program.table.key), row_id)
 
     def _is_unchanged(self, newest: TableVersion | None, row_id: int) -> bool:
         """Whether a row of the base is there in the newest version."""
@@ -288,15 +321,27 @@ class ChangeStatement(PointStatement):
 
     def _commit_alone(self, row_id: int, hashed: int) -> bool:
         overlay, locks, owner = self.own.overlay, self.locks, self.alone
+        written = True
         try:
             locks.lock_table(owner, self.program.table.id, TableMode.ROW_EXCLUSIVE, nowait=True)
             self.owner, self.seen = owner, self.base
-            if not self._lock(row_id):
+            if not self._took(row_id):
                 return False
+            if self.storage._snapshot is not self.seen and not self._is_as_seen(row_id):
+                # Others have moved the table on before the locks were held. What is seen now stays as it is.
+                written = False
+                overlay.undo()
+                again = self._repeated()
+                if again is None:
+                    return False
+                written = True
+                if again[0] != row_id:
+                    return False
+                hashed = again[1]
             row = overlay.last_row() if self.tag != "DELETE" else None
-            commit = PointCommit(self.version, row_id, row, self.forms)
+            commit = PointCommit(self.version, row_id, row, self.forms, lambda commit: self._follow(commit, hashed))
             self.storage.publish_point(commit)
-            self._follow(commit, hashed)
+            self._stay(commit)
         except Outdated:
             return False
         except Error as error:
@@ -305,27 +350,41 @@ class ChangeStatement(PointStatement):
             raise
         finally:
             locks.release(owner)
-            overlay.undo()
+            if written:
+                overlay.undo()
         return True
 
+    def _repeated(self) -> tuple[int, int] | None:
+        """The call once more, over the newest snapshot: the row replaced and the hash of the key; None, and no record,
+        if that needs the general path."""
+        if not self._bind_alone():
+            return None
+        memory = self.connection._database.engine.memory
+        status = (self.call.address + self.program.results) >> 2
+        memory.words[status] = pa.STATUS_PENDING & 0xFFFFFFFF
+        call_unchecked(*self.call.arguments)
+        if memory.words[status] != pa.STATUS_ROW & 0xFFFFFFFF:
+            return None
+        hashed = memory.words[status + 1]
+        return memory.longs[(status + 2) >> 1], hashed
+
     def _follow(self, commit: PointCommit, hashed: int) -> None:
-        """Binds to the snapshot that the commit has led to, if it was the only change."""
-        self.snapshot = None
-        before, after, newest = commit.before, commit.after, self.storage._snapshot
-        if before is None or after is None or newest.tables.get(self.program.table.key) is not after:
+        """Moves the table's directory on by this commit. Runs in the thread that publishes, while this one waits."""
+        before, after = commit.before, commit.after
+        if before is None or after is None:
             return
         record, texts = 0, []
         if commit.row is not None:
             record = self.own.overlay.last()
             texts = [_bytes(commit.row[ordinal]) for ordinal in self.text_ordinals]
-        try:
-            stamp = self.directory.follow(before, after, newest.sequence, commit.replaced, record, hashed, texts)
-        except Error:
-            return
-        if stamp and before is self.version and after.layout.columns == before.layout.columns and self._warming < 0:
-            memory = self.connection._database.engine.memory
-            memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
-            self.version = after
+        with suppress(Error):
+            self.directory.follow(before, after, self.storage._snapshot.sequence, commit.replaced, record, hashed, texts)
+
+    def _stay(self, commit: PointCommit) -> None:
+        """Binds to the snapshot that the commit has led to, if it was the last change."""
+        self.snapshot = None
+        newest = self.storage._snapshot
+        if newest.tables.get(self.program.table.key) is commit.after and self._warming < 0 and self._is_shown(newest):
             self.base = self.snapshot = newest
 
     def made(self) -> Callable[[Parameters | None], Cursor]:

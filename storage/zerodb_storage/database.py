@@ -308,6 +308,9 @@ class Database:
             self._apply(plan)
             for ticket in rest[:count]:
                 ticket.is_done = True
+                found = ticket.item
+                if isinstance(found, PointCommit) and found.follow is not None and found.after is not None:
+                    found.follow(found)
             rest = rest[count:]
 
     def _planned(self, tickets: Sequence[Ticket[WriteTransaction | PointCommit]]) -> tuple[Plan, int]:

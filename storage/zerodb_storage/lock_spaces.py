@@ -143,13 +143,14 @@ class Request:
 class ModeLocks:
     """One object that is held in modes: a table or an advisory lock. A claim is a mode."""
 
-    __slots__ = ("conflicts", "held", "queue", "transient", "what")
+    __slots__ = ("conflicts", "held", "queue", "strong", "transient", "what")
 
     def __init__(self, what: tuple[Any, ...], conflicts: tuple[int, ...], transient: bool = False) -> None:
         self.what = what
         self.transient = transient  # whether it goes as soon as it is free
         self.conflicts = conflicts
         self.held: dict[Owner, int] = {}  # modes as bits
+        self.strong = 0  # how many of the modes held conflict with ROW EXCLUSIVE
         self.queue: list[Request] = []
 
     @property
@@ -175,11 +176,13 @@ class ModeLocks:
         before = self.held.get(owner, 0)
         if not before >> claim & 1:
             self.held[owner] = before | 1 << claim
+            self.strong += claim > TableMode.ROW_EXCLUSIVE
             self.transient |= claim == TableMode.ACCESS_EXCLUSIVE  # the table may have been dropped
             owner.log.append((self, 1 << claim, 0))
 
     def undo(self, owner: Owner, bit: int, _before: int) -> None:
         modes = self.held.pop(owner)
+        self.strong -= bit >> TableMode.ROW_EXCLUSIVE > 1
         if modes != bit:
             self.held[owner] = modes & ~bit
 

@@ -30,8 +30,6 @@ from zerodb_storage.values import Array
 __all__ = ["AdvisoryMode", "Lock", "Locks", "Mark", "Outdated", "Owner", "RowMode", "TableMode"]
 
 Mark: TypeAlias = int
-_WEAK = TableMode.ROW_EXCLUSIVE  # the modes up to here do not conflict with each other
-_STRONG = 0xFF & ~((1 << _WEAK + 1) - 1)
 
 
 class Outdated(Exception):
@@ -123,7 +121,7 @@ class Locks:
             modes = held.get(owner, 0)
             if modes >> mode & 1:
                 return False
-            if mode <= _WEAK and not space.queue and (not held or not any(m & _STRONG for m in held.values())):
+            if mode <= TableMode.ROW_EXCLUSIVE and not space.queue and not space.strong:  # nobody conflicts
                 held[owner] = modes | 1 << mode
                 owner.log.append((space, 1 << mode, 0))
                 return False

@@ -11,7 +11,7 @@ the same batches and under the same locks as all others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -37,12 +37,14 @@ Cell = int | float | bytes | None  # a canonical value, text as its bytes
 class PointCommit:
     """`base` is the version of the table that `replaced`, the id of the row that goes or -1, is of. `row` has all
     columns of the row that comes, of the `forms` (commit_log.row_forms). Once published, `after` is the table with it,
-    made of the version `before` (None where it was done the general way)."""
+    made of the version `before` (None where it was done the general way), and `follow` is called, by the thread that
+    publishes, in the order of the commits: so whoever keeps up with the table version by version can."""
 
     base: TableVersion
     replaced: int
     row: tuple[Cell, ...] | None
     forms: str
+    follow: Callable[[PointCommit], None] | None = None
     before: TableVersion | None = None
     after: TableVersion | None = None
 

@@ -3,7 +3,9 @@ way."""
 
 from __future__ import annotations
 
+import itertools
 import threading
+from contextlib import suppress
 from decimal import Decimal
 from uuid import UUID
 
@@ -253,6 +255,37 @@ def test_counters_of_many_threads(db):
     for thread in threads:
         thread.join()
     assert [row[1] for row in rows(db)] == [80, 80, 80]
+
+
+def test_threads_that_add_and_remove_the_same_keys(db):
+    """Each key is added, and removed, by exactly one of those who try; most of them find the table moved on."""
+    db.execute(TABLE)
+    added: list[list[int]] = [[] for _ in range(6)]
+    removed: list[list[int]] = [[] for _ in range(6)]
+
+    def work(number: int) -> None:
+        own = db.duplicate()
+        insert, delete = own.prepare(INSERT), own.prepare(DELETE)
+        for key in range(150):
+            with suppress(zerodb.IntegrityError):
+                insert.execute((key, number, f"by {number}"))
+                added[number].append(key)
+            if key >= 10 and delete.execute((key - 10,)).rowcount:
+                removed[number].append(key - 10)
+        own.close()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    left = [row[0] for row in rows(db)]
+    come, gone = sorted(itertools.chain(*added)), sorted(itertools.chain(*removed))
+    assert sorted([*left, *gone]) == come, "what came is there or was removed, once each"
+    assert len(set(left)) == len(left)
+    assert {row[0]: row[1] for row in rows(db)} == {
+        key: number for number, keys in enumerate(added) for key in keys if key in left
+    }
 
 
 @given(some.lists(some.integers(-(1 << 63), (1 << 63) - 1), min_size=1, max_size=3))

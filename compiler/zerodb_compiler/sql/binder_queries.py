@@ -212,6 +212,8 @@ def limited(
         return with_ties(binder, plan, count, skipped, position_of(limit))
     if count is None and skipped is None:
         return plan
+    if isinstance(count, Literal) and count.value == 0:
+        return Values(plan.output, ())  # asks for the columns only: nothing below is computed, nor fails
     return Limit(plan, count, skipped)
 
 
@@ -235,7 +237,7 @@ def _count(
             from zerodb_compiler.errors import DataError
 
             raise DataError(f"{clause} must not be negative", sqlstate=sqlstate, position=position_of(node))
-    return expressions.cast(value, BIGINT, node, lift=True)
+    return expressions.cast(value, BIGINT, node, lift=not (isinstance(value, Constant) and value.value == 0))
 
 
 # ---- SELECT

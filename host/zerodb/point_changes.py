@@ -378,7 +378,9 @@ class ChangeStatement(PointStatement):
             record = self.own.overlay.last()
             texts = [_bytes(commit.row[ordinal]) for ordinal in self.text_ordinals]
         with suppress(Error):
-            self.directory.follow(before, after, self.storage._snapshot.sequence, commit.replaced, record, hashed, texts)
+            self.directory.follow(
+                before, after, self.storage._snapshot.sequence, commit.replaced, record, hashed, texts
+            )
 
     def _stay(self, commit: PointCommit) -> None:
         """Binds to the snapshot that the commit has led to, if it was the last change."""

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from zerodb.engine.point_directory import allocated, zeroed
+from zerodb.engine.point_records import allocated, zeroed
 from zerodb.engine.pool import Array
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_storage.arrow import numpy_type

@@ -14,7 +14,6 @@ about is none of these (`change_statement`).
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
@@ -24,9 +23,9 @@ import numpy as np
 from zerodb.cursor import Cursor
 from zerodb.engine import keyboard
 from zerodb.engine.point_call import call_unchecked
-from zerodb.engine.point_overlay import Overlay
-from zerodb.outcome import Outcome
-from zerodb.point import General, PointStatement, is_packable, parameters_source, taken_source
+from zerodb.point import General, PointStatement, is_packable
+from zerodb.point_change_source import run_function
+from zerodb.point_rows import Flusher, OwnRows
 from zerodb.view import View
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen import point_abi as pa
@@ -52,79 +51,6 @@ if TYPE_CHECKING:
 _MASK = (1 << 64) - 1
 _HIGH_WORD = 7046029254386353131  # what lookup.digests_of makes of the high half of a negative number
 _MULTIPLIER = 0x9E3779B97F4A7C15
-
-
-class OwnRows:
-    """A transaction's own rows of one table. `version` is the write transaction's version that they are right for."""
-
-    def __init__(self, connection: Connection, statement: ChangeStatement, version: TableVersion) -> None:
-        engine = connection._database.engine
-        types = tuple(column.type for column in statement.program.table.columns)
-        self.overlay = Overlay(engine, statement.directory, types)
-        self.key = statement.program.table.key
-        self.version: TableVersion | None = version
-        self._marks: list[tuple[TableVersion, int]] = [(version, 0)]
-
-    def flush(self, write: WriteTransaction) -> None:
-        """Tells storage of what it does not know yet."""
-        overlay = self.overlay
-        if overlay.count == overlay.flushed:
-            return
-        self.version = None
-        gone, columns, come = overlay.taken()
-        if len(gone):
-            write.delete(self.key, gone)
-        start = write.table(self.key).delta_rows
-        if come:
-            write.append_values(self.key, columns)
-        version = write.table(self.key)
-        overlay.settled(version.row_ids_of(~np.arange(start, start + come)))
-        self.version = version
-        self._marks.append((version, overlay.count))
-
-    def hand_over(self, write: WriteTransaction) -> None:
-        """The same right before the commit."""
-        overlay = self.overlay
-        if overlay.count > overlay.flushed and self.version is not None:
-            gone, columns, _ = overlay.taken()
-            write.hand_over(self.key, columns, gone)
-            overlay.flushed = overlay.count
-            self.version = None
-
-    def back_to(self, version: TableVersion) -> bool:
-        """After a rollback to a savepoint: forgets what came after this version; False if it is not one of theirs."""
-        for place in range(len(self._marks) - 1, -1, -1):
-            known, count = self._marks[place]
-            if known is version:
-                del self._marks[place + 1 :]
-                self.overlay.cut(count)
-                self.version = version
-                return True
-        return False
-
-
-class _Flusher:
-    """`pending_flush` of a write transaction."""
-
-    __slots__ = ("_busy", "_rows", "_write")
-
-    def __init__(self, write: WriteTransaction, rows: dict[int, OwnRows]) -> None:
-        self._write, self._rows, self._busy = write, rows, False
-
-    def __call__(self) -> None:
-        if self._busy:
-            return
-        self._busy = True
-        try:
-            for own in self._rows.values():
-                own.flush(self._write)
-        finally:
-            self._busy = False
-
-    def hand_over(self) -> None:
-        """`pending_hand_over`."""
-        for own in self._rows.values():
-            own.hand_over(self._write)
 
 
 class ChangeStatement(PointStatement):
@@ -191,13 +117,13 @@ class ChangeStatement(PointStatement):
         if own is None:
             if version is not write.base.tables.get(key):
                 return None
-            own = transaction.own_rows[table_id] = OwnRows(self.connection, self, version)
+            own = transaction.own_rows[table_id] = self._rows_on(version)
         try:
             write.lock_table(key, TableMode.ROW_EXCLUSIVE, nowait=True)
         except (Outdated, Error):
             return None
         if write.pending_flush is None:
-            write.pending_flush = flusher = _Flusher(write, transaction.own_rows)
+            write.pending_flush = flusher = Flusher(write, transaction.own_rows)
             write.pending_hand_over = flusher.hand_over
         return own
 
@@ -218,7 +144,7 @@ class ChangeStatement(PointStatement):
             if not self.fits(view) or not self.show(view):
                 return False
         if self._alone is None:
-            self._alone = OwnRows(connection, self, snapshot.tables[self.program.table.key])
+            self._alone = self._rows_on(snapshot.tables[self.program.table.key])
         self.base = snapshot
         if self._warming < 0:
             self.snapshot, self.options_changes = snapshot, connection._options.changes
@@ -245,6 +171,9 @@ class ChangeStatement(PointStatement):
         memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
         self.version = version
         return True
+
+    def _rows_on(self, version: TableVersion) -> OwnRows:
+        return OwnRows(self.connection._database.engine, self.directory, self.program.table, version)
 
     # --- after the call ---
     def grow(self) -> None:
@@ -398,7 +327,7 @@ class ChangeStatement(PointStatement):
         self.integer_key = all(record.kinds[ordinal] == pa.INT for ordinal in self.program.table.primary_key)
         version = self.connection._session.snapshot().tables[self.program.table.key]
         self.key_number = next(n for n, found in unique_keys(version).items() if found[0] == version.primary_key)
-        return _source(self)
+        return run_function(self)
 
 
 def integer_digest(key: list[int]) -> int:
@@ -412,116 +341,6 @@ def integer_digest(key: list[int]) -> int:
 def _bytes(value: int | float | bytes | None) -> bytes:
     assert not isinstance(value, int | float)
     return value or b""
-
-
-class ChangeCursor(Cursor):
-    """The cursor of a change by key."""
-
-    arraysize = 1
-    _closed = False
-    _row = 0
-    _batch = 1
-    _other: Outcome | None = None
-
-    def __init__(self, connection: Connection, tag: str, count: int) -> None:
-        self.connection = connection
-        self._rows = []
-        self._tag, self._count = tag, count
-
-    @property
-    def rowcount(self) -> int:
-        return self._count if self._other is None else self._other.row_count
-
-    @property
-    def _outcome(self) -> Outcome | None:
-        return Outcome(self._tag, self._count) if self._other is None and not self._closed else self._other
-
-    @_outcome.setter
-    def _outcome(self, outcome: Outcome | None) -> None:
-        self._other = outcome
-
-
-def _source(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]:
-    """Makes `run`."""
-    connection, program = statement.connection, statement.program
-    names: dict[str, Any] = {
-        "ChangeCursor": ChangeCursor,
-        "Error": Error,
-        "bind": statement.bind_change,
-        "call": statement.call,
-        "commit_alone": statement.commit_alone,
-        "connection": connection,
-        "general": statement.general,
-        "grow": statement.grow,
-        "absent": statement.absent,
-        "invoke": call_unchecked,
-        "lock_point": statement.locks.lock_point,
-        "table_id": program.table.id,
-        "table_key": program.table.key,
-        "undo": statement.undo,
-        "unchanged": statement.is_unchanged,
-        "lock": connection._lock,
-        "locked": statement.locked,
-        "memory": connection._database.engine.memory.bytes,
-        "options": connection._options,
-        "overflow": (struct.error, ValueError, OverflowError),
-        "session": connection._session,
-        "state": statement,
-        "storage": statement.storage,
-        "tag": statement.tag,
-        "text_end": statement.text_end,
-        "text_start": statement.text_start,
-    }
-    lines, form, packed = parameters_source(statement.prepared.user, names)
-    names["pack"] = struct.Struct(form + "i").pack_into
-    names["pack_at"] = statement.call.address + program.parameters
-    names["unpack"] = struct.Struct("<iIq").unpack_from
-    names["unpack_at"] = statement.call.address + program.results
-    locking = ["if not locked(row_id): return general(parameters)"]
-    if not statement.changes_keys:  # the same for a row alone
-        unchanged = "(storage._snapshot is state.seen or unchanged(row_id))"
-        locking = [
-            f"if row_id >= 0 and not (lock_point(state.owner, table_id, row_id) and {unchanged}):",
-            "    undo()",
-            "    return general(parameters)",
-        ]
-    body = [
-        *taken_source(statement.prepared.user),
-        "with lock:",
-        "    t = session._transaction",
-        "    if t is None:",
-        "        bound = storage._snapshot is state.snapshot",
-        "    else:",
-        "        write = t.write",
-        "        bound = t is state.transaction and write is state.write and not t.failed"
-        " and write.tables.get(table_key) is state.own.version"
-        " and (t.isolation != 'read committed' or storage._snapshot is write.base)",
-        "    if not bound or options.changes != state.options_changes or connection._closed:",
-        "        if not bind(): return general(parameters)",
-        *(f"    {line}" for line in lines),
-        f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
-        "    except overflow: return general(parameters)",
-        "    invoke(*call.arguments)",
-        "    status, hashed, row_id = unpack(memory, unpack_at)",
-        f"    while status == {pa.STATUS_FULL} or status == {pa.STATUS_ABSENT}:",
-        f"        if status == {pa.STATUS_FULL}: grow()",
-        "        elif not absent(row_id & 0xffffffff): return general(parameters)",
-        "        invoke(*call.arguments)",
-        "        status, hashed, row_id = unpack(memory, unpack_at)",
-        f"    if status == {pa.STATUS_ROW}:",
-        "        if t is None:",
-        "            if not commit_alone(row_id, hashed): return general(parameters)",
-        "        else:",
-        *(f"            {line}" for line in locking),
-        "            t.first = False",
-        "        return ChangeCursor(connection, tag, 1)",
-        f"    if status == {pa.STATUS_NONE}: return ChangeCursor(connection, tag, 0)",
-        "    return general(parameters)",
-    ]
-    text = "def run(parameters=None):\n" + "\n".join(f"    {line}" for line in body)
-    exec(compile(text, "<point statement>", "exec"), names)  # made here, of nothing but types
-    run: Callable[[Parameters | None], Cursor] = names["run"]
-    return run
 
 
 # --- which statements are of this kind ---

@@ -38,7 +38,7 @@ from zerodb_storage.predicates import Reads
 from zerodb_storage.serializable import Member, NotSerializable
 
 if TYPE_CHECKING:
-    from zerodb.point_changes import OwnRows
+    from zerodb.point_rows import OwnRows
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}

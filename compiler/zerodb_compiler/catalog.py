@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.layout import TableLayout, TableStatistics
 from zerodb_compiler.pruning import PartitionInfo
 from zerodb_compiler.types import SqlType
+
+if TYPE_CHECKING:
+    from zerodb_compiler.sql.external import ExternalFunction
 
 # Begins the names of tables that exist only while a statement runs.
 TRANSIENT = "\0"
@@ -111,4 +114,9 @@ class Catalog(Protocol):
 
     def table_names(self) -> Sequence[str]:
         """All table names, for suggestions."""
+        ...
+
+    def functions(self, name: str, schema: str | None = None) -> Sequence[ExternalFunction]:
+        """The functions of that (already case-folded) name that are not built in: those of the schema, or of all
+        schemas of the search path without those whose argument types an earlier one has too."""
         ...

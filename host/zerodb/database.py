@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
 from zerodb.engine.engine import Engine
+from zerodb.functions.registry import Functions
 from zerodb.view import View
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.errors import ProgrammingError, error_for
@@ -59,6 +60,7 @@ class Database:
         self._compiling = threading.RLock()
         self.texts: weakref.WeakSet[PointTexts] = weakref.WeakSet()  # of its connections
         self._statements: ShapeCache[Prepared] = ShapeCache(STATEMENTS_MAX)
+        self.functions = Functions()
 
     def prepare(self, text: str, view: View, types: Sequence[SqlType] = ()) -> Ready:
         """The compiled statement for a text of one statement, fit for the tables of `view`. `types` are those declared
@@ -102,6 +104,7 @@ class Database:
     def close(self) -> None:
         """Ends what runs. Connections call `release`."""
         self._statements.clear()
+        self.functions.close()
         self.engine.close()
         self.storage.close()
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo, ViewInfo, ViewTable
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Snapshot, TableVersion
 from zerodb_storage.catalog import type_from
@@ -173,6 +174,14 @@ class View:
 
     def table_names(self) -> Sequence[str]:
         return [version.name for version in self.tables.values()]
+
+    def functions(self, name: str, schema: str | None = None) -> Sequence[ExternalFunction]:
+        return () if self.session is None else self.session._database.functions.named(self, name, schema)
+
+    def body(self, function: ExternalFunction) -> Any:
+        """What runs when the function is called (functions/body.py)."""
+        assert self.session is not None
+        return self.session._database.functions.body(self, function)
 
 
 def view_info(schema: str, name: str, data: dict[str, Any]) -> ViewInfo:

@@ -14,6 +14,7 @@ from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import analyze
 from zerodb_compiler.sql.binder_ddl import define_table
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.shape import BoundShape
 
 
@@ -22,6 +23,7 @@ class MemoryCatalog:
 
     def __init__(self) -> None:
         self.tables: dict[str, TableInfo] = {}
+        self.external: list[ExternalFunction] = []
 
     def table(self, name: str, schema: str | None = None) -> TableInfo | None:
         if schema not in (None, "public", "main"):
@@ -36,6 +38,11 @@ class MemoryCatalog:
 
     def table_names(self) -> Sequence[str]:
         return list(self.tables)
+
+    def functions(self, name: str, schema: str | None = None) -> Sequence[ExternalFunction]:
+        if schema not in (None, "public"):
+            return ()
+        return [function for function in self.external if function.name == name]
 
     def run(self, text: str) -> MemoryCatalog:
         for bound in analyze(text, self):

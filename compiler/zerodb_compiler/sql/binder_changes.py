@@ -19,6 +19,7 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_dml import delete, insert, update
 from zerodb_compiler.sql.binder_merge import merge
 from zerodb_compiler.sql.binder_with import NO_ROWS, CommonTables, with_tables
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.nodes import fold, unsupported
 from zerodb_compiler.types import SqlType
 
@@ -57,6 +58,9 @@ class _Results:
 
     def table_names(self) -> Sequence[str]:
         return self._catalog.table_names()
+
+    def functions(self, name: str, schema: str | None = None) -> Sequence[ExternalFunction]:
+        return self._catalog.functions(name, schema)
 
 
 def has_changes(node: exp.Expr) -> bool:

@@ -18,6 +18,7 @@ from zerodb_compiler.errors import DatabaseError, NotSupportedError, Programming
 from zerodb_compiler.sql import collations, ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_types import NamedTypes, sql_type
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.nodes import fold, position_of
 from zerodb_compiler.sql.parameters import ParameterContext
 from zerodb_compiler.sql.scope import Relation, Scope, near
@@ -539,6 +540,9 @@ class _NoCatalog:
 
     def table_names(self) -> Sequence[str]:
         return self.names
+
+    def functions(self, name: str, schema: str | None = None) -> Sequence[ExternalFunction]:
+        return ()
 
 
 def columns_in(tree: exp.Expr) -> list[str]:

@@ -21,6 +21,7 @@ from zerodb_compiler.catalog import Catalog, TableInfo, ViewInfo, ViewTable
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.plan.logical import Scan
 from zerodb_compiler.sql.expressions import Column, ColumnRef
+from zerodb_compiler.sql.external import ExternalFunction, without_doubles
 from zerodb_compiler.sql.nodes import fold, position_of
 from zerodb_compiler.sql.statements import Query
 from zerodb_compiler.types import SqlType
@@ -65,6 +66,11 @@ class _Names:
 
     def table_names(self) -> Sequence[str]:
         return ()
+
+    def functions(self, name: str, schema: str | None = None) -> Sequence[ExternalFunction]:
+        if schema is not None:
+            return self._catalog.functions(name, schema)
+        return without_doubles(self._catalog.functions(name, place) for place in self._path)
 
 
 def view_query(

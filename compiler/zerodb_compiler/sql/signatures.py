@@ -103,8 +103,16 @@ class Ambiguous:
 
 def resolve(name: str, types: Sequence[SqlType]) -> Signature | Ambiguous | None:
     """The signature that a call with these argument types means; None if there is none."""
+    found = best(SIGNATURES.get(name, ()), types)
+    if len(found) > 1:
+        return Ambiguous(tuple(found))
+    return found[0] if found else None
+
+
+def best(signatures: Iterable[Signature], types: Sequence[SqlType]) -> list[Signature]:
+    """Those that take arguments of these types best."""
     candidates: list[tuple[Signature, tuple[SqlType, ...]]] = []
-    for signature in SIGNATURES.get(name, ()):
+    for signature in signatures:
         wanted = signature.wanted(len(types))
         if wanted is not None and all(map(accepts, types, wanted)):
             candidates.append((signature, wanted))
@@ -112,11 +120,9 @@ def resolve(name: str, types: Sequence[SqlType]) -> Signature | Ambiguous | None
         if len(candidates) <= 1:
             break
         scores = [score(types, wanted) for _, wanted in candidates]
-        best = max(scores)
-        candidates = [candidate for candidate, reached in zip(candidates, scores, strict=True) if reached == best]
-    if len(candidates) > 1:
-        return Ambiguous(tuple(signature for signature, _ in candidates))
-    return candidates[0][0] if candidates else None
+        most = max(scores)
+        candidates = [candidate for candidate, reached in zip(candidates, scores, strict=True) if reached == most]
+    return [signature for signature, _ in candidates]
 
 
 def _exact_matches(types: Sequence[SqlType], wanted: Sequence[SqlType]) -> int:

@@ -1,0 +1,72 @@
+"""Functions that are defined outside the compiler: what it knows of them, and which one a call means.
+
+    create function slug(title text) returns text language wasm as 'text.wasm'
+    db.create_function("slug", python_function, ["text"], "text")
+
+The compiler sees signatures only; who runs the code is the host's affair. Which of several functions of one name a call
+means is decided as for built-in functions (signatures.py); those have precedence: a function of the same name is found
+for arguments that no built-in one takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from zerodb_compiler.sql.signatures import Signature, best
+from zerodb_compiler.types import SqlType
+
+SCALAR, TABLE, AGGREGATE = "scalar", "table", "aggregate"
+IMMUTABLE, STABLE, VOLATILE = "immutable", "stable", "volatile"
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalFunction:
+    """`id` is that of the catalog object; negative for a Python callable, which only this process knows. `version`
+    changes when the function is replaced: what was compiled for (id, version) does not fit any more. `kind` is one of
+    the constants above. `results` has one entry for a scalar function and an aggregate, the columns of a table
+    function. `strict`: it is not called where an argument is NULL, and the result is NULL."""
+
+    id: int
+    version: int
+    schema: str
+    name: str
+    kind: str
+    argument_names: tuple[str, ...]
+    arguments: tuple[SqlType, ...]
+    results: tuple[tuple[str, SqlType], ...]
+    volatility: str = VOLATILE
+    strict: bool = False
+
+    @property
+    def result(self) -> SqlType:
+        assert self.kind != TABLE
+        return self.results[0][1]
+
+    @property
+    def signature(self) -> str:
+        """f(bigint, text), for messages."""
+        return f"{self.name}({', '.join(map(str, self.arguments))})"
+
+
+def resolve_external(
+    functions: Sequence[ExternalFunction], types: Sequence[SqlType]
+) -> ExternalFunction | Sequence[ExternalFunction] | None:
+    """The function that a call with these argument types means; all that fit equally well; None if none does."""
+    by_signature = {
+        Signature(function.name, function.arguments, function.results[0][1], str(place)): function
+        for place, function in enumerate(functions)
+    }
+    found = best(list(by_signature), types)
+    if len(found) > 1:
+        return [by_signature[signature] for signature in found]
+    return by_signature[found[0]] if found else None
+
+
+def without_doubles(groups: Iterable[Sequence[ExternalFunction]]) -> list[ExternalFunction]:
+    """The functions of all groups, without those that take the same arguments as one of a group before."""
+    found: dict[tuple[SqlType, ...], ExternalFunction] = {}
+    for group in groups:
+        for function in group:
+            found.setdefault(function.arguments, function)
+    return list(found.values())

@@ -1,0 +1,1 @@
+"""Functions that SQL calls and others have written: Python callables and WebAssembly."""

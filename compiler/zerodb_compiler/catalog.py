@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.layout import TableLayout, TableStatistics
 from zerodb_compiler.pruning import PartitionInfo
+from zerodb_compiler.triggers import Trigger
 from zerodb_compiler.types import SqlType
 
 if TYPE_CHECKING:
@@ -58,6 +59,7 @@ class TableInfo:
     kind: str = "table"
     seen_by: ViewInfo | None = None
     base: TableInfo | None = None
+    triggers: tuple[Trigger, ...] = ()
 
     @property
     def key(self) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from zerodb_compiler.catalog import ColumnInfo, TableInfo, ViewInfo, ViewTable
 from zerodb_compiler.sql.external import ExternalFunction
+from zerodb_compiler.triggers import triggers_in
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Snapshot, TableVersion
 from zerodb_storage.catalog import type_from
@@ -223,4 +224,5 @@ def table_info(version: TableVersion) -> TableInfo:
         schema=version.schema.schema,
         constraints=version.constraints,
         kind=dict(version.schema.options).get("kind", "table"),
+        triggers=triggers_in(version.schema.options),
     )

@@ -293,6 +293,35 @@ class Maintain:
     kind: str = "table"
 
 
+@dataclass(frozen=True, slots=True)
+class CreateTrigger:
+    """`columns` are those of UPDATE OF; `function` is what is called."""
+
+    name: Name
+    table: Name
+    timing: str
+    events: tuple[str, ...]
+    columns: tuple[str, ...]
+    for_rows: bool
+    when: Sql | None
+    function: Name
+    replace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class DropTrigger:
+    name: Name
+    table: Name
+    if_exists: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlterTrigger:
+    name: Name
+    table: Name
+    new_name: str
+
+
 Definition = (
     CreateTable
     | CreateTableAs
@@ -308,5 +337,8 @@ Definition = (
     | AlterSchema
     | Comment
     | AlterType
+    | CreateTrigger
+    | DropTrigger
+    | AlterTrigger
     | Maintain
 )

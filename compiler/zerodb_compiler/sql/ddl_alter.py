@@ -105,6 +105,12 @@ def _action(c: Cursor) -> Action:
         return Action("nothing", position=position)
     if c.accept("SET", "LOGGED") or c.accept("SET", "UNLOGGED") or c.accept("SET", "WITHOUT", "CLUSTER"):
         return Action("nothing", position=position)
+    if c.word in ("ENABLE", "DISABLE"):
+        from zerodb_compiler.sql.trigger_parser import enabling
+
+        action = enabling(c)
+        if action is not None:
+            return action
     if c.word in ("ENABLE", "DISABLE", "CLUSTER", "INHERIT", "REPLICA", "OF", "FORCE", "SET", "NO"):
         raise c.unsupported(f"ALTER TABLE ... {c.word}")
     raise c.error()

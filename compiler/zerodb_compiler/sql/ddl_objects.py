@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zerodb_compiler.sql import ddl
+from zerodb_compiler.sql import ddl, trigger_parser
 from zerodb_compiler.sql.ddl import Action, Definition
 from zerodb_compiler.sql.ddl_tokens import Cursor
 
@@ -77,7 +77,9 @@ def _create_schema(c: Cursor) -> Definition:
     return ddl.CreateSchema(ddl.Name(name or owner, None, position), if_not_exists, tuple(elements))
 
 
-def drop_object(c: Cursor) -> ddl.Drop | None:
+def drop_object(c: Cursor) -> ddl.Drop | ddl.DropTrigger | None:
+    if c.word == "TRIGGER":
+        return trigger_parser.drop_trigger(c)
     if c.accept("MATERIALIZED", "VIEW"):
         kind = "materialized view"
     elif c.word in ("VIEW", "SCHEMA"):
@@ -105,6 +107,8 @@ def alter_object(c: Cursor) -> Definition | None:
         return ddl.AlterSchema(name, c.identifier())
     if c.word == "TYPE":
         return _alter_type(c)
+    if c.word == "TRIGGER":
+        return trigger_parser.alter_trigger(c)
     kind = "materialized view" if c.accept("MATERIALIZED", "VIEW") else "view" if c.accept("VIEW") else ""
     if not kind:
         return None
@@ -177,6 +181,10 @@ def _comment(c: Cursor) -> Definition:
         name = ddl.Name(names[-1], names[-2] if len(names) > 1 else None, position)
     elif c.accept("CONSTRAINT"):
         kind, part = "constraint", c.identifier()
+        c.expect("ON")
+        name = c.name()
+    elif c.accept("TRIGGER"):
+        kind, part = "trigger", c.identifier()
         c.expect("ON")
         name = c.name()
     elif c.accept("MATERIALIZED", "VIEW"):

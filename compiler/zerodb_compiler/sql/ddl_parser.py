@@ -69,6 +69,12 @@ def _create(c: Cursor) -> ddl.Definition | None:
         found = create_object(c)
         if found is not None:
             return found
+    if "TRIGGER" in (c.word, c.peek(1), c.peek(2), c.peek(3)):
+        from zerodb_compiler.sql.trigger_parser import create_trigger
+
+        trigger = create_trigger(c)
+        if trigger is not None:
+            return trigger
     if c.looking_at("OR", "REPLACE") and c.peek(2) in ("TABLE", "INDEX", "SEQUENCE", "TEMP", "UNIQUE"):
         c.expect("OR", "REPLACE")
         raise c.error()

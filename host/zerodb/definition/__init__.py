@@ -7,6 +7,7 @@
     types         CREATE, ALTER, DROP TYPE (enums and composite types)
     views         CREATE, ALTER, DROP VIEW and MATERIALIZED VIEW, REFRESH
     schemas       CREATE, ALTER, DROP SCHEMA
+    triggers      CREATE, ALTER, DROP TRIGGER
     comments      COMMENT ON
     names         schemas, what a name means, which names are taken
     dependencies  what hangs on what: RESTRICT and CASCADE
@@ -34,7 +35,7 @@ def define(connection: Connection, node: ddl.Definition) -> Outcome:
 
 def define_in(connection: Connection, write: WriteTransaction, node: ddl.Definition) -> Outcome:
     """Runs the statement within a write transaction."""
-    from zerodb.definition import alteration, comments, indexes, schemas, sequences, tables, types, views
+    from zerodb.definition import alteration, comments, indexes, schemas, sequences, tables, triggers, types, views
 
     match node:
         case ddl.CreateTable():
@@ -77,6 +78,12 @@ def define_in(connection: Connection, write: WriteTransaction, node: ddl.Definit
             return sequences.create(connection, write, node)
         case ddl.AlterSequence():
             return sequences.alter(connection, write, node)
+        case ddl.CreateTrigger():
+            return triggers.create(connection, write, node)
+        case ddl.DropTrigger():
+            return triggers.drop(connection, write, node)
+        case ddl.AlterTrigger():
+            return triggers.alter(connection, write, node)
         case ddl.Maintain():
             return indexes.maintain(connection, write, node)
         case ddl.CreateTableAs():

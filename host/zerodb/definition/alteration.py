@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zerodb.definition import alter_columns, alter_constraints, alter_partitions, partitions, sequences
+from zerodb.definition import alter_columns, alter_constraints, alter_partitions, partitions, sequences, triggers
 from zerodb.definition.indexes import find_index
 from zerodb.definition.names import (
     find_object,
@@ -72,7 +72,9 @@ def alter(connection: Connection, write: WriteTransaction, node: ddl.AlterTable)
     table_id = version.id
     for action in sorted(node.actions, key=lambda action: _PASSES.get(action.kind, 3)):
         version = write.table(key)
-        if action.kind == "rename":
+        if action.kind in ("enable trigger", "disable trigger"):
+            triggers.enable(connection, write, version, action)
+        elif action.kind == "rename":
             key = _renamed(write, version, action)
         elif action.kind == "set schema":
             key = _moved(connection, write, version, action)

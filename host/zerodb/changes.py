@@ -19,12 +19,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from zerodb import checks, deferral, foreign_keys, reads, unique_expressions
+from zerodb import checks, deferral, foreign_keys, reads, triggered_changes, unique_expressions
 from zerodb.arrow_inserts import copied_rows
 from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
 from zerodb.conflicts import first_of_each_key, key_columns, lock_keys, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
 from zerodb.engine.rows import chosen, joined, taken
+from zerodb.functions import firing
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.partitioning import apply_to_partitions, check_bound
 from zerodb.queries import execute, for_writing, query_outcome
@@ -70,7 +71,16 @@ class RowChange:
 
 
 def apply(connection: Connection, write: WriteTransaction, change: RowChange) -> int:
-    """Checks and writes the change; returns the number of rows changed.
+    """Checks and writes the change, with the table's triggers; returns the number of rows changed."""
+    if change.table.triggers:
+        return triggered_changes.apply_fired(connection, write, change).count
+    return apply_rows(connection, write, change)[0]
+
+
+def apply_rows(
+    connection: Connection, write: WriteTransaction, change: RowChange
+) -> tuple[int, list[StoredValues] | None]:
+    """The same without triggers; gives the rows as they were written, too.
 
     compute generated columns; delete; NOT NULL, CHECK; append, with unique keys (unless they are those of the rows
     just deleted); unique expressions; foreign keys of the new rows; actions of foreign keys to the old ones
@@ -78,7 +88,7 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
     table = change.table
     _check_stored(table)
     if table.constraints.partitioning is not None:
-        return apply_to_partitions(connection, write, change)
+        return apply_to_partitions(connection, write, change), None
     version = write.table(table.key)
     assigned = None
     if change.is_update:
@@ -114,7 +124,7 @@ def apply(connection: Connection, write: WriteTransaction, change: RowChange) ->
             foreign_keys.check_new(write, write.table(table.key), written, assigned)
     if gone and count:
         foreign_keys.after_change(connection, write, table.id, gone, written if change.is_update else None)
-    return count
+    return count, written
 
 
 @contextlib.contextmanager
@@ -138,7 +148,7 @@ def _lock(write: WriteTransaction, version: TableVersion, row_ids: RowIds, assig
         write.lock_rows(version.key, row_ids, RowMode.NO_KEY_UPDATE)
 
 
-def _check_proposed(connection: Connection, table: TableInfo, rows: pa.Table) -> None:
+def check_proposed(connection: Connection, table: TableInfo, rows: pa.Table) -> None:
     """NOT NULL and CHECK hold for rows that ON CONFLICT leaves out too."""
     rows = checks.generated(connection, table, rows)
     checks.check_not_null(table, rows)
@@ -165,9 +175,11 @@ def run_change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Out
         prepared, values = for_writing(connection, ready, view, user)
         statement = prepared.explained
         if isinstance(statement, st.WithChanges):
-            return _with_changes(connection, write, statement, prepared, view, values)
+            with firing.statement(connection):
+                return _with_changes(connection, write, statement, prepared, view, values)
         assert isinstance(statement, (st.Insert, st.Update, st.Delete, st.Merge))
-        return change(connection, write, statement, prepared.query, view, values)
+        with firing.statement(connection):
+            return change(connection, write, statement, prepared.query, view, values)
 
 
 def change(
@@ -188,8 +200,10 @@ def change(
             if stored is not None:
                 return Outcome("INSERT", apply(connection, write, RowChange(table, stored=stored)))
         inserted = _constant_rows(statement.source, cells)
+        if table.triggers:
+            return triggered_changes.insert(connection, write, statement, inserted)
         if statement.conflict is not None:
-            _check_proposed(connection, table, inserted)
+            check_proposed(connection, table, inserted)
             keep = new_rows(connection, write, table, inserted, statement.conflict.keys)
             inserted = inserted if keep is None else inserted.take(pa.array(keep))
         return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=inserted)))
@@ -200,11 +214,15 @@ def change(
             return Outcome("INSERT", apply(connection, write, RowChange(table, inserted=rows)))
     result = Result.of(connection, query, view, values)
     width = len(table.columns)
+    if table.triggers and not isinstance(statement, st.Merge):
+        return triggered_changes.change(connection, write, statement, result, view)
+    if statement.returning is not None:
+        triggered_changes.check_returning(statement, table)
     match statement:
         case st.Insert(conflict=conflict):
             if conflict is not None:
                 proposed = result.table(range(width))
-                _check_proposed(connection, table, proposed)
+                check_proposed(connection, table, proposed)
                 keep = new_rows(connection, write, table, proposed, conflict.keys)
                 result = result if keep is None else result.taken(keep)
             stored = result.stored(range(width), table)
@@ -222,6 +240,7 @@ def change(
             count = apply(connection, write, RowChange(table, result.integers(0), new, assigned, stored))
             tag = "UPDATE"
         case st.Merge():
+            triggered_changes.check_merge(statement)
             count, result = _merge(connection, write, statement, result)
             tag = "MERGE" if statement.key is None else "INSERT"
     return result.outcome(tag, count, statement.source, statement.returning)
@@ -345,15 +364,17 @@ def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge,
         first = first_of_each_key(write, table, statement.key, fresh)
         if len(first) < len(inserts):
             raise _twice(statement)
+    count = 0
     if len(deletes):
-        apply(connection, write, RowChange(table, deleted=row_ids[deletes]))
-    if len(updates):
+        count += apply(connection, write, RowChange(table, deleted=row_ids[deletes]))
+    is_upsert = statement.key is not None and bool(table.triggers)  # statements' triggers run for both actions
+    if len(updates) or is_upsert:
         change = RowChange(table, row_ids[updates], new.take(pa.array(updates)), statement.assigned)
-        apply(connection, write, change)
-    if len(inserts):
-        apply(connection, write, RowChange(table, inserted=new.take(pa.array(inserts))))
+        count += apply(connection, write, change)
+    if len(inserts) or is_upsert:
+        count += apply(connection, write, RowChange(table, inserted=new.take(pa.array(inserts))))
     acting = np.flatnonzero(actions != st.Action.NOTHING)
-    return len(acting), result if len(acting) == result.batch.rows else result.taken(acting)
+    return count, result if len(acting) == result.batch.rows else result.taken(acting)
 
 
 def _note_keys(

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from zerodb.engine.engine import Execution
+    from zerodb.functions.trigger_functions import Event
     from zerodb.replaying import Recorder
     from zerodb.system import Tables
     from zerodb_storage.backups.files import Report
@@ -161,7 +162,7 @@ class Connection:
 
     def _statement(self, once: Callable[[], T], text: str | None = None) -> T:
         """Runs a statement; in a block with retries, perhaps several times (replaying)."""
-        if self._recorder is None:
+        if self._recorder is None or self._session.runs:
             return self._run_statement(once, text)
         return self._recorder.statement(self._run_statement, once, text)
 
@@ -169,6 +170,8 @@ class Connection:
         """Runs a statement, again if others changed meanwhile what it has read. If it fails, so does the transaction
         around it. `text` is its SQL, if it may be one that ends a failed transaction."""
         session = self._session
+        if session.runs:
+            return session.run_nested(once, text)
         session.text, session.numbered = text, None
         if session.is_failed and not ends_failed(text):
             raise error_for("25P02", "current transaction is aborted, commands ignored until end of transaction block")
@@ -176,6 +179,7 @@ class Connection:
         try:
             while True:
                 try:
+                    session.outdated = None
                     result = once()
                     session.settle()
                     break
@@ -255,6 +259,7 @@ class Connection:
     ) -> None:
         self._check_open()
         with self._lock:
+            self._session.check_no_statement("begin")
             self._session.begin(isolation, read_only=read_only, deferrable=deferrable)
 
     def commit(self) -> bool:
@@ -262,6 +267,7 @@ class Connection:
         back."""
         self._check_open()
         with self._lock:
+            self._session.check_no_statement("commit")
             if self._recorder is not None:
                 return self._recorder.commit(self._run_statement)
             return self._session.commit()
@@ -270,11 +276,24 @@ class Connection:
         """Undoes the transaction; without one it does nothing."""
         self._check_open()
         with self._lock:
+            self._session.check_no_statement("rollback")
             self._session.rollback()
 
     @property
     def in_transaction(self) -> bool:
         return self._session.in_transaction
+
+    # --- functions ---------------------------------------------------------------------------------------------------
+    def create_trigger_function(self, name: str, function: Callable[[Event], Any], *, replace: bool = False) -> None:
+        """Makes a Python callable known as a function that triggers may execute, to all connections of this process to
+        the database. It is called once for all rows of a change, with an event that has `old` and `new` as pyarrow
+        tables, and gives None (go on), a table in place of `new`, or a boolean a row (which of them are left); the last
+        two before the change only. What it executes on `event.connection` is part of the statement. An exception is the
+        statement's error."""
+        from zerodb.functions.trigger_functions import create_trigger_function
+
+        self._check_open()
+        create_trigger_function(self, name, function, replace=replace)
 
     # --- data from outside -------------------------------------------------------------------------------------------
     def register(self, name: str, data: Any) -> None:
@@ -398,6 +417,7 @@ class Connection:
             self.interrupt()
             self._lock.acquire()
         try:
+            self._session.check_no_statement("close the connection")
             self._session.rollback()
             self._session.close()
             self._drop_temporary()

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from zerodb import copy_text
 from zerodb.copy_options import CopyOptions, copy_options
+from zerodb.functions import firing
 from zerodb.outcome import Outcome
 from zerodb.sequence_values import resolved
 from zerodb.utility import table_key
@@ -89,7 +90,8 @@ def _copy_from(connection: Connection, statement: us.Copy, options: CopyOptions,
         assert isinstance(ready.prepared.statement, st.Insert)
         values = resolved(connection, list(ready.lifted))
         try:
-            outcome = change(connection, write, ready.prepared.statement, ready.prepared.query, view, values)
+            with firing.statement(connection):
+                outcome = change(connection, write, ready.prepared.statement, ready.prepared.query, view, values)
         except DataError as error:
             error.position = None
             _locate(connection, view, error, rows, names, info, types, 1 + (options.header != "off"))

@@ -14,7 +14,9 @@ from zerodb.explain import explain
 from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
 from zerodb.sequence_values import resolved, set_sequence
+from zerodb.statement_text import command_name
 from zerodb.transaction_control import control
+from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
 
@@ -31,12 +33,22 @@ UNQUERIED = (
 )
 
 
+# What functions may execute within the statement that has called them.
+NESTED = (
+    *(st.Query, st.Insert, st.Update, st.Delete, st.Merge, st.WithChanges, st.SetSequence),
+    *(st.Explain, st.SetOption, st.ShowOption),
+)
+
+
 def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -> Outcome:
     """Executes the statement with the user's Python values. Queries run over `view`, which the statement fits; whatever
     writes looks again, at what its write transaction sees."""
     prepared = ready.prepared
     values = canonical_parameters(ready, user)
     statement = prepared.statement
+    if connection._session.nested and not isinstance(statement, NESTED):
+        what = command_name(ready.text)
+        raise NotSupportedError(f"{what} in a function that a statement has called is not supported")
     if not isinstance(statement, UNQUERIED) and connection._session.note_query(view.snapshot):
         view = connection._view()
         if not prepared.fits(view):

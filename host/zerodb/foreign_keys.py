@@ -208,7 +208,7 @@ def _act(
     row_ids, numbers = matches
     info = table_info(child)
     if action == "cascade" and replacing is None:
-        apply(connection, write, RowChange(info, deleted=row_ids))
+        _check_all(child, key, apply(connection, write, RowChange(info, deleted=row_ids)), len(row_ids))
         return
     arrays = [
         storage_arrow.to_arrow(lookup.values_at(child, column, row_ids), child.columns[column].type)
@@ -224,7 +224,14 @@ def _act(
         for column in columns:
             arrays[column] = _set_value(connection, child, column, action, len(row_ids))
     rows = pa.Table.from_arrays(arrays, names=[column.name for column in child.columns])
-    apply(connection, write, RowChange(info, row_ids, rows, tuple(columns)))
+    _check_all(child, key, apply(connection, write, RowChange(info, row_ids, rows, tuple(columns))), len(row_ids))
+
+
+def _check_all(child: TableVersion, key: ForeignKey, count: int, expected: int) -> None:
+    """27000 where a trigger left rows alone that a foreign key's action has to change."""
+    if count < expected:
+        message = f'a trigger on table "{child.name}" left out rows that the action of foreign key "{key.name}" changes'
+        raise error_for("27000", message)
 
 
 def _set_value(connection: Connection, child: TableVersion, column: int, action: str, count: int) -> pa.Array:

@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from zerodb.changes import RowChange, apply
+from zerodb.functions import firing
 from zerodb.view import table_info
 from zerodb_compiler.errors import error_for
+from zerodb_compiler.triggers import triggers_in
 from zerodb_compiler.types import TypeId
 from zerodb_storage import Column, CsvOptions, FileReader, TableVersion, import_batches, open_file
 
@@ -77,7 +79,8 @@ def _has_more_than_a_key(version: TableVersion) -> bool:
     """Whether rows must pass what bulk import does not know of."""
     held = version.constraints
     constrained = held.uniques or held.checks or held.foreign_keys or held.indexes or held.partitioning or held.bound
-    return bool(constrained) or any(column.generated is not None for column in version.columns)
+    triggers = triggers_in(version.schema.options)
+    return bool(constrained or triggers) or any(column.generated is not None for column in version.columns)
 
 
 def _through_changes(
@@ -91,7 +94,7 @@ def _through_changes(
         rows = pa.Table.from_batches([batch]).rename_columns(names)
 
         def insert(rows: pa.Table = rows) -> int:
-            with connection._session.writing() as write:
+            with connection._session.writing() as write, firing.statement(connection):
                 return apply(connection, write, RowChange(table, inserted=rows))
 
         count += connection._statement(insert)

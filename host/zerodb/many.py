@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from zerodb import changes
 from zerodb.compilation import Prepared, Ready
+from zerodb.functions import firing
 from zerodb.outcome import Outcome
 from zerodb.queries import present_moments
 from zerodb.sequence_values import find, resolved, take
@@ -71,7 +72,7 @@ def _insert(connection: Connection, ready: Ready, statement: st.Insert, rows: li
                 raise AssertionError(value)
         arrays.append(array)
     table = pa.Table.from_arrays(arrays, names=[column.name for column in source.columns])
-    with connection._session.writing() as write:
+    with connection._session.writing() as write, firing.statement(connection):
         changes.apply(connection, write, changes.RowChange(statement.table, inserted=table))
     return Outcome("INSERT", len(rows))
 
@@ -138,7 +139,7 @@ class _NotPlain(Exception):
 def _one_by_one(connection: Connection, ready: Ready, rows: list[Parameters]) -> Outcome:
     """In autocommit as one transaction; inside a transaction under one savepoint."""
     session = connection._session
-    if session.in_transaction:
+    if session.in_transaction or session.nested:
         with session.writing():
             return _loop(connection, ready, rows)
     session.begin()
@@ -154,7 +155,7 @@ def _one_by_one(connection: Connection, ready: Ready, rows: list[Parameters]) ->
 def _loop(connection: Connection, ready: Ready, rows: list[Parameters]) -> Outcome:
     count = 0
     tag = type(ready.prepared.statement).__name__.upper()
-    if len(rows) >= _POINT_ROWS:
+    if len(rows) >= _POINT_ROWS and not connection._session.nested:
         count, rows = _by_key(connection, ready, rows)
     for row in rows:
         view = connection._view()

@@ -51,8 +51,10 @@ def apply_to_partitions(connection: Connection, write: WriteTransaction, change:
     from zerodb.changes import RowChange, apply
 
     count = 0
+    parts = leaves(write, change.table.id)
+    if change.deleted is not None and change.inserted is not None and any(table_info(part).triggers for part in parts):
+        return _update_in_partitions(connection, write, change, parts)
     if change.deleted is not None:
-        parts = leaves(write, change.table.id)
         numbers = change.deleted >> PARTITION_SHIFT
         for number in np.unique(numbers):
             rows = change.deleted[numbers == number] & ((1 << PARTITION_SHIFT) - 1)
@@ -61,12 +63,79 @@ def apply_to_partitions(connection: Connection, write: WriteTransaction, change:
         return count
     rows = change.inserted
     names = [column.name for column in change.table.columns]
+    written = 0
     for part, numbers in routed(connection, write, change.table, rows):
         info = table_info(part)
         chosen = rows.take(pa.array(numbers)).rename_columns(names)
         ordered = chosen.select([column.name for column in info.columns])
-        apply(connection, write, RowChange(info, inserted=ordered))
-    return int(rows.num_rows)
+        written += apply(connection, write, RowChange(info, inserted=ordered))
+    return written
+
+
+def _update_in_partitions(
+    connection: Connection, write: WriteTransaction, change: RowChange, parts: list[TableVersion]
+) -> int:
+    """An UPDATE where partitions have triggers: rows that stay in their partition are updated there, others are deleted
+    from one and inserted into the other."""
+    from zerodb.changes import RowChange, apply
+
+    assert change.deleted is not None
+    assert change.inserted is not None
+    names = [column.name for column in change.table.columns]
+    rows = change.inserted.rename_columns(names)
+    come_from = change.deleted >> PARTITION_SHIFT
+    go_to = _leaf_numbers(connection, write, change.table, rows, [part.id for part in parts])
+    row_ids = change.deleted & ((1 << PARTITION_SHIFT) - 1)
+    moves = come_from != go_to
+    for number in np.unique(come_from[moves]):
+        chosen = row_ids[moves & (come_from == number)]
+        apply(connection, write, RowChange(table_info(parts[int(number)]), deleted=chosen))
+    count = 0
+    for number in np.unique(go_to):
+        info = table_info(parts[int(number)])
+        own = [column.name for column in info.columns]
+        assigned = tuple(own.index(names[ordinal]) for ordinal in change.assigned)
+        stays = np.flatnonzero(~moves & (go_to == number))
+        if len(stays):
+            new = rows.take(pa.array(stays)).select(own)
+            count += apply(connection, write, RowChange(info, row_ids[stays], new, assigned))
+        comes = np.flatnonzero(moves & (go_to == number))
+        if len(comes):
+            count += apply(connection, write, RowChange(info, inserted=rows.take(pa.array(comes)).select(own)))
+    return count
+
+
+def _leaf_numbers(
+    connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table, leaf_ids: list[int]
+) -> Numbers:
+    """The place of each row's partition among the leaves."""
+    found = np.zeros(rows.num_rows, np.int64)
+    for part, numbers in routed(connection, write, table, rows):
+        if part.constraints.partitioning is None:
+            found[numbers] = leaf_ids.index(part.id)
+            continue
+        info = table_info(part)
+        inner = rows.take(pa.array(numbers)).select([column.name for column in info.columns])
+        found[numbers] = _leaf_numbers(connection, write, info, inner, leaf_ids)
+    return found
+
+
+def rows_in_partitions(write: WriteTransaction, table: TableVersion, row_ids: Numbers) -> pa.Table:
+    """The rows of a partitioned table with these ids, in storage's Arrow types."""
+    from zerodb.functions.trigger_events import rows_at
+
+    parts, names = leaves(write, table.id), [column.name for column in table.columns]
+    numbers = row_ids >> PARTITION_SHIFT
+    found: list[pa.Table] = []
+    places: list[Numbers] = [np.zeros(0, np.int64)]
+    for number in np.unique(numbers):
+        place = np.flatnonzero(numbers == number)
+        rows = rows_at(parts[int(number)], row_ids[place] & ((1 << PARTITION_SHIFT) - 1))
+        found.append(rows.select(names))
+        places.append(place)
+    if not found:
+        return rows_at(table, np.zeros(0, np.int64))
+    return pa.concat_tables(found).take(pa.array(np.argsort(np.concatenate(places))))
 
 
 def routed(

@@ -76,6 +76,8 @@ class ChangeStatement(PointStatement):
         if self._warming >= 0:
             self._warm()
         transaction = session._transaction
+        if session.runs:  # a function executes it, within a statement
+            return False
         if transaction is None:
             special = session.is_read_only or session.has_on_commit or session.is_alone_serializable
             return not special and self._bind_alone()
@@ -384,7 +386,7 @@ def change_statement(connection: Connection, ready: Ready, general: General) -> 
 def _is_free(connection: Connection, statement: st.Insert | st.Update | st.Delete) -> bool:
     """Whether no constraint but NOT NULL and the primary key has a say."""
     table, constraints = statement.table, statement.table.constraints
-    if constraints.bound is not None or any(column.generated is not None for column in table.columns):
+    if table.triggers or constraints.bound is not None or any(column.generated is not None for column in table.columns):
         return False
     changed = set(range(len(table.columns)))
     if isinstance(statement, st.Update):

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.view import View
 from zerodb.virtual import transient_table
@@ -31,6 +32,13 @@ def evaluate(
 ) -> pa.Table:
     """`select items from rows as table where ...`, the expressions being SQL text over the table's columns. The rows
     come in their order."""
+    return select(connection, table, rows, items, where).table()
+
+
+def select(
+    connection: Connection, table: TableInfo, rows: pa.Table, items: Sequence[str], where: str | None = None
+) -> Outcome:
+    """The same as the result of a query."""
     database = connection._database
     info = replace(
         table,
@@ -40,6 +48,7 @@ def evaluate(
         schema_version=0,
         columns=tuple(replace(column, not_null=False) for column in table.columns),
         primary_key=(),
+        triggers=(),
         layout=widest_layout([column.type for column in table.columns]),
         statistics=_STATISTICS,
     )
@@ -52,7 +61,7 @@ def evaluate(
     assert ready.prepared.query is not None
     try:
         values = canonical_parameters(ready, ())
-        return query_outcome(ready.prepared.query, execute(connection, ready.prepared.query, view, values)).table()
+        return query_outcome(ready.prepared.query, execute(connection, ready.prepared.query, view, values))
     finally:
         database.engine.forget_table(info.id)
 

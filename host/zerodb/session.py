@@ -23,7 +23,7 @@ import itertools
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from zerodb import deferral
 from zerodb.advisory import Advisory
@@ -38,6 +38,7 @@ from zerodb_storage.predicates import Reads
 from zerodb_storage.serializable import Member, NotSerializable
 
 if TYPE_CHECKING:
+    from zerodb.functions.firing import AfterEvent
     from zerodb.point_rows import OwnRows
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
@@ -45,6 +46,7 @@ _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
 
 
 _NUMBERS = itertools.count(1000)
+T = TypeVar("T")
 
 
 def isolation_level(name: str | None) -> str:
@@ -107,6 +109,10 @@ class Session:
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
         self.runs = False  # whether a statement does
+        self.nested = 0  # how many statements run within each other, each called by a function of the one before
+        self.outdated: Outdated | None = None  # met by such a statement: the whole one runs again
+        self.trigger_depth = 0
+        self.after_events: list[AfterEvent] | None = None  # for which AFTER triggers run when the statement ends
         self.text: str | None = None  # of the statement that runs
         self.numbered: int | None = None  # of a statement outside of a transaction
         self.waiting: Owner | None = None  # whose wait for a lock `Connection.interrupt` ends
@@ -352,6 +358,30 @@ class Session:
         elif transaction is not None and transaction.member is not None and not transaction.failed:
             self._storage.check_serializable(transaction.member, transaction.write)
 
+    def run_nested(self, once: Callable[[], T], text: str | None) -> T:
+        """Runs a statement that a function executes which the running statement has called: it is a part of that."""
+        outer, self.text = self.text, text
+        self.nested += 1
+        try:
+            return once()
+        except Outdated as reason:
+            self.outdated = reason
+            raise
+        finally:
+            self.nested -= 1
+            self.text = outer
+
+    def check_outdated(self) -> None:
+        """After a function was called, whatever it made of the errors of its own statements."""
+        if self.outdated is not None:
+            reason, self.outdated = self.outdated, None
+            raise reason
+
+    def check_no_statement(self, what: str) -> None:
+        """2D000 for a function, called by a statement, that would end its transaction or the like."""
+        if self.runs:
+            raise error_for("2D000", f"cannot {what} within a statement", hint="a function runs that it has called")
+
     def violated(self, table_id: int) -> None:
         """A new row is a duplicate of one that is there, perhaps of one that the snapshot does not show: what a
         serializable transaction knows then it must not commit with, should it go on from a savepoint."""
@@ -535,7 +565,7 @@ class Session:
     def _writing(self) -> Iterator[WriteTransaction]:
         transaction = self._transaction
         if transaction is None and self._writing_now is not None:  # part of a statement that writes already
-            yield self._writing_now
+            yield from self._writing_within(self._writing_now)
             return
         if transaction is None:
             yield from self._autocommit()
@@ -558,6 +588,18 @@ class Session:
             raise
         finally:
             self._writing_now = outer
+
+    def _writing_within(self, write: WriteTransaction) -> Iterator[WriteTransaction]:
+        """A function's own statement may fail alone, if the function goes on."""
+        if not self.nested:
+            yield write
+            return
+        savepoint = write.savepoint()
+        try:
+            yield write
+        except BaseException as error:
+            write.rollback_to(savepoint, keep_locks=isinstance(error, Outdated))
+            raise
 
     def _autocommit(self) -> Iterator[WriteTransaction]:
         snapshot = self._statement_snapshot()

@@ -47,6 +47,7 @@ def is_plain(table: TableInfo) -> bool:
         and not constraints.checks
         and all(index.is_plain or not index.unique for index in constraints.indexes)
         and all(column.generated is None for column in table.columns)
+        and not table.triggers
     )
 
 

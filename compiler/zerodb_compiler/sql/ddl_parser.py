@@ -645,7 +645,7 @@ def _create_type(c: Cursor) -> ddl.CreateType:
 # --- the rest ---------------------------------------------------------------------------------------------------------
 
 
-def _drop(c: Cursor) -> ddl.Drop | None:
+def _drop(c: Cursor) -> ddl.Definition | None:
     c.expect("DROP")
     if c.word not in ("TABLE", "INDEX", "SEQUENCE", "TYPE"):
         from zerodb_compiler.sql.ddl_objects import drop_object

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from zerodb import checks
-from zerodb.definition import dependencies, sequences
+from zerodb.definition import dependencies, sequences, triggers
 from zerodb.definition.alter_constraints import apply_definition, check_no_nulls, remove_foreign_key
 from zerodb.definition.expressions import columns_of_text, renamed_column
 from zerodb.definition.names import taken_names, view_of
@@ -165,6 +165,7 @@ def drop(connection: Connection, write: WriteTransaction, version: TableVersion,
             remove_foreign_key(write, referrer.table.key, referrer.key)
     dependencies.drop_dependent_views(write, version.id, column.slot, what, cascade=action.cascade)
     dependencies.drop_owned_sequences(write, version.id, column.slot)
+    triggers.drop_with_column(write, write.table(version.key), column.name, column.slot, cascade=action.cascade)
     version = write.table(version.key)
     constraints, primary_key = without_column(version, ordinal)
     columns = (*version.columns[:ordinal], *version.columns[ordinal + 1 :])
@@ -253,7 +254,9 @@ def rename(connection: Connection, write: WriteTransaction, version: TableVersio
             for index in held.indexes
         ),
     )
-    write.change_schema(version.key, replace(version.schema, columns=tuple(columns), constraints=constraints))
+    options = triggers.with_renamed_column(version, action.name, action.new_name)
+    schema = replace(version.schema, columns=tuple(columns), constraints=constraints, options=options)
+    write.change_schema(version.key, schema)
 
 
 # --- type -------------------------------------------------------------------------------------------------------------

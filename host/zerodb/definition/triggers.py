@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sqlglot import exp
-from sqlglot.tokenizer_core import TokenType
+from sqlglot.tokenizer_core import Token, TokenType
 
+from zerodb.definition.dependencies import in_use
 from zerodb.definition.names import find_object, table_named, view_of
-from zerodb.functions.trigger_functions import python_function
+from zerodb.functions.trigger_functions import TRIGGER, find_function
 from zerodb.outcome import Outcome
 from zerodb.row_expressions import quoted
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, error_for
@@ -137,17 +138,12 @@ def _slot(version: TableVersion, name: str) -> int:
 
 def _function(connection: Connection, write: WriteTransaction, name: ddl.Name) -> tuple[str, str, int | None]:
     """Its schema, its name, and its id in the catalog (None of a Python callable)."""
-    view = view_of(connection, write)
-    for schema in view.path if name.schema is None else (view.schema_named(name.schema),):
-        data = write.catalog.get(("function", schema, f"{name.name}()"))
-        if data is not None:
-            if data["kind"] != "trigger":
-                message = f"function {name.name} must return type trigger"
-                raise error_for("42P17", message, position=name.position)
-            return schema, name.name, data["id"]
-    if name.schema in (None, "public") and python_function(connection, name.name) is not None:
-        return "public", name.name, None
-    raise error_for("42883", f"function {name}() does not exist", position=name.position)
+    found = find_function(view_of(connection, write), name.name, name.schema)
+    if found is None:
+        raise error_for("42883", f"function {name}() does not exist", position=name.position)
+    if found.kind != TRIGGER:
+        raise error_for("42P17", f"function {name} must return type trigger", position=name.position)
+    return found.schema, found.name, found.id if found.id > 0 else None
 
 
 def depending(write: WriteTransaction, function_id: int) -> list[tuple[TableVersion, Trigger]]:
@@ -166,6 +162,57 @@ def drop_depending(write: WriteTransaction, function_id: int) -> None:
         current = write.table(version.key)
         kept = [found for found in triggers_in(current.schema.options) if found.function_id != function_id]
         _put(write, current, kept)
+
+
+# --- columns that change --------------------------------------------------------------------------------------------
+
+
+def with_renamed_column(version: TableVersion, old: str, new: str) -> tuple[tuple[str, Any], ...]:
+    """The table's options when a column has another name: conditions name it."""
+    known = triggers_in(version.schema.options)
+    changed = [replace(found, when=None if found.when is None else _renamed(found.when, old, new)) for found in known]
+    return with_triggers(version.schema.options, changed)
+
+
+def drop_with_column(write: WriteTransaction, version: TableVersion, name: str, slot: int, *, cascade: bool) -> None:
+    """Triggers that name a column go with it (CASCADE), or keep it (2BP01)."""
+    known = triggers_in(version.schema.options)
+    naming = [found for found in known if slot in found.columns or (found.when and name in _named(found.when))]
+    if not naming:
+        return
+    if not cascade:
+        what = f"column {name} of table {version.name}"
+        raise in_use(what, f"trigger {naming[0].name} on table {version.name} depends on {what}")
+    _put(write, version, [found for found in known if found not in naming])
+
+
+def _named(text: str) -> set[str]:
+    """The columns that a condition names."""
+    return {_folded(column) for _, column in _columns(text)}
+
+
+def _renamed(text: str, old: str, new: str) -> str:
+    pieces: list[str] = []
+    end = 0
+    for _, token in _columns(text):
+        if _folded(token) == old:
+            pieces += [text[end : token.start], quoted(new)]
+            end = token.end + 1
+    return "".join([*pieces, text[end:]])
+
+
+def _columns(text: str) -> list[tuple[Token, Token]]:
+    """The tokens of old and new with a point behind them, each with that of the column."""
+    tokens = tokenize(text)[0].tokens
+    return [
+        (row, column)
+        for row, dot, column in zip(tokens, tokens[1:], tokens[2:], strict=False)
+        if _folded(row) in KINDS and row.token_type is not TokenType.STRING and dot.text == "."
+    ]
+
+
+def _folded(token: Token) -> str:
+    return str(token.text) if token.token_type is TokenType.IDENTIFIER else str(token.text).lower()
 
 
 # --- WHEN -------------------------------------------------------------------------------------------------------------
@@ -191,19 +238,11 @@ def _check_when(node: ddl.CreateTrigger, when: ddl.Sql) -> None:
 
 def condition(text: str, columns: Sequence[str]) -> str:
     """The condition over columns "old.a" and "new.a": old.a becomes "old.a", and old.* all of them as a row."""
-    tokens = tokenize(text)[0].tokens
     pieces: list[str] = []
-    end = at = 0
-    while at < len(tokens):
-        token = tokens[at]
-        kind = token.text if token.token_type is TokenType.IDENTIFIER else token.text.lower()
-        is_row = kind in KINDS and token.token_type is not TokenType.STRING
-        if is_row and at + 2 < len(tokens) and tokens[at + 1].text == ".":
-            name = tokens[at + 2]
-            column = name.text if name.token_type is TokenType.IDENTIFIER else name.text.lower()
-            every = f"row({', '.join(quoted(f'{kind}.{known}') for known in columns)})"
-            pieces += [text[end : token.start], every if column == "*" else quoted(f"{kind}.{column}")]
-            end = name.end + 1
-            at += 2
-        at += 1
+    end = 0
+    for row, token in _columns(text):
+        kind, name = _folded(row), _folded(token)
+        every = f"row({', '.join(quoted(f'{kind}.{known}') for known in columns)})"
+        pieces += [text[end : row.start], every if name == "*" else quoted(f"{kind}.{name}")]
+        end = token.end + 1
     return "".join([*pieces, text[end:]])

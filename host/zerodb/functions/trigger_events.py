@@ -63,9 +63,7 @@ def rows_of(version: TableVersion, values: list[Values]) -> pa.Table:
     return pa.Table.from_arrays(arrays, names=[column.name for column in version.columns])
 
 
-def event_of(
-    connection: Connection, table: TableInfo, trigger: Trigger, operation: str, rows: ChangedRows
-) -> Event:
+def event_of(connection: Connection, table: TableInfo, trigger: Trigger, operation: str, rows: ChangedRows) -> Event:
     return Event(
         trigger=trigger.name,
         schema=table.schema,

@@ -7,26 +7,29 @@ A function is called once for all rows that a statement changes. It gets an `Eve
     booleans, one a row             only those rows; the others are left alone; before the change only
     an exception                    the statement fails
 
-Python callables are known to the database object of this process; a trigger names them, and fails if they are not there.
+Python callables are known to one process: a trigger names them, and fails where they are not known.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 import pyarrow as pa
 
 from zerodb.functions.body import FunctionError
 from zerodb_compiler.errors import DatabaseError, Error, error_for
-from zerodb_compiler.types import SqlType
+from zerodb_compiler.sql.external import ExternalFunction
+from zerodb_compiler.types import TEXT, SqlType
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
+    from zerodb.view import View
     from zerodb_compiler.triggers import Trigger
 
+TRIGGER = "trigger"  # the kind of function
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 
 
@@ -58,7 +61,7 @@ class Event:
         return 0 if found is None else int(found.num_rows)
 
 
-Decision = pa.Table | Mask | None
+Decision: TypeAlias = "pa.Table | Mask | None"
 
 
 class TriggerFunction(Protocol):
@@ -111,32 +114,35 @@ def _decision(name: str, found: Any) -> Decision:
 def create_trigger_function(
     connection: Connection, name: str, function: Callable[[Event], Any], *, replace: bool
 ) -> None:
-    known = connection._database.trigger_functions
     if not callable(function):
         raise error_for("42804", f"a {type(function).__name__} is no function")
-    if name in known and not replace:
-        raise error_for("42723", f'function "{name}" already exists', hint="replace=True takes its place")
-    known[name] = PythonTrigger(name, function)
+
+    def make(id_: int, version: int) -> ExternalFunction:
+        return ExternalFunction(id_, version, "public", name, TRIGGER, (), (), ((name, TEXT),))
+
+    connection._database.functions.add(make, PythonTrigger(name, function), replace=replace)
 
 
-def drop_trigger_function(connection: Connection, name: str) -> None:
-    if connection._database.trigger_functions.pop(name, None) is None:
-        raise error_for("42883", f"function {name}() does not exist")
+def find_function(view: View, name: str, schema: str | None) -> ExternalFunction | None:
+    """The function without arguments of that name."""
+    return next((found for found in view.functions(name, schema) if not found.arguments), None)
 
 
-def python_function(connection: Connection, name: str) -> TriggerFunction | None:
-    return connection._database.trigger_functions.get(name)
-
-
-def function_of(connection: Connection, trigger: Trigger) -> TriggerFunction:
+def function_of(view: View, trigger: Trigger) -> TriggerFunction:
     """What the trigger calls. 42883 for a Python callable that this process does not know."""
     schema, name = trigger.function
-    found = python_function(connection, name) if trigger.function_id is None else None
-    if found is None:
+    found: ExternalFunction | None = None
+    if trigger.function_id is None:
+        found = find_function(view, name, schema)
+    else:
+        stored = view.session._database.functions.stored(view.snapshot.catalog) if view.session is not None else {}
+        found = next((each for group in stored.values() for each in group if each.id == trigger.function_id), None)
+    if found is None or found.kind != TRIGGER:
         message = f"function {name}() of trigger {trigger.name} does not exist"
         hint = f'it is a Python callable: create_trigger_function("{name}", ...) makes it known to this process'
-        raise error_for("42883", message, hint=hint if trigger.function_id is None else f"in schema {schema}")
-    return found
+        raise error_for("42883", message, hint=hint if trigger.function_id is None else None)
+    body: TriggerFunction = view.body(found)
+    return body
 
 
 def failure(error: FunctionError, trigger: Trigger, table: str) -> DatabaseError:

@@ -1,0 +1,1 @@
+"""Projects whose code becomes a component: `zerodb new` makes one, `zerodb build` builds it."""

@@ -37,6 +37,7 @@ from zerodb_compiler.plan.point import has_point_key, point_plan, same_values, w
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
 from zerodb_storage import Outdated, WriteTransaction, commit_log, lookup
+from zerodb_storage.few_rows import FewRows
 from zerodb_storage.locking import unique_keys
 from zerodb_storage.locks import TableMode
 from zerodb_storage.point_commit import PointCommit
@@ -269,8 +270,9 @@ class ChangeStatement(PointStatement):
                 if again[0] != row_id:
                     return False
                 hashed = again[1]
-            row = overlay.last_row() if self.tag != "DELETE" else None
-            commit = PointCommit(self.version, row_id, row, self.forms, lambda commit: self._follow(commit, hashed))
+            rows = () if self.tag == "DELETE" else (overlay.last_row(),)
+            few = FewRows(self.version, () if row_id < 0 else (row_id,), rows, self.forms)
+            commit = PointCommit(few, lambda commit: self._follow(commit, hashed))
             self.storage.publish_point(commit)
             self._stay(commit)
         except Outdated:
@@ -305,13 +307,12 @@ class ChangeStatement(PointStatement):
         if before is None or after is None:
             return
         record, texts = 0, []
-        if commit.row is not None:
+        for row in commit.few.rows:
             record = self.own.overlay.last()
-            texts = [_bytes(commit.row[ordinal]) for ordinal in self.text_ordinals]
+            texts = [_bytes(row[ordinal]) for ordinal in self.text_ordinals]
+        gone = commit.few.gone[0] if commit.few.gone else -1
         with suppress(Error):
-            self.directory.follow(
-                before, after, self.storage._snapshot.sequence, commit.replaced, record, hashed, texts
-            )
+            self.directory.follow(before, after, self.storage._snapshot.sequence, gone, record, hashed, texts)
 
     def _stay(self, commit: PointCommit) -> None:
         """Binds to the snapshot that the commit has led to, if it was the last change."""

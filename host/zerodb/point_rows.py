@@ -9,6 +9,8 @@ import numpy as np
 from zerodb.engine.point_overlay import Overlay
 from zerodb_compiler.catalog import TableInfo
 from zerodb_storage import WriteTransaction
+from zerodb_storage.commit_log import row_forms
+from zerodb_storage.few_rows import MOST_ROWS, FewRows
 
 if TYPE_CHECKING:
     from zerodb.engine.engine import Engine
@@ -22,6 +24,7 @@ class OwnRows:
     def __init__(self, engine: Engine, directory: PointDirectory, table: TableInfo, version: TableVersion) -> None:
         self.overlay = Overlay(engine, directory, tuple(column.type for column in table.columns))
         self.key = table.key
+        self.forms = row_forms([column.type for column in table.columns])
         self.version: TableVersion | None = version
         self._marks: list[tuple[TableVersion, int]] = [(version, 0)]
 
@@ -44,10 +47,14 @@ class OwnRows:
 
     def hand_over(self, write: WriteTransaction) -> None:
         """The same right before the commit."""
-        overlay = self.overlay
+        overlay, base = self.overlay, write.base.tables.get(self.key)
         if overlay.count > overlay.flushed and self.version is not None:
-            gone, columns, _ = overlay.taken()
-            write.hand_over(self.key, columns, gone)
+            few = overlay.count <= MOST_ROWS and not overlay.flushed and self.version is base
+            if few and base is not None and write.member is None:
+                write.hand_over_few(FewRows(base, *overlay.taken_rows(), self.forms))
+            else:
+                gone, columns, _ = overlay.taken()
+                write.hand_over(self.key, columns, gone)
             overlay.flushed = overlay.count
             self.version = None
 

@@ -269,7 +269,8 @@ class Database:
             if transaction.member is not None:
                 self.serializable.prepare(transaction.member)
             return
-        for table_id in transaction.changes:
+        changed = (*transaction.changes, *transaction.few)
+        for table_id in changed:
             if publishing.is_over(self._states.get(table_id), publishing.WAITING):
                 self.merger.notice(table_id)
                 self.merger.wait(table_id)
@@ -279,7 +280,7 @@ class Database:
                 self._commits.commit(transaction)
         else:
             self._commits.commit(transaction)
-        for table_id in transaction.changes:
+        for table_id in changed:
             if publishing.is_over(self._states.get(table_id)) or (
                 table_id in transaction.prepared and self._has_too_many_segments(table_id)
             ):
@@ -288,7 +289,7 @@ class Database:
     def publish_point(self, commit: PointCommit) -> None:
         """The same for one row; its locks are the caller's."""
         self._check_open()
-        table_id = commit.base.id
+        table_id = commit.few.base.id
         if publishing.is_over(self._states.get(table_id), publishing.WAITING):
             self.merger.notice(table_id)
             self.merger.wait(table_id)

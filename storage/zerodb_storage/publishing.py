@@ -5,6 +5,7 @@ table. One that cannot be (a row it changed was changed by another) fails alone.
 what to write, and the snapshot that is then the newest.
 
     rows only           rebased; one commit record per table
+    few rows            the same, as plain values (few_rows)
     very many rows      rebased as segments, which were encoded before (`prepare`, bulk_commit)
     a definition too    taken as it is: its lock kept others away from the table, which is checked
     a merge             what the merger folded, with what was committed since (merging)
@@ -15,7 +16,7 @@ A delta is folded here only if the merger does not keep up.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -23,10 +24,11 @@ from types import MappingProxyType
 import numpy as np
 
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import bulk_commit, commit_log, encoding, keys, records
+from zerodb_storage import bulk_commit, commit_log, encoding, few_rows, keys, records
 from zerodb_storage.bulk_commit import Bulk
 from zerodb_storage.catalog import schema_record
 from zerodb_storage.early_values import garbage_keys
+from zerodb_storage.few_rows import FewRows
 from zerodb_storage.fold import Folded, delete_vector, fold
 from zerodb_storage.kv import Batch
 from zerodb_storage.locks import Outdated
@@ -35,7 +37,7 @@ from zerodb_storage.recovery import TableState
 from zerodb_storage.renumbering import ALL_GONE, Numbering, Renumbering
 from zerodb_storage.segment import Segment
 from zerodb_storage.snapshot import ObjectKey, Objects, Snapshot
-from zerodb_storage.table import TableVersion
+from zerodb_storage.table import Mask, TableVersion
 from zerodb_storage.transaction import Changes, WriteTransaction, coded, moved_rows
 from zerodb_storage.values import Array, Form, Values, sorted_distinct
 
@@ -100,9 +102,11 @@ def is_plain(transaction: WriteTransaction) -> bool:
 def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -> None:
     """Plans a transaction's commit. Outdated if it does not go with what others have committed since its base; then
     the plan is as it was."""
+    hidden = _hidden(plan, transaction)
     rebased = _checked(plan, transaction, segment_ids)
+    few = _grown(plan, hidden, rebased)
     plan.sequence += 1
-    wrote = bool(transaction.dropped or rebased)
+    wrote = bool(transaction.dropped or rebased or few)
     for table_id in transaction.dropped:
         _drop(plan, plan.by_id[table_id])
     for table_id in sorted(transaction.altered):
@@ -114,6 +118,8 @@ def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -
         if found.bulk is not None:
             _add_bulk(plan, found, found.bulk)
         _logged(plan, found.version.derived(changed=plan.sequence), found.record, segment_ids)
+    for version, changes, deleted in few:
+        log_few(plan, version, changes, deleted)
     if transaction.objects:
         wrote |= _objects(plan, transaction.objects)
     if not wrote:
@@ -205,6 +211,47 @@ def _checked(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[in
     return rebased
 
 
+def _hidden(plan: Plan, transaction: WriteTransaction) -> list[tuple[FewRows, Mapping[int, Mask] | None]]:
+    """What the transaction does to tables by few rows, and their masks without the rows that go; None where it has to
+    be done the general way. Outdated as `_checked`."""
+    found: list[tuple[FewRows, Mapping[int, Mask] | None]] = []
+    for table_id, few in transaction.few.items():
+        newest = plan.by_id.get(table_id)
+        if newest is None or few.base.schema_version != newest.schema_version:
+            raise Outdated
+        state = plan.states.get(table_id)
+        if newest.numbering is not few.base.numbering or is_over(state, HARD):
+            found.append((few, None))
+        else:
+            found.append((few, few_rows.masks_without(newest, few.gone)))
+    return found
+
+
+def _grown(
+    plan: Plan, hidden: list[tuple[FewRows, Mapping[int, Mask] | None]], rebased: list[Rebased]
+) -> list[tuple[TableVersion, FewRows, list[int]]]:
+    """The versions with the few rows, and the stable ids of those that are gone; those that have to be done the general
+    way are added to the rebased ones. Comes last: what rows of a failed transaction have written behind the last row
+    costs the next one a copy."""
+    for few, masks in hidden:
+        if masks is None:  # may fail
+            newest = plan.by_id[few.base.id]
+            state = plan.states.get(newest.id) or TableState()
+            rebased.append(_rebased(few_rows.as_changes(few), few.base, newest, state))
+    found = []
+    for few, masks in hidden:
+        if masks is None:
+            continue
+        newest = plan.by_id[few.base.id]
+        made = few_rows.grown(newest, masks, few.rows, plan.sequence + 1)
+        if made is None:
+            state = plan.states.get(newest.id) or TableState()
+            rebased.append(_rebased(few_rows.as_changes(few), few.base, newest, state))
+        else:
+            found.append((made, few, few_rows.stable_ids(newest, few.gone)))
+    return found
+
+
 def _rebased(changes: Changes, base: TableVersion, newest: TableVersion, state: TableState) -> Rebased:
     there, own = changes.deletions()
     there = moved_rows(there, base, newest)
@@ -293,6 +340,15 @@ def _log(plan: Plan, version: TableVersion, record: commit_log.CommitRecord) -> 
         plan.put(version, replace(state, logged_rows=rows))
         return
     plan.batch.puts.append(commit_log.pack(version.id, plan.sequence, record))
+    plan.put(version, TableState(state.logged_records + 1, rows, plan.sequence, state.stored_strings))
+
+
+def log_few(plan: Plan, version: TableVersion, few: FewRows, deleted: list[int]) -> None:
+    """As `_log`, of few rows; `deleted` by their stable ids."""
+    state = plan.states.get(version.id) or TableState()
+    record = commit_log.pack_few(version.id, plan.sequence, state.last_logged, few.rows, few.forms, deleted)
+    plan.batch.puts.append(record)
+    rows = state.logged_rows + len(deleted) + len(few.rows)
     plan.put(version, TableState(state.logged_records + 1, rows, plan.sequence, state.stored_strings))
 
 

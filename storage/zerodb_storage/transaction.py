@@ -35,6 +35,7 @@ from zerodb_storage.values import Array, Values, concatenate
 if TYPE_CHECKING:
     from zerodb_storage.bulk_commit import Bulk
     from zerodb_storage.database import Database
+    from zerodb_storage.few_rows import FewRows
     from zerodb_storage.fold import Folded
     from zerodb_storage.serializable import Member
 
@@ -103,6 +104,7 @@ class WriteTransaction:
         self.member: Member | None = None  # of a serializable transaction, whose end is its session's business
         self.pending_flush: Callable[[], None] | None = None  # brings in changes that are kept elsewhere
         self.pending_hand_over: Callable[[], None] | None = None  # the same for the commit (`hand_over`)
+        self.few: dict[int, FewRows] = {}  # by table, changes of few rows, handed over for the commit
         self.prepared: dict[int, Bulk | Folded] = {}  # by table, what was encoded before the commit (publishing)
         self._open = True
 
@@ -383,7 +385,7 @@ class WriteTransaction:
         return newest if changes is None else rebased(changes, base, newest, own)[0]
 
     def has_changes(self) -> bool:
-        return bool(self.changes or self.objects or self.altered or self.dropped)
+        return bool(self.changes or self.few or self.objects or self.altered or self.dropped)
 
     def has_changed(self, table_id: int) -> bool:
         """Whether the transaction has changed the table, or may have."""
@@ -488,6 +490,12 @@ class WriteTransaction:
             changes.batches.append(values)
             changes.row_count += len(values[0])
 
+    def hand_over_few(self, few: FewRows) -> None:
+        """The same for few rows, of a table that this transaction has not changed otherwise."""
+        assert not self.has_changed(few.base.id)
+        self.lock_table(few.base.key, TableMode.ROW_EXCLUSIVE)
+        self.few[few.base.id] = few
+
     def commit(self) -> None:
         """Make the changes durable and visible. On an error nothing of them is, and the transaction is over."""
         self._check_open()
@@ -507,7 +515,7 @@ class WriteTransaction:
         self._open = False
         # An ended transaction someone still holds must not keep dropped tables alive.
         self.base, self.tables, self.changes = Snapshot(self.base.sequence, {}), {}, {}
-        self.catalog, self.pending_flush, self.prepared = NO_OBJECTS, None, {}
+        self.catalog, self.pending_flush, self.prepared, self.few = NO_OBJECTS, None, {}, {}
         self.pending_hand_over = None
         self._database.locks.release(self.owner)
         self._database.ended(self)

@@ -157,8 +157,11 @@ class Overlay:
 
     def last_row(self) -> tuple[int | float | bytes | None, ...]:
         """That record's canonical values, text as bytes."""
+        return self._row(self.last())
+
+    def _row(self, record: int) -> tuple[int | float | bytes | None, ...]:
         memory = self._memory.bytes
-        fields = iter(self._unpack(memory, self.last() + pa.RECORD_NULLS))
+        fields = iter(self._unpack(memory, record + pa.RECORD_NULLS))
         nulls = [next(fields) for _ in self._types]
         row: list[int | float | bytes | None] = []
         for null, kind in zip(nulls, self._record.kinds, strict=True):
@@ -186,6 +189,22 @@ class Overlay:
         come = np.flatnonzero(kept & ((flags & pa.RECORD_ALIVE) != 0))
         columns = [self._values(parts, number, come) for number in range(len(self._types))] if len(come) else []
         return ids[kept & (ids >= 0)], columns, len(come)
+
+    def taken_rows(self) -> tuple[list[int], list[tuple[int | float | bytes | None, ...]]]:
+        """The same for few records: the ids of the rows that go, and the rows that come."""
+        words, longs = self._words, self._memory.longs
+        gone, come = [], []
+        for address, count in self._parts(self.flushed):
+            for record in range(address, address + count * self._record.stride, self._record.stride):
+                flags = words[(record + pa.RECORD_FLAGS) >> 2]
+                if flags & pa.RECORD_SUPERSEDED:
+                    continue
+                row_id = longs[(record + pa.RECORD_ROW_ID) >> 3]
+                if row_id >= 0:
+                    gone.append(row_id)
+                if flags & pa.RECORD_ALIVE:
+                    come.append(self._row(record))
+        return gone, come
 
     def settled(self, row_ids: Array) -> None:
         """Storage has all records now; the rows of those that came have these ids."""

@@ -1,0 +1,169 @@
+"""A few rows that come to a table, or go, as plain Python values: how changes by key are committed.
+
+Problem: the general way from changes to the next version works on columns: every step costs some microseconds of NumPy
+calls for each column, and for few rows their sum is several times the sync of the log.
+
+Idea: the same steps (publishing) row by row: values are written where they belong in the buffers of the delta. What
+does not fit there at once - the first NULL of a column, a string that a dictionary lacks, a full chunk - is done the
+general way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+
+from zerodb_compiler.layout import CHUNK_ROWS, Encoding, TableLayout
+from zerodb_storage.arrow import form_of, numpy_type
+from zerodb_storage.catalog import TextMode
+from zerodb_storage.commit_log import Cell
+from zerodb_storage.delta import append_row
+from zerodb_storage.locks import Outdated
+from zerodb_storage.table import Mask, TableVersion, next_mask
+from zerodb_storage.transaction import Changes
+from zerodb_storage.values import Array, Form, Values, concatenate
+
+MOST_ROWS = 64  # of one table and transaction: more are done as columns
+_BOUNDED = (Encoding.INT, Encoding.DICTIONARY)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FewRows:
+    """What a transaction does to one table. `gone` are ids of rows of `base`, each once; `rows` have all columns, of
+    the `forms` (commit_log.row_forms)."""
+
+    base: TableVersion
+    gone: Sequence[int]
+    rows: Sequence[tuple[Cell, ...]]
+    forms: str
+
+
+def masks_without(version: TableVersion, gone: Sequence[int]) -> Mapping[int, Mask]:
+    """The version's masks when these rows are gone. Outdated if one of them is already."""
+    if not gone:
+        return version.masks
+    fresh: dict[int, Array] = {}
+    for row_id in gone:
+        chunk, row = divmod(row_id, CHUNK_ROWS)
+        visible = fresh.get(chunk)
+        if visible is None:
+            visible = fresh[chunk] = _visible(version, chunk)
+        if not visible[row]:
+            raise Outdated
+        visible[row] = 0
+    masks = dict(version.masks)
+    for chunk, visible in fresh.items():
+        known = masks.get(chunk)
+        newly = 1 if len(gone) == 1 else sum(row_id // CHUNK_ROWS == chunk for row_id in gone)
+        masks[chunk] = next_mask(visible, newly if known is None else known.deleted + newly)
+    return MappingProxyType(masks)
+
+
+def grown(
+    version: TableVersion, masks: Mapping[int, Mask], rows: Sequence[tuple[Cell, ...]], sequence: int
+) -> TableVersion | None:
+    """The version with these masks and the rows behind it; None if they have no place there."""
+    chunks = version.delta_chunks
+    layout: TableLayout | None = version.__dict__.get("layout")
+    if layout is not None and layout.has_deletes != bool(masks):
+        layout = None
+    for row in rows:
+        codes = _coded(version, row)
+        more = None if codes is None else append_row(chunks, codes)
+        if codes is None or more is None:
+            return None
+        chunks = more
+        if layout is not None and not _fits(layout, codes):
+            layout = None
+    made = version.derived(delta_chunks=chunks, masks=masks, changed=sequence)
+    if layout is not None:
+        made.__dict__["layout"] = layout
+    return made
+
+
+def stable_ids(version: TableVersion, row_ids: Sequence[int]) -> list[int]:
+    """As TableVersion.stable_ids."""
+    segments = version.segment_set.segments
+    found = []
+    for row_id in row_ids:
+        chunk, row = divmod(row_id, CHUNK_ROWS)
+        if chunk < len(segments):
+            found.append(segments[chunk].id * CHUNK_ROWS + row)
+        else:
+            found.append(~(sum(before.rows for before in version.delta_chunks[: chunk - len(segments)]) + row))
+    return found
+
+
+def as_changes(few: FewRows) -> Changes:
+    """The same for the general way."""
+    changes = Changes()
+    if few.rows:
+        parts = [values_of(few.base, row) for row in few.rows]
+        changes.batches.append([concatenate(column) for column in zip(*parts, strict=True)])
+        changes.row_count = len(few.rows)
+    if few.gone:
+        changes.deleted.append(np.array(few.gone, np.int64))
+    return changes
+
+
+def _fits(layout: TableLayout, row: Sequence[Cell]) -> bool:
+    """Whether a row leaves a layout as it is."""
+    for column, value in zip(layout.columns, row, strict=True):
+        if value is None:
+            if not column.has_nulls:
+                return False
+        elif column.encoding in _BOUNDED and not column.low <= value <= column.high:  # type: ignore[operator]
+            return False
+    return True
+
+
+def _coded(version: TableVersion, row: tuple[Cell, ...]) -> Sequence[Cell] | None:
+    """The row with codes for the strings of dictionaries; None if one of them is new."""
+    if not version.dictionaries:
+        return row
+    coded = list(row)
+    for column, dictionary in version.dictionaries.items():
+        if version.schema.text_modes[column] is TextMode.DICTIONARY:
+            value = row[column]
+            assert not isinstance(value, int | float)
+            code = 0 if value is None else dictionary.code_of(value)
+            if code is None or value is None:
+                return None
+            coded[column] = code
+    return coded
+
+
+def _visible(version: TableVersion, chunk: int) -> Array:
+    """A copy of a chunk's mask, for all of its rows."""
+    segments, known = version.segment_set.segments, version.masks.get(chunk)
+    rows = segments[chunk].rows if chunk < len(segments) else version.delta_chunks[chunk - len(segments)].rows
+    visible = np.ones(rows, np.uint8)
+    if known is not None:
+        visible[: len(known.visible)] = known.visible
+    return visible
+
+
+def values_of(version: TableVersion, row: tuple[Cell, ...]) -> list[Values]:
+    """The row as columns."""
+    found: list[Values] = []
+    for column, value in zip(version.columns, row, strict=True):
+        validity = np.zeros(1, np.uint8) if value is None else None
+        form = form_of(column.type)
+        if form is Form.TEXT:
+            text = value if isinstance(value, bytes) else b""
+            found.append(Values(form, np.array([0, len(text)]), validity, np.frombuffer(text, np.uint8)))
+        elif form is Form.FLOAT:
+            found.append(Values(form, np.array([value or 0.0], numpy_type(column.type)), validity))
+        else:
+            assert not isinstance(value, bytes | float)
+            number = value or 0
+            if -(1 << 63) <= number < 1 << 63:
+                found.append(Values(form, np.array([number], np.int64), validity))
+            else:
+                low = number & ((1 << 64) - 1)
+                pair = [[low - (1 << 64) if low >> 63 else low, number >> 64]]
+                found.append(Values(Form.WIDE, np.array(pair, np.int64), validity))
+    return found

@@ -72,6 +72,7 @@ class PointStatement:
         self.write: WriteTransaction | None = None
         self.own: Any = None  # OwnRows that it looks at first
         self.options_changes = -1
+        self._fitted = (-1, -1)  # the shape of the snapshots, and the options, that it is known to fit
         self._text = engine.memory.allocate(TEXT_BYTES)
         if not self._text:
             raise out_of_memory(engine.memory)
@@ -147,12 +148,12 @@ class PointStatement:
             return False
         write = None if transaction is None else transaction.write
         if write is None or transaction is None:
-            view = connection._view()
+            snapshot = connection._view().snapshot
         else:
             if transaction.isolation == "read committed":
                 session.snapshot()  # moves it on
-            view = View(write.base, connection._registered, connection._search_path, session=connection)
-        if not self.fits(view) or not self.show(view):
+            snapshot = write.base
+        if not self.shows(snapshot):
             return False
         overlay = 0
         if transaction is not None:
@@ -163,9 +164,28 @@ class PointStatement:
         engine = connection._database.engine
         engine.memory.words[(self.call.address + self.program.directory + 4) >> 2] = overlay
         if self._warming < 0:
-            self.snapshot = view.snapshot if transaction is None else None
-            self.transaction, self.write, self.seen_snapshot = transaction, write, view.snapshot
+            self.snapshot = snapshot if transaction is None else None
+            self.transaction, self.write, self.seen_snapshot = transaction, write, snapshot
             self.options_changes = connection._options.changes
+        return True
+
+    def shows(self, snapshot: Snapshot) -> bool:
+        """Whether the statement fits the snapshot, and the directory of its table shows that. The short way, where
+        nothing but rows has changed and the directory has followed, takes the directory's stamp."""
+        connection, version = self.connection, snapshot.tables.get(self.program.table.key)
+        shape = (snapshot.shaped, connection._options.changes)
+        directory, stamp = self.directory, self.directory.stamp
+        if shape == self._fitted and version is not None and self.version is not None:
+            fits = version.layout.columns == self.version.layout.columns
+            if fits and directory.version is version and stamp and directory.stamp == stamp:
+                memory = connection._database.engine.memory
+                memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
+                self.version = version
+                return True
+        view = View(snapshot, connection._registered, connection._search_path, session=connection)
+        if not self.fits(view) or not self.show(view):
+            return False
+        self._fitted = shape
         return True
 
     def fits(self, view: View) -> bool:
@@ -186,6 +206,7 @@ class PointStatement:
     def let_go(self) -> None:
         """The table is gone: what the statement was bound to is not kept alive."""
         self.snapshot = self.version = self.transaction = self.write = self.own = self.seen_snapshot = None
+        self._fitted = (-1, -1)
 
     def show(self, view: View) -> bool:
         """Has the directory show the snapshot."""

@@ -26,7 +26,6 @@ from zerodb.engine.point_call import call_unchecked
 from zerodb.point import General, PointStatement, is_packable
 from zerodb.point_change_source import run_function
 from zerodb.point_rows import Flusher, OwnRows
-from zerodb.view import View
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import PointProgram
@@ -85,8 +84,7 @@ class ChangeStatement(PointStatement):
         write = session.begin_point_write(transaction)
         if write is None:
             return False
-        view = View(write.base, connection._registered, connection._search_path, session=connection)
-        if not self.fits(view) or not self.show(view):
+        if not self.shows(write.base):
             return False
         own = self._own_rows(transaction, write)
         if own is None:
@@ -134,18 +132,16 @@ class ChangeStatement(PointStatement):
         """For one change in autocommit."""
         while True:
             snapshot = self.storage.snapshot()
-            if self._shows(snapshot):
+            if self._bind_to(snapshot):
                 return True
             if self.storage.snapshot() is snapshot:
                 return False
 
-    def _shows(self, snapshot: Snapshot) -> bool:
-        """Binds to the snapshot; False if the statement does not fit it, or the directory shows a newer one."""
+    def _bind_to(self, snapshot: Snapshot) -> bool:
+        """False if the statement does not fit the snapshot, or the directory shows a newer one."""
         connection = self.connection
-        if not self._is_shown(snapshot):
-            view = View(snapshot, connection._registered, connection._search_path, session=connection)
-            if not self.fits(view) or not self.show(view):
-                return False
+        if not self.shows(snapshot):
+            return False
         if self._alone is None:
             self._alone = self._rows_on(snapshot.tables[self.program.table.key])
         self.base = snapshot
@@ -154,25 +150,6 @@ class ChangeStatement(PointStatement):
         engine = connection._database.engine
         engine.memory.words[(self.call.address + self.program.directory + 4) >> 2] = self._alone.overlay.address
         self.own = self._alone
-        return True
-
-    def _is_shown(self, snapshot: Snapshot) -> bool:
-        """Whether others have only added to the table since, and the directory has followed them: then binding to the
-        snapshot is taking its stamp."""
-        base, version = self.base, snapshot.tables.get(self.program.table.key)
-        if base is None or version is None or self.version is None or snapshot.defined != base.defined:
-            return False
-        if self.options_changes != self.connection._options.changes:
-            return False
-        directory = self.directory
-        stamp = directory.stamp
-        if directory.version is not version or not stamp or directory.stamp != stamp:
-            return False
-        if version.layout.columns != self.version.layout.columns:
-            return False
-        memory = self.connection._database.engine.memory
-        memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
-        self.version = version
         return True
 
     def _rows_on(self, version: TableVersion) -> OwnRows:
@@ -318,7 +295,7 @@ class ChangeStatement(PointStatement):
         """Binds to the snapshot that the commit has led to, if it was the last change."""
         self.snapshot = None
         newest = self.storage._snapshot
-        if newest.tables.get(self.program.table.key) is commit.after and self._warming < 0 and self._is_shown(newest):
+        if newest.tables.get(self.program.table.key) is commit.after and self._warming < 0 and self.shows(newest):
             self.base = self.snapshot = newest
 
     def made(self) -> Callable[[Parameters | None], Cursor]:

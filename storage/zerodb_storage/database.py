@@ -384,7 +384,7 @@ class Database:
             if transaction.defines:
                 if plan.defined != transaction.base.defined or added.version.key in plan.tables:
                     raise error_for("40001", "could not create the table: another transaction defined something")
-                plan.defined = plan.sequence
+                plan.defined = plan.shaped = plan.sequence
             added.version = replace(added.version, changed=plan.sequence)
             publishing.fold_into(plan, replace(added, values=[]))
             plan.take_written(added.values)

@@ -206,7 +206,8 @@ class Follower:
             catalog = MappingProxyType(dict(found))
         tables = MappingProxyType({version.key: version for version in by_id.values()})
         with records.reading(keys.STATE):
-            snapshot = Snapshot(state["sequence"], tables, catalog, state.get("defined", 0))
+            sequence = state["sequence"]  # also of the last change of shape, for all that is known here
+            snapshot = Snapshot(sequence, tables, catalog, state.get("defined", 0), shaped=sequence)
         return Recovered(self._format, snapshot, 0, 0, states, state.get("time", 0))
 
     def _accept(self, made: Recovered) -> None:

@@ -55,6 +55,7 @@ class Plan:
 
     sequence: int
     defined: int
+    shaped: int
     tables: dict[str, TableVersion]
     by_id: dict[int, TableVersion]
     states: dict[int, TableState]
@@ -71,10 +72,10 @@ class Plan:
     def after(cls, snapshot: Snapshot, states: dict[int, TableState]) -> Plan:
         tables = dict(snapshot.tables)
         by_id = {version.id: version for version in tables.values()}
-        return cls(snapshot.sequence, snapshot.defined, tables, by_id, dict(states), snapshot.catalog)
+        return cls(snapshot.sequence, snapshot.defined, snapshot.shaped, tables, by_id, dict(states), snapshot.catalog)
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.sequence, MappingProxyType(self.tables), self.catalog, self.defined)
+        return Snapshot(self.sequence, MappingProxyType(self.tables), self.catalog, self.defined, self.shaped)
 
     def put(self, version: TableVersion, state: TableState) -> None:
         before = self.by_id.get(version.id)
@@ -124,8 +125,11 @@ def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -
         wrote |= _objects(plan, transaction.objects)
     if not wrote:
         plan.sequence -= 1
-    elif transaction.defines:
+        return
+    if transaction.defines:
         plan.defined = plan.sequence
+    if not is_plain(transaction):
+        plan.shaped = plan.sequence
 
 
 def add_rows(

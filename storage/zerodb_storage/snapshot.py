@@ -21,13 +21,14 @@ NO_OBJECTS: Objects = MappingProxyType({})
 @dataclass(frozen=True, slots=True, eq=False)
 class Snapshot:
     """`sequence` is the last commit's number, `defined` that of the last one that changed a definition other sessions
-    see. `catalog` is the same mapping as long as no object changed, so its identity says whether names still mean the
-    same."""
+    see; `shaped` that of the last one that changed any, temporary tables too: with the same number names mean the same
+    and tables have the same columns. `catalog` is the same mapping as long as no object changed."""
 
     sequence: int
     tables: Mapping[str, TableVersion]
     catalog: Objects = field(default_factory=lambda: NO_OBJECTS)
     defined: int = 0
+    shaped: int = 0
     _by_id: dict[int, TableVersion] = field(default_factory=dict, init=False, repr=False)  # each snapshot has its own
 
     def objects(self, kind: str) -> dict[tuple[str, str], Any]:

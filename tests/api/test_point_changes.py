@@ -288,6 +288,26 @@ def test_threads_that_add_and_remove_the_same_keys(db):
     }
 
 
+def test_a_temporary_table_takes_the_name_over(db):
+    """Also where the table beneath has changed by nothing but rows since the statement was bound."""
+    db.execute("create table t(id bigint primary key, v bigint)")
+    other = db.duplicate()
+    insert, theirs = db.prepare("insert into t values (?, 1)"), other.prepare("insert into t values (?, 1)")
+    for key in range(100):
+        insert.execute((key,))
+        theirs.execute((1000 + key,))
+    db.execute("create temporary table t(id bigint primary key, v bigint)")
+    insert.execute((500,))
+    theirs.execute((5000,))
+    insert.execute((501,))
+    assert db.execute("select id from pg_temp.t order by id").fetchall() == [(500,), (501,)]
+    assert db.execute("select count(*), max(id) from public.t").fetchall() == [(201, 5000)]
+    db.execute("drop table pg_temp.t")
+    insert.execute((502,))
+    assert db.execute("select count(*) from public.t where id = 502").fetchall() == [(1,)]
+    other.close()
+
+
 @given(some.lists(some.integers(-(1 << 63), (1 << 63) - 1), min_size=1, max_size=3))
 def test_the_digest_of_a_key_is_storages(keys):
     import numpy as np

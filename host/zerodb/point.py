@@ -547,8 +547,10 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         "    except overflow: return general(parameters)",
         "    invoke(*call.arguments)",
         f"    {', '.join(unpacked)}, = unpack(memory, unpack_at)",
-        f"    while status == {pa.STATUS_ABSENT}:",
-        "        if not absent(int.from_bytes(memory[unpack_at + 8:unpack_at + 12], 'little')):"
+        f"    while status == {pa.STATUS_ABSENT} or status == {pa.STATUS_STALE}:",
+        f"        if status == {pa.STATUS_STALE}:",
+        "            if not bind(): return general(parameters)",
+        "        elif not absent(int.from_bytes(memory[unpack_at + 8:unpack_at + 12], 'little')):"
         " return general(parameters)",
         "        invoke(*call.arguments)",
         f"        {', '.join(unpacked)}, = unpack(memory, unpack_at)",

@@ -95,8 +95,10 @@ _BINDING = [
 _CALLING = [
     "invoke(*call.arguments)",
     "status, hashed, row_id = unpack(memory, unpack_at)",
-    f"while status == {pa.STATUS_FULL} or status == {pa.STATUS_ABSENT}:",
+    f"while status == {pa.STATUS_FULL} or status == {pa.STATUS_ABSENT} or status == {pa.STATUS_STALE}:",
     f"    if status == {pa.STATUS_FULL}: grow()",
+    f"    elif status == {pa.STATUS_STALE}:",
+    "        if not bind(): return general(parameters)",
     "    elif not absent(row_id & 0xffffffff): return general(parameters)",
     "    invoke(*call.arguments)",
     "    status, hashed, row_id = unpack(memory, unpack_at)",

@@ -248,8 +248,15 @@ class ChangeStatement(PointStatement):
                     return False
                 hashed = again[1]
             rows = () if self.tag == "DELETE" else (overlay.last_row(),)
-            few = FewRows(self.version, () if row_id < 0 else (row_id,), rows, self.forms)
-            commit = PointCommit(few, lambda commit: self._follow(commit, hashed))
+            gone = () if row_id < 0 else (row_id,)
+            texts = self.own.texts_of(rows)
+
+            def follow(before: TableVersion, after: TableVersion, sequence: int) -> None:
+                come = [(overlay.last(), texts[0])] if rows else []
+                with suppress(Error):
+                    self.directory.follow(before, after, sequence, gone, come, hashed)
+
+            commit = PointCommit(FewRows(self.version, gone, rows, self.forms, follow))
             self.storage.publish_point(commit)
             self._stay(commit)
         except Outdated:
@@ -278,19 +285,6 @@ class ChangeStatement(PointStatement):
         hashed = memory.words[status + 1]
         return memory.longs[(status + 2) >> 1], hashed
 
-    def _follow(self, commit: PointCommit, hashed: int) -> None:
-        """Moves the table's directory on by this commit. Runs in the thread that publishes, while this one waits."""
-        before, after = commit.before, commit.after
-        if before is None or after is None:
-            return
-        record, texts = 0, []
-        for row in commit.few.rows:
-            record = self.own.overlay.last()
-            texts = [_bytes(row[ordinal]) for ordinal in self.text_ordinals]
-        gone = commit.few.gone[0] if commit.few.gone else -1
-        with suppress(Error):
-            self.directory.follow(before, after, self.storage._snapshot.sequence, gone, record, hashed, texts)
-
     def _stay(self, commit: PointCommit) -> None:
         """Binds to the snapshot that the commit has led to, if it was the last change."""
         self.snapshot = None
@@ -302,7 +296,6 @@ class ChangeStatement(PointStatement):
         types = [column.type for column in self.program.table.columns]
         record = pa.RecordLayout.of(types)
         self.forms = commit_log.row_forms(types)
-        self.text_ordinals = [number for number, kind in enumerate(record.kinds) if kind == pa.TEXT]
         self.key_offsets = tuple(record.offsets[ordinal] for ordinal in self.program.table.primary_key)
         self.integer_key = all(record.kinds[ordinal] == pa.INT for ordinal in self.program.table.primary_key)
         version = self.connection._session.snapshot().tables[self.program.table.key]
@@ -316,11 +309,6 @@ def integer_digest(key: list[int]) -> int:
     for value in key:
         mixed = (mixed * _MULTIPLIER + ((value ^ _HIGH_WORD if value < 0 else value) & _MASK)) & _MASK
     return mixed - (1 << 64) if mixed >> 63 else mixed
-
-
-def _bytes(value: int | float | bytes | None) -> bytes:
-    assert not isinstance(value, int | float)
-    return value or b""
 
 
 # --- which statements are of this kind ---

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from zerodb.engine.point_overlay import Overlay
 from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.codegen import point_abi as pa
+from zerodb_compiler.errors import Error
 from zerodb_storage import WriteTransaction
-from zerodb_storage.commit_log import row_forms
+from zerodb_storage.commit_log import Cell, row_forms
 from zerodb_storage.few_rows import MOST_ROWS, FewRows
 
 if TYPE_CHECKING:
@@ -24,7 +28,10 @@ class OwnRows:
     def __init__(self, engine: Engine, directory: PointDirectory, table: TableInfo, version: TableVersion) -> None:
         self.overlay = Overlay(engine, directory, tuple(column.type for column in table.columns))
         self.key = table.key
-        self.forms = row_forms([column.type for column in table.columns])
+        types = [column.type for column in table.columns]
+        self.forms = row_forms(types)
+        self._directory = directory
+        self._texts = [number for number, kind in enumerate(pa.RecordLayout.of(types).kinds) if kind == pa.TEXT]
         self.version: TableVersion | None = version
         self._marks: list[tuple[TableVersion, int]] = [(version, 0)]
 
@@ -51,12 +58,23 @@ class OwnRows:
         if overlay.count > overlay.flushed and self.version is not None:
             few = overlay.count <= MOST_ROWS and not overlay.flushed and self.version is base
             if few and base is not None and write.member is None:
-                write.hand_over_few(FewRows(base, *overlay.taken_rows(), self.forms))
+                gone, rows, records = overlay.taken_rows()
+                come = list(zip(records, self.texts_of(rows), strict=True))
+
+                def follow(before: TableVersion, after: TableVersion, sequence: int) -> None:
+                    with suppress(Error):
+                        self._directory.follow(before, after, sequence, gone, come)
+
+                write.hand_over_few(FewRows(base, gone, rows, self.forms, follow))
             else:
-                gone, columns, _ = overlay.taken()
-                write.hand_over(self.key, columns, gone)
+                deleted, columns, _ = overlay.taken()
+                write.hand_over(self.key, columns, deleted)
             overlay.flushed = overlay.count
             self.version = None
+
+    def texts_of(self, rows: Sequence[tuple[Cell, ...]]) -> list[list[bytes]]:
+        """Of each row the texts, b"" for NULL."""
+        return [[value if isinstance(value := row[n], bytes) else b"" for n in self._texts] for row in rows]
 
     def back_to(self, version: TableVersion) -> bool:
         """After a rollback to a savepoint: forgets what came after this version; False if it is not one of theirs."""

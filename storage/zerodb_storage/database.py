@@ -309,9 +309,6 @@ class Database:
             self._apply(plan)
             for ticket in rest[:count]:
                 ticket.is_done = True
-                found = ticket.item
-                if isinstance(found, PointCommit) and found.follow is not None and found.after is not None:
-                    found.follow(found)
             rest = rest[count:]
 
     def _planned(self, tickets: Sequence[Ticket[WriteTransaction | PointCommit]]) -> tuple[Plan, int]:
@@ -405,6 +402,9 @@ class Database:
             self.renumberings += 1
         else:
             self._snapshot = plan.snapshot()
+        for few, before, after in plan.few:
+            if few.follow is not None:
+                few.follow(before, after, plan.sequence)
         for found in plan.dropped_segments:
             self._garbage.watch(found, found.table_id, found.id, plan.sequence)
         for version in plan.dropped_tables:

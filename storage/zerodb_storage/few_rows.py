@@ -10,7 +10,7 @@ general way.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 
@@ -33,12 +33,15 @@ _BOUNDED = (Encoding.INT, Encoding.DICTIONARY)
 @dataclass(frozen=True, slots=True, eq=False)
 class FewRows:
     """What a transaction does to one table. `gone` are ids of rows of `base`, each once; `rows` have all columns, of
-    the `forms` (commit_log.row_forms)."""
+    the `forms` (commit_log.row_forms). `follow` is called when they are published as they are: with the version of the
+    table before and after them and the snapshot's number, by the thread that publishes, in the order of the commits. So
+    whoever keeps up with the table version by version can."""
 
     base: TableVersion
     gone: Sequence[int]
     rows: Sequence[tuple[Cell, ...]]
     forms: str
+    follow: Callable[[TableVersion, TableVersion, int], None] | None = None
 
 
 def masks_without(version: TableVersion, gone: Sequence[int]) -> Mapping[int, Mask]:

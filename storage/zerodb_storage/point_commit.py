@@ -5,7 +5,7 @@ They stand in the same queue, in the same batches and under the same locks as al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from zerodb_storage import few_rows, publishing
@@ -18,13 +18,9 @@ from zerodb_storage.table import TableVersion
 
 @dataclass(slots=True, eq=False)
 class PointCommit:
-    """Once published, `after` is the table with the change, made of the version `before` (None where it was done the
-    general way), and `follow` is called, by the thread that publishes, in the order of the commits: so whoever keeps up
-    with the table version by version can."""
+    """`after` is the table with the change, once it is published (None where it was done the general way)."""
 
     few: FewRows
-    follow: Callable[[PointCommit], None] | None = None
-    before: TableVersion | None = None
     after: TableVersion | None = None
 
 
@@ -44,4 +40,4 @@ def add(plan: Plan, commit: PointCommit, segment_ids: Iterator[int]) -> None:
         return
     plan.sequence += 1
     publishing.log_few(plan, made, few, few_rows.stable_ids(newest, few.gone))
-    commit.before, commit.after = newest, made
+    commit.after = made

@@ -66,6 +66,7 @@ class Plan:
     written: list[tuple[bytes, bytes]] = field(default_factory=list)  # values that were written before
     dropped_segments: list[Segment] = field(default_factory=list)
     dropped_tables: list[TableVersion] = field(default_factory=list)
+    few: list[tuple[FewRows, TableVersion, TableVersion]] = field(default_factory=list)  # with the versions around them
     renumbered: list[tuple[int, Numbering, Renumbering, Numbering]] = field(default_factory=list)
 
     @classmethod
@@ -353,6 +354,7 @@ def log_few(plan: Plan, version: TableVersion, few: FewRows, deleted: list[int])
     record = commit_log.pack_few(version.id, plan.sequence, state.last_logged, few.rows, few.forms, deleted)
     plan.batch.puts.append(record)
     rows = state.logged_rows + len(deleted) + len(few.rows)
+    plan.few.append((few, plan.by_id[version.id], version))
     plan.put(version, TableState(state.logged_records + 1, rows, plan.sequence, state.stored_strings))
 
 

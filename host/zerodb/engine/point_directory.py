@@ -24,6 +24,7 @@ from __future__ import annotations
 import itertools
 import threading
 import weakref
+from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
@@ -91,10 +92,9 @@ class PointDirectory:
             if self.closed:
                 return 0
             if not self._wanted.issuperset(ordinals):
-                self._set_stamp(0)
+                # Statements stay bound: what they then ask for is loaded with the new columns.
                 self._wanted.update(ordinals)
                 self._unload()
-                self._set_stamp(next(_stamps))
             if version is self.version:
                 return self.stamp
             if sequence < self.sequence:
@@ -118,37 +118,25 @@ class PointDirectory:
         before: TableVersion,
         after: TableVersion,
         sequence: int,
-        replaced: int,
-        record: int,
-        hashed: int,
-        texts: list[bytes],
-    ) -> int:
-        """Moves on to a version that differs by one row: `replaced` (-1: none) went, and the one came that a record of
-        an overlay is (0: none), with its key's hash and the texts of its columns, at the end of the delta. The stamp,
-        or 0 if it does not show the version before."""
+        gone: Sequence[int],
+        come: Sequence[tuple[int, list[bytes]]],
+        hashed: int | None = None,
+    ) -> None:
+        """Moves on to a version that differs by few rows: those that are `gone`, and those at the end of the delta that
+        have `come`, given as records of an overlay with the texts of their columns; `hashed` is the key's hash if it is
+        one. Does nothing if it does not show the version before."""
         with self.lock:
             if self.version is not before or self.closed or after.segment_set is not before.segment_set:
-                return 0
+                return
             self._set_stamp(0)
             self._is_busy = True
             try:
                 if after.layout.columns != before.layout.columns:
                     self._unload()
-                if record:
-                    position = len(after.delta_chunks) - 1
-                    row_id = (len(after.segment_set.segments) + position) * CHUNK_ROWS + after.delta_chunks[-1].rows - 1
-                    if position == len(self._starts):
-                        self._starts.append(self._delta.count)
-                    first = self._delta.copy(record, row_id, texts)
-                    if first < self._delta_size and self._delta_heads:
-                        words = self._memory.words
-                        address, slot = self._delta.address(first), self._delta_heads + 4 * (hashed % self._delta_size)
-                        words[(address + pa.RECORD_NEXT) >> 2] = words[slot >> 2]
-                        words[slot >> 2] = address
-                    else:
-                        self._link(after, first)
-                if replaced >= 0:
-                    self._hide(after, replaced)
+                if come:
+                    self._take(after, come, hashed)
+                for row_id in gone:
+                    self._hide(after, row_id)
             except BaseException:
                 self._clear()
                 raise
@@ -156,7 +144,22 @@ class PointDirectory:
                 self._is_busy = False
             self.version, self.sequence = after, sequence
             self._set_stamp(next(_stamps))
-            return self.stamp
+
+    def _take(self, after: TableVersion, come: Sequence[tuple[int, list[bytes]]], hashed: int | None) -> None:
+        position = len(after.delta_chunks) - 1
+        row_id = (len(after.segment_set.segments) + position) * CHUNK_ROWS + after.delta_chunks[-1].rows - len(come)
+        first = self._delta.count
+        if position == len(self._starts):
+            self._starts.append(first)
+        for number, (record, texts) in enumerate(come):
+            self._delta.copy(record, row_id + number, texts)
+        if hashed is not None and first < self._delta_size and self._delta_heads:
+            words = self._memory.words
+            address, slot = self._delta.address(first), self._delta_heads + 4 * (hashed % self._delta_size)
+            words[(address + pa.RECORD_NEXT) >> 2] = words[slot >> 2]
+            words[slot >> 2] = address
+        else:
+            self._link(after, first)
 
     def _hide(self, version: TableVersion, row_id: int) -> None:
         """A row is gone."""

@@ -190,10 +190,11 @@ class Overlay:
         columns = [self._values(parts, number, come) for number in range(len(self._types))] if len(come) else []
         return ids[kept & (ids >= 0)], columns, len(come)
 
-    def taken_rows(self) -> tuple[list[int], list[tuple[int | float | bytes | None, ...]]]:
-        """The same for few records: the ids of the rows that go, and the rows that come."""
+    def taken_rows(self) -> tuple[list[int], list[tuple[int | float | bytes | None, ...]], list[int]]:
+        """The same for few records: the ids of the rows that go, the rows that come, and the addresses of these."""
         words, longs = self._words, self._memory.longs
-        gone, come = [], []
+        gone: list[int] = []
+        come: list[int] = []
         for address, count in self._parts(self.flushed):
             for record in range(address, address + count * self._record.stride, self._record.stride):
                 flags = words[(record + pa.RECORD_FLAGS) >> 2]
@@ -203,8 +204,8 @@ class Overlay:
                 if row_id >= 0:
                     gone.append(row_id)
                 if flags & pa.RECORD_ALIVE:
-                    come.append(self._row(record))
-        return gone, come
+                    come.append(record)
+        return gone, [self._row(record) for record in come], come
 
     def settled(self, row_ids: Array) -> None:
         """Storage has all records now; the rows of those that came have these ids."""

@@ -1,10 +1,11 @@
 """A compiled query as a file: `zerodb compile` writes it, `zerodb run` runs it.
 
-The file is a WebAssembly *component*. Its first section holds the generated core module verbatim; then come custom
-sections that any other tool skips:
+The file is a WebAssembly *component*. Its first section holds the generated core module verbatim; then come what other
+hosts run, and custom sections that they skip:
 
     00 61 73 6d 0d 00 01 00     preamble of a component
     01 <length> <core module>   section 1: the module that our code generator made
+    ...                         the export zerosys:db/compiled-query (query_component.py): other core modules and types
     00 "zerodb.query"           msgpack: SQL text, parameters, columns, tables as they were, how to run the module
     00 "zerodb.signature"       BLAKE2b over all of the above, keyed with a secret of this user on this machine
 
@@ -12,8 +13,8 @@ The core module runs over the memory that holds all tables, so it is run only if
 compiler made it, and if the tables still have the schema and layout it was made for. Otherwise the SQL text that it
 carries is compiled like any other: a file from elsewhere can do no more than its SQL could.
 
-Limit: the component instantiates nothing and exports nothing yet. The export `zerosys:db/compiled-query`, with which
-any component host can run it, needs the WIT package.
+Limit: a query that needs the database while it runs (see zerodb_compiler/component) makes a file without the export;
+`Made.missing` says why.
 """
 
 from __future__ import annotations
@@ -28,24 +29,32 @@ from zerodb.cursor import Cursor
 from zerodb.engine.cache import user_secret
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.queries import present_moments
+from zerodb.query_component import (
+    CORE_MODULE_SECTION,
+    CUSTOM_SECTION,
+    PREAMBLE,
+    leb,
+    query_component,
+    section,
+    unsigned,
+)
 from zerodb.values import Canonical, Parameters, bind_parameters
 from zerodb_compiler.codegen.program import OutputColumn, Program
-from zerodb_compiler.errors import error_for
+from zerodb_compiler.component.driver import CoreModules, core_modules
+from zerodb_compiler.component.portable import portable
+from zerodb_compiler.errors import NotSupportedError, error_for
 from zerodb_compiler.layout import TableLayout
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.sql.values import to_canonical
 
 if TYPE_CHECKING:
-    from zerodb.compilation import Ready
+    from zerodb.compilation import CompiledQuery, Ready
     from zerodb.connection import Connection
     from zerodb.engine.program import CompiledProgram
     from zerodb.view import View
 
 FORMAT_VERSION = 3
-PREAMBLE = b"\0asm\x0d\0\x01\0"
-CUSTOM_SECTION = 0
-CORE_MODULE_SECTION = 1
 QUERY_SECTION = "zerodb.query"
 SIGNATURE_SECTION = "zerodb.signature"
 _DIGEST_BYTES = 32
@@ -61,7 +70,15 @@ class Artifact:
     signed_bytes: int
 
 
-def component(ready: Ready, view: View) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A file, and why it does not export zerosys:db/compiled-query; None if it does."""
+
+    data: bytes
+    missing: str | None
+
+
+def component(ready: Ready, view: View) -> Made:
     """The file for a compiled query."""
     prepared = ready.prepared
     if not isinstance(prepared.statement, st.Query) or prepared.query is None:
@@ -80,9 +97,22 @@ def component(ready: Ready, view: View) -> bytes:
         "tables": {dependency.key: _table(view, dependency.key) for dependency in prepared.dependencies},
         "program": replace(query.program, wasm=b""),
     }
-    data = PREAMBLE + _section(CORE_MODULE_SECTION, query.program.wasm)
+    missing = None
+    try:
+        data = query_component(query.program.wasm, _modules(ready, prepared.statement, query))
+    except NotSupportedError as reason:
+        missing = reason.message
+        data = PREAMBLE + section(CORE_MODULE_SECTION, query.program.wasm)
     data += _custom(QUERY_SECTION, codec.pack(about))
-    return data + _custom(SIGNATURE_SECTION, _signature(data))
+    return Made(data + _custom(SIGNATURE_SECTION, _signature(data)), missing)
+
+
+def _modules(ready: Ready, statement: st.Query, query: CompiledQuery) -> CoreModules:
+    """What runs the query in other hosts; NotSupportedError if it needs the database."""
+    parameters = [(str(declared.name), declared.type) for declared in ready.prepared.user]
+    names = [column.name for column in query.output]
+    made = portable(ready.text, query.bound, statement.columns, names, parameters, ready.lifted)
+    return core_modules(made)
 
 
 def _table(view: View, name: str) -> dict[str, Any]:
@@ -193,7 +223,7 @@ def _signature(data: bytes) -> bytes:
 
 def _next_section(data: bytes, at: int) -> tuple[int, bytes, int]:
     """(kind, body, where the next one begins)."""
-    size, begin = _leb(data, at + 1)
+    size, begin = leb(data, at + 1)
     body = data[begin : begin + size]
     if len(body) != size:
         raise ValueError("it ends too early")
@@ -201,36 +231,9 @@ def _next_section(data: bytes, at: int) -> tuple[int, bytes, int]:
 
 
 def _name(body: bytes) -> tuple[str, bytes]:
-    length, begin = _leb(body, 0)
+    length, begin = leb(body, 0)
     return body[begin : begin + length].decode(), body[begin + length :]
 
 
-def _section(kind: int, body: bytes) -> bytes:
-    return bytes([kind]) + _unsigned(len(body)) + body
-
-
 def _custom(name: str, body: bytes) -> bytes:
-    return _section(CUSTOM_SECTION, _unsigned(len(name)) + name.encode() + body)
-
-
-def _unsigned(value: int) -> bytes:
-    """LEB128."""
-    out = bytearray()
-    while value > 0x7F:
-        out.append(value & 0x7F | 0x80)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
-
-
-def _leb(data: bytes, at: int) -> tuple[int, int]:
-    value = shift = 0
-    while True:
-        byte = data[at]
-        at += 1
-        value |= (byte & 0x7F) << shift
-        shift += 7
-        if byte < 0x80:
-            return value, at
-        if shift > 35:
-            raise ValueError("a length is too long")
+    return section(CUSTOM_SECTION, unsigned(len(name)) + name.encode() + body)

@@ -14,6 +14,7 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.parameters import UserParameter
 
 if TYPE_CHECKING:
+    from zerodb.artifact import Made
     from zerodb.connection import Connection
     from zerodb.outcome import Outcome, Row
     from zerodb.point import PointStatement
@@ -138,6 +139,10 @@ class PreparedStatement:
     @property
     def wasm(self) -> bytes:
         """The compiled query as a WebAssembly component (see zerodb/artifact.py)."""
+        return self.component().data
+
+    def component(self) -> Made:
+        """`wasm`, and whether other hosts can run it."""
         from zerodb.artifact import component
 
         with self.connection._lock:

@@ -52,9 +52,10 @@ class BlockLayout:
 class Context:
     """The state of generating one program."""
 
-    def __init__(self) -> None:
-        self.module = Module()
-        self.module.import_memory("zerodb", "memory", 1, 65535)
+    def __init__(self, *, portable: bool = False) -> None:
+        """`portable` code runs over a memory that is not shared, without instructions that not every engine has."""
+        self.module = Module(wide_arithmetic=not portable)
+        self.module.import_memory("zerodb", "memory", 1, None if portable else 65535)
         self.allocate = self.module.import_function("zerodb", "allocate", [I32, I32, I32], [I32])
         self.query = BlockLayout(abi.QUERY_FREE)
         self.worker = BlockLayout(abi.WORKER_FREE)

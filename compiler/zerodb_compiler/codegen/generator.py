@@ -11,9 +11,9 @@ from zerodb_compiler.codegen.program import Program
 from zerodb_compiler.plan.physical import Output
 
 
-def generate(plan: Output) -> Program:
+def generate(plan: Output, *, portable: bool = False) -> Program:
     """Compiles a physical plan. Deterministic: equal plans over equal layouts give equal bytes."""
-    context = Context()
+    context = Context(portable=portable)
     sink = OutputSink(context, plan.columns, plan.rows)
     produce(context, plan.input, RowCounter(sink), frozenset(column.id for column in plan.columns))
     context.ordered = True

@@ -308,7 +308,7 @@ class ExpressionTranslator:
         pure = (
             not target.memory
             and target.result is not None
-            and not any(word in target.op for word in ("div", "rem"))
+            and not any(word in target.op for word in ("div", "rem", "memory"))
             and all(value.pure for value in values)
         )
         code = (*(part for value in values for part in value.code), opcode)

@@ -89,6 +89,8 @@ OPCODES: dict[str, bytes] = {
     **{name: row[0] + b"\x00" for name, row in opcodes.SIMD_STORE.items()},
     "memory.copy": b"\xfc\x0a\x00\x00",
     "memory.fill": b"\xfc\x0b\x00",
+    "memory.size": b"\x3f\x00",
+    "memory.grow": b"\x40\x00",
     "select": b"\x1b",
     "unreachable": b"\x00",
 }

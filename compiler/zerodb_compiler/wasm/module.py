@@ -345,15 +345,30 @@ class Module:
     _functions: list[Function | None] = field(default_factory=list)
     _refs: list[FunctionRef] = field(default_factory=list)
     _exports: list[bytes] = field(default_factory=list)
+    _memories: list[bytes] = field(default_factory=list)
+    _data: list[bytes] = field(default_factory=list)
     extensions: dict[Any, Any] = field(default_factory=dict)  # per-module caches of layers above (kernels)
 
     def _type(self, signature: Signature) -> int:
         return self._types.setdefault(signature, len(self._types))
 
-    def import_memory(self, module: str, name: str, minimum: int, maximum: int) -> None:
-        """A shared memory, limits in 64 KiB pages."""
-        flags = b"\x03" if self.pointer_bits == 32 else b"\x07"
-        self._imports.append(_name(module) + _name(name) + b"\x02" + flags + unsigned(minimum) + unsigned(maximum))
+    def import_memory(self, module: str, name: str, minimum: int, maximum: int | None) -> None:
+        """A shared memory, limits in 64 KiB pages; without a maximum one that is not shared."""
+        if maximum is None:
+            limits = b"\x00" + unsigned(minimum)
+        else:
+            limits = (b"\x03" if self.pointer_bits == 32 else b"\x07") + unsigned(minimum) + unsigned(maximum)
+        self._imports.append(_name(module) + _name(name) + b"\x02" + limits)
+
+    def define_memory(self, name: str, minimum: int) -> None:
+        """A memory of the module's own, not shared, exported by that name."""
+        assert not self._memories and self.pointer_bits == 32
+        self._memories.append(b"\x00" + unsigned(minimum))
+        self._exports.append(_name(name) + b"\x02\x00")
+
+    def data(self, address: int, content: bytes) -> None:
+        """Bytes that the memory holds from the start."""
+        self._data.append(b"\x00\x41" + opcodes.signed(address) + b"\x0b" + unsigned(len(content)) + content)
 
     def import_function(
         self, module: str, name: str, parameters: Sequence[type[Value]], results: Sequence[type[Value]]
@@ -398,8 +413,10 @@ class Module:
             _section(1, [signature.encode() for signature in self._types]),
             _section(2, self._imports),
             _section(3, [unsigned(self._types[ref.signature]) for ref in self._refs]),
+            _section(5, self._memories),
             _section(7, self._exports),
             _section(10, [function.encode() for function in functions]),
+            _section(11, self._data),
             _custom("name", self._encode_names(functions)),
             _custom("zerodb.comments", self._encode_comments(functions)),
         )

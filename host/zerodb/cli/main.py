@@ -139,9 +139,11 @@ def compile_(file: str, database: str, output: str | None, wat: bool) -> None:
             if wat:
                 click.echo(statement.wat())
             if output is not None:
-                component = statement.wasm
-                Path(output).write_bytes(component)
-                click.echo(f"{output}: {len(component):,} bytes", err=True)
+                made = statement.component()
+                Path(output).write_bytes(made.data)
+                click.echo(f"{output}: {len(made.data):,} bytes", err=True)
+                if made.missing is not None:
+                    click.echo(f"{output}: for zerodb only, not for other hosts: {made.missing}", err=True)
         except Error as error:
             raise Failure(error_text(error, text, source)) from None
         except OSError as error:

@@ -94,6 +94,8 @@ _CLASS_BY_PREFIX: dict[str, type[DatabaseError]] = {
     "23": IntegrityError,
     "25": OperationalError,
     "2B": ProgrammingError,
+    "38": OperationalError,  # external code says so, or
+    "39": OperationalError,  # broke down
     "3D": ProgrammingError,
     "3F": ProgrammingError,
     "40": OperationalError,

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 from zerodb import database as databases
 from zerodb import errors as _errors
 from zerodb import execution, importing, many
-from zerodb.compilation import Ready, place_in
+from zerodb.compilation import Prepared, Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
@@ -94,6 +94,7 @@ class Connection:
         self._system: Tables | None = None  # the system's tables, as last asked for
         self._creating: str | None = None  # the schema whose first objects are being made
         self._recorder: Recorder | None = None  # of a transaction block with retries
+        self._guard: Callable[[Prepared], None] | None = None  # looks at statements before they run (components/grants)
         self._lock = threading.RLock()
         self._texts = PointTexts(self)
         self._closed = False
@@ -400,6 +401,33 @@ class Connection:
         self._check_open()
         databases.share(self._database)
         return Connection(self._database, read_only=self._session._read_only)
+
+    def run_component(
+        self,
+        file: str | Path | bytes,
+        arguments: Sequence[str] = (),
+        *,
+        grants: Iterable[str] | None = None,
+        memory_limit: int | str | None = None,
+        timeout: float | None = None,
+        fuel: int | None = None,
+        name: str | None = None,
+    ) -> str:
+        """Runs a WebAssembly component of the world `zerosys:db/guest` on this database, sandboxed; the text it gives.
+        GuestError if it answers with an error; other errors if it traps (39000), takes too long (57014) or needs too
+        much memory (53200): its open transactions are rolled back.
+
+        `grants` say what it may do, such as ["read:public.*", "write:shop.orders"] (components/grants.py); by default
+        it may do everything in the database, and nothing else. `memory_limit` is in bytes or as "64MB", `timeout` in
+        seconds, `fuel` about the number of instructions. Lines that it prints are logged as `zerodb.guest.NAME`.
+        """
+        from zerodb.components.grants import parse_grants
+        from zerodb.components.limits import Limits
+        from zerodb.components.running import run_component
+
+        self._check_open()
+        limits = Limits.of(memory_limit, timeout, fuel)
+        return run_component(self, file, arguments, grants=parse_grants(grants), limits=limits, name=name)
 
     # --- the end -----------------------------------------------------------------------------------------------------
     def interrupt(self) -> None:

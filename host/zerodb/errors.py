@@ -13,10 +13,18 @@ from zerodb_compiler.errors import (
     Warning,  # noqa: A004 - PEP 249 asks for this name
 )
 
+
+class GuestError(OperationalError):
+    """What a component that was run says went wrong (38000)."""
+
+    default_sqlstate = "38000"
+
+
 __all__ = [
     "DataError",
     "DatabaseError",
     "Error",
+    "GuestError",
     "IntegrityError",
     "InterfaceError",
     "InternalError",

@@ -44,6 +44,8 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
     """Executes the statement with the user's Python values. Queries run over `view`, which the statement fits; whatever
     writes looks again, at what its write transaction sees."""
     prepared = ready.prepared
+    if connection._guard is not None:
+        connection._guard(prepared)
     values = canonical_parameters(ready, user)
     statement = prepared.statement
     if connection._session.nested and not isinstance(statement, NESTED):

@@ -30,6 +30,7 @@ from zerodb_compiler.types import SqlType
 if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.cursor import Cursor
+    from zerodb.statement import PreparedStatement
 
 _POINT_ROWS = 32  # from so many on it pays to compile a statement by key
 
@@ -37,12 +38,41 @@ _POINT_ROWS = 32  # from so many on it pays to compile a statement by key
 def run_many(connection: Connection, ready: Ready, parameters: Iterable[Parameters]) -> Outcome:
     prepared = ready.prepared
     statement = prepared.statement
+    if connection._guard is not None:
+        connection._guard(prepared)
     if isinstance(statement, st.Query):
         raise ProgrammingError("executemany() is for statements that change rows", sqlstate="42601")
     rows = list(parameters)
     if isinstance(statement, st.Insert) and prepared.query is None and len(_source(statement).rows) == 1:
         return _insert(connection, ready, statement, rows)
     return _one_by_one(connection, ready, rows)
+
+
+def takes_columns(statement: PreparedStatement) -> bool:
+    """Whether many rows are inserted column by column."""
+    prepared = statement._prepared
+    found = prepared.statement
+    return isinstance(found, st.Insert) and prepared.query is None and len(_source(found).rows) == 1
+
+
+def execute_columns(statement: PreparedStatement, columns: Sequence[pa.Array], count: int) -> int:
+    """Runs an INSERT that `takes_columns` once for each row of the columns, which are its parameters in canonical form;
+    the number of rows."""
+    connection = statement.connection
+    connection._check_open()
+    if connection._recorder is not None:
+        connection._recorder.give_up()
+
+    def once() -> Outcome:
+        statement._refresh()
+        if connection._guard is not None:
+            connection._guard(statement._prepared)
+        found = statement._prepared.statement
+        assert isinstance(found, st.Insert)
+        return _insert_columns(connection, statement._ready, found, columns, count)
+
+    with connection._lock:
+        return connection._statement(once, statement.sql).row_count
 
 
 def _source(statement: st.Insert) -> Values:
@@ -53,28 +83,36 @@ def _source(statement: st.Insert) -> Values:
 def _insert(connection: Connection, ready: Ready, statement: st.Insert, rows: list[Parameters]) -> Outcome:
     if not rows:
         return Outcome("INSERT", 0)
+    return _insert_columns(connection, ready, statement, _columns(ready.prepared, rows), len(rows))
+
+
+def _insert_columns(
+    connection: Connection, ready: Ready, statement: st.Insert, given: Sequence[Sequence[Any] | pa.Array], count: int
+) -> Outcome:
+    """`given`: the values of each parameter, Python objects or canonical arrays."""
+    if not count:
+        return Outcome("INSERT", 0)
     prepared, lifted = ready.prepared, present_moments(ready.lifted)
-    given = _columns(prepared, rows)
     source = _source(statement)
     arrays = []
     for column, value in zip(source.columns, source.rows[0], strict=True):
         match value:
             case Parameter(index=index) if index < len(given):
-                declared = prepared.user[index].type
-                array = python_array(declared, given[index])
+                found = given[index]
+                array = found if isinstance(found, pa.Array) else python_array(prepared.user[index].type, found)
             case Parameter(index=index) if isinstance(lifted[index - len(given)], Computed):
-                array = _computed(connection, lifted[index - len(given)], len(rows), column.type)
+                array = _computed(connection, lifted[index - len(given)], count, column.type)
             case Parameter(index=index):
-                array = _repeat(canonical_array(column.type, [lifted[index - len(given)]]), len(rows))
+                array = _repeat(canonical_array(column.type, [lifted[index - len(given)]]), count)
             case Literal(value=constant):
-                array = _repeat(canonical_array(column.type, [constant]), len(rows))
+                array = _repeat(canonical_array(column.type, [constant]), count)
             case _:
                 raise AssertionError(value)
         arrays.append(array)
     table = pa.Table.from_arrays(arrays, names=[column.name for column in source.columns])
     with connection._session.writing() as write, firing.statement(connection):
         changes.apply(connection, write, changes.RowChange(statement.table, inserted=table))
-    return Outcome("INSERT", len(rows))
+    return Outcome("INSERT", count)
 
 
 def _computed(connection: Connection, what: Any, count: int, type_: SqlType) -> pa.Array:

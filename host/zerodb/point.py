@@ -265,6 +265,8 @@ def point_statement(connection: Connection, ready: Ready, general: General) -> P
     """The statement as a point statement, None if it is none."""
     prepared = ready.prepared
     statement = prepared.statement
+    if connection._guard is not None:
+        connection._guard(prepared)
     if isinstance(statement, st.Insert | st.Update | st.Delete):
         from zerodb.point_changes import change_statement
 

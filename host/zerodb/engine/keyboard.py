@@ -88,6 +88,11 @@ def on_press(stop: Callable[[], None]) -> None:
         stop()
 
 
+def is_pressed() -> bool:
+    """Whether Ctrl-C was pressed since `armed`, for what the main thread runs."""
+    return _pressed and threading.get_ident() == _main_thread
+
+
 def disarm() -> None:
     """Raises KeyboardInterrupt if Ctrl-C was pressed since `armed`."""
     global _stop, _outer_stop, _pressed, _depth

@@ -1,0 +1,285 @@
+"""The interface zerosys:db/query: a guest's connections, statements and cursors over zerodb's own.
+
+A guest's session (`GuestSession`) is what its instance owns. In a program each `connection.open` makes a connection of
+its own, closed when the guest drops it or ends; a guest that SQL calls sees the connection of its caller.
+
+Rows go out in portions that the host bounds, too: a guest that asks for a billion rows at once gets as many as are
+good to have, and the rest with its next calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from zerodb import many
+from zerodb.components import types, vals
+from zerodb.components.batches import LIFT_BATCH, LOWER_BATCH, from_record_batch, natural_column, to_record_batch
+from zerodb.components.guest_values import from_values, to_values
+from zerodb.components.instance import HostFunction, Instance, Interface
+from zerodb.components.vals import NUMBERS, MalformedError, Own, Variant, list_of, lower_own, option_of, result_of
+from zerodb.engine.result import arrow_schema
+from zerodb_compiler.errors import InterfaceError, error_for
+
+if TYPE_CHECKING:
+    from zerodb.components.grants import Grants
+    from zerodb.connection import Connection
+    from zerodb.cursor import Cursor
+    from zerodb.statement import PreparedStatement
+    from zerodb_compiler.codegen.program import OutputColumn
+
+CONNECTION, STATEMENT, CURSOR = 1, 2, 3
+RESOURCES = {"connection": CONNECTION, "statement": STATEMENT, "cursor": CURSOR}
+MOST_ROWS = 1 << 16  # of one batch
+MOST_VALUES = 1 << 20
+MOST_BYTES = 32 << 20
+MOST_SINGLE_ROWS = 1 << 12  # of one list of rows, each value of which is a Python object
+
+
+class GuestSession:
+    """What a guest has of the database: `grants` None means everything."""
+
+    def __init__(self, connection: Connection, grants: Grants | None = None) -> None:
+        self._connection = connection
+        self._grants = grants
+        self._open: set[Connection] = set()
+
+    def open(self, name: str) -> GuestConnection:
+        if name not in ("", "default"):
+            raise error_for("3D000", f'database "{name}" does not exist', hint='a guest has the database ""')
+        connection = self._connection.duplicate()
+        if self._grants is not None:
+            connection._guard = self._grants.check
+        self._open.add(connection)
+        return GuestConnection(connection, self._open.discard)
+
+    def interrupt(self) -> None:
+        """Ends the statements that run; called by the watch."""
+        for connection in list(self._open):
+            if not connection._closed:
+                connection.interrupt()
+
+
+class GuestConnection:
+    """`forget` is told when it closes."""
+
+    def __init__(self, connection: Connection, forget: Callable[[Connection], None]) -> None:
+        self.connection = connection
+        self._forget = forget
+
+    def close(self) -> None:
+        self._forget(self.connection)
+        self.connection.close()
+
+
+class GuestStatement:
+    def __init__(self, statement: PreparedStatement) -> None:
+        self.statement = statement
+
+    def close(self) -> None:
+        """Nothing is open between executions."""
+
+
+class GuestCursor:
+    """A result, of which `close` lets the rows go that were not asked for."""
+
+    def __init__(self, cursor: Cursor) -> None:
+        outcome = cursor.outcome
+        if outcome.columns is None or outcome.batches is None:
+            raise InterfaceError("the statement gives no rows", sqlstate="24000", hint="use execute")
+        self.columns: Sequence[OutputColumn] = outcome.columns
+        self._types = [column.type for column in outcome.columns]
+        self._cursor: Cursor | None = cursor
+        self._batches = outcome.batches
+        self._schema = arrow_schema(outcome.columns, stored=True)
+        self._next = 0
+        self._rest: pa.RecordBatch | None = None  # of a batch of which a part was given
+
+    def next_batch(self, most: int) -> Mapping[str, Any] | None:
+        wanted = min(max(most, 1), MOST_ROWS, max(1, MOST_VALUES // max(1, len(self._types))))
+        parts: list[pa.RecordBatch] = []
+        count = 0
+        while count < wanted:
+            part = self._rest
+            self._rest = None
+            if part is None:
+                if self._next >= len(self._batches):
+                    break
+                part = self._batches.arrow(self._next, self._schema)
+                self._next += 1
+            if not part.num_rows:
+                continue
+            fits = min(wanted - count, max(1, part.num_rows * MOST_BYTES // max(part.nbytes, 1)))
+            if fits < part.num_rows:
+                self._rest = part.slice(fits)
+                part = part.slice(0, fits)
+                wanted = min(wanted, count + fits)
+            parts.append(part)
+            count += part.num_rows
+        if not parts:
+            return None
+        if len(parts) == 1:
+            return to_record_batch(parts[0], self._types)
+        columns = [pa.concat_arrays([part.column(index) for part in parts]) for index in range(len(self._types))]
+        return to_record_batch(columns, self._types, count)
+
+    def next_rows(self, most: int) -> list[list[Variant]]:
+        if self._rest is not None:
+            raise error_for("55000", "the rest of a batch cannot be fetched as rows", hint="go on with next-batch")
+        assert self._cursor is not None
+        self._cursor._batch = max(self._cursor._batch, self._next)
+        rows = self._cursor.fetchmany(min(max(most, 1), MOST_SINGLE_ROWS))
+        self._next = self._cursor._batch
+        return [to_values(row, self._types) for row in rows]
+
+    def close(self) -> None:
+        if self._cursor is not None:
+            self._cursor.close()
+        self._cursor = None
+        self._rest = None
+
+
+# --- connections ------------------------------------------------------------------------------------------------------
+
+
+def _open(instance: Instance, name: str) -> Own:
+    session: GuestSession = instance.owner
+    return instance.handles.add(CONNECTION, session.open(name))
+
+
+def _prepare(instance: Instance, self: GuestConnection, sql: str) -> Own:
+    return instance.handles.add(STATEMENT, GuestStatement(self.connection.prepare(sql)))
+
+
+def _execute(_: Instance, self: GuestConnection, sql: str, values: Sequence[Variant]) -> int:
+    return max(self.connection.execute(sql, from_values(values)).rowcount, 0)
+
+
+def _query(instance: Instance, self: GuestConnection, sql: str, values: Sequence[Variant]) -> Own:
+    return instance.handles.add(CURSOR, GuestCursor(self.connection.execute(sql, from_values(values))))
+
+
+def _execute_script(_: Instance, self: GuestConnection, sql: str) -> None:
+    self.connection.executescript(sql)
+
+
+# --- statements -------------------------------------------------------------------------------------------------------
+
+
+def _column(column: OutputColumn) -> dict[str, Any]:
+    return {"name": column.name, "data-type": str(column.type), "nullable": column.nullable}
+
+
+def _statement_parameters(_: Instance, self: GuestStatement) -> list[dict[str, Any]]:
+    return [
+        {"name": str(parameter.name), "data-type": str(parameter.type), "nullable": True}
+        for parameter in self.statement.parameters
+    ]
+
+
+def _statement_columns(_: Instance, self: GuestStatement) -> list[dict[str, Any]]:
+    return [_column(column) for column in self.statement.columns or ()]
+
+
+def _statement_execute(_: Instance, self: GuestStatement, values: Sequence[Variant]) -> int:
+    return max(self.statement.execute(from_values(values)).rowcount, 0)
+
+
+def _execute_batch(_: Instance, self: GuestStatement, batch: Mapping[str, Any]) -> int:
+    statement = self.statement
+    count: int = batch["row-count"]
+    if len(batch["columns"]) != len(statement.parameters):
+        wanted = len(statement.parameters)
+        raise error_for("08P01", f"the statement has {wanted} parameters, the batch {len(batch['columns'])} columns")
+    if many.takes_columns(statement):
+        arrays = from_record_batch(batch, [parameter.type for parameter in statement.parameters])
+        return many.execute_columns(statement, arrays, count)
+    try:
+        columns = [natural_column(column, count).to_pylist() for column in batch["columns"]]
+    except (ValueError, OverflowError) as error:
+        raise error_for("22008", f"a value is out of range: {error}") from None
+    rows = list(zip(*columns, strict=True)) if columns else [()] * count
+    return max(statement.connection.executemany(statement.sql, rows).rowcount, 0)
+
+
+def _statement_query(instance: Instance, self: GuestStatement, values: Sequence[Variant]) -> Own:
+    return instance.handles.add(CURSOR, GuestCursor(self.statement.execute(from_values(values))))
+
+
+def _query_row(_: Instance, self: GuestStatement, values: Sequence[Variant]) -> list[Variant] | None:
+    statement = self.statement
+    columns = statement.columns
+    if columns is None:
+        raise InterfaceError("the statement gives no rows", sqlstate="24000", hint="use execute")
+    row = statement.execute(from_values(values)).fetchone()
+    return None if row is None else to_values(row, [column.type for column in columns])
+
+
+# --- cursors ----------------------------------------------------------------------------------------------------------
+
+
+def _cursor_columns(_: Instance, self: GuestCursor) -> list[dict[str, Any]]:
+    return [_column(column) for column in self.columns]
+
+
+def _next_batch(_: Instance, self: GuestCursor, most: int) -> Mapping[str, Any] | None:
+    return self.next_batch(most)
+
+
+def _next_rows(_: Instance, self: GuestCursor, most: int) -> list[list[Variant]]:
+    return self.next_rows(most)
+
+
+# --- what a guest imports ---------------------------------------------------------------------------------------------
+
+
+def lift_text(at: int) -> str:
+    if vals.MEMORY[at] != vals.STRING:
+        raise MalformedError("no string where the interface has one")
+    return vals.lift_string(at + 8)
+
+
+def lift_count(at: int) -> int:
+    if vals.MEMORY[at] != vals.U32:
+        raise MalformedError("no u32 where the interface has one")
+    return int(vals.lift(at))
+
+
+def lift_values(at: int) -> Sequence[Variant]:
+    """list<value>."""
+    found = vals.lift(at)
+    if not isinstance(found, (list, tuple)) or not all(isinstance(value, Variant) for value in found):
+        raise MalformedError("no list of values where the interface has one")
+    return found
+
+
+_ERROR = types.ERROR
+_OWN = result_of(lower_own, _ERROR)
+_COUNT = result_of(NUMBERS[vals.U64], _ERROR)
+_DONE = result_of(None, _ERROR)
+_ROW = result_of(option_of(types.VALUES), _ERROR)
+_COLUMNS = list_of(types.COLUMN)
+QUERY = Interface(
+    types.interface_name("query"),
+    RESOURCES,
+    {
+        "[static]connection.open": HostFunction(_open, (), (lift_text,), _OWN),
+        "[method]connection.prepare": HostFunction(_prepare, (CONNECTION,), (lift_text,), _OWN),
+        "[method]connection.execute": HostFunction(_execute, (CONNECTION,), (lift_text, lift_values), _COUNT),
+        "[method]connection.query": HostFunction(_query, (CONNECTION,), (lift_text, lift_values), _OWN),
+        "[method]connection.execute-script": HostFunction(_execute_script, (CONNECTION,), (lift_text,), _DONE),
+        "[method]statement.parameters": HostFunction(_statement_parameters, (STATEMENT,), (), _COLUMNS, fails=False),
+        "[method]statement.columns": HostFunction(_statement_columns, (STATEMENT,), (), _COLUMNS, fails=False),
+        "[method]statement.execute": HostFunction(_statement_execute, (STATEMENT,), (lift_values,), _COUNT),
+        "[method]statement.execute-batch": HostFunction(_execute_batch, (STATEMENT,), (LIFT_BATCH,), _COUNT),
+        "[method]statement.query": HostFunction(_statement_query, (STATEMENT,), (lift_values,), _OWN),
+        "[method]statement.query-row": HostFunction(_query_row, (STATEMENT,), (lift_values,), _ROW),
+        "[method]cursor.columns": HostFunction(_cursor_columns, (CURSOR,), (), _COLUMNS, fails=False),
+        "[method]cursor.next-batch": HostFunction(
+            _next_batch, (CURSOR,), (lift_count,), result_of(option_of(LOWER_BATCH), _ERROR)
+        ),
+        "[method]cursor.next-rows": HostFunction(_next_rows, (CURSOR,), (lift_count,), result_of(types.ROWS, _ERROR)),
+    },
+)

@@ -1,0 +1,92 @@
+"""`Connection.run_component`: programs that use a database, the world `guest` of the WIT package.
+
+    db.run_component("app.wasm", ["--since", "2024"], timeout=10)      what its `run` answers; else GuestError
+
+A guest gets an instance of its own, used once. Whatever ends it, its open transactions are rolled back and its
+connections closed before the call returns.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from wasmtime.component import Linker
+
+from zerodb.components.engine import ComponentEngine, component_engine
+from zerodb.components.grants import DEFAULT, Grants
+from zerodb.components.instance import Instance, add_interface
+from zerodb.components.limits import Limits
+from zerodb.components.query import QUERY, GuestSession
+from zerodb.components.transaction import TRANSACTIONS
+from zerodb.components.vals import Err, list_of, lower_string
+from zerodb.errors import GuestError
+from zerodb_compiler.errors import error_for
+
+if TYPE_CHECKING:
+    from zerodb.connection import Connection
+
+_ARGUMENTS = list_of(lower_string)
+NO_LIMITS = Limits()
+_linkers: dict[ComponentEngine, Linker] = {}
+_linkers_lock = threading.Lock()
+
+
+def guest_linker(engine: ComponentEngine) -> Linker:
+    """With everything that a guest may import."""
+    with _linkers_lock:
+        if engine not in _linkers:
+            linker = Linker(engine.engine)
+            linker.add_wasip2()
+            for interface in (QUERY, TRANSACTIONS):
+                add_interface(linker, interface)
+            _linkers[engine] = linker
+        return _linkers[engine]
+
+
+def read_component(file: str | Path) -> bytes:
+    try:
+        return Path(file).read_bytes()
+    except OSError as error:
+        raise error_for("58P01", f'cannot read "{file}": {error.strerror}') from None
+
+
+def run_component(
+    connection: Connection,
+    file: str | Path | bytes,
+    arguments: Sequence[str],
+    *,
+    grants: Grants = DEFAULT,
+    limits: Limits = NO_LIMITS,
+    name: str | None = None,
+) -> str:
+    """What `Connection.run_component` does."""
+    data = file if isinstance(file, bytes) else read_component(file)
+    name = name or ("guest" if isinstance(file, bytes) else Path(file).stem)
+    engine = component_engine(fuel=limits.fuel is not None)
+    component = engine.load(data, name)
+    session = GuestSession(connection, grants)
+    linker = guest_linker(engine)
+    instance = Instance(
+        engine,
+        linker,
+        component,
+        name,
+        limits,
+        grants.wasi(),
+        own_output=grants.stdio,
+        owner=session,
+        interrupt=session.interrupt,
+    )
+    try:
+        run = instance.export("run")
+        if run is None:
+            raise error_for("22P03", f'"{name}" is no guest: it does not export "run"')
+        answer: Any = run([_ARGUMENTS], [list(arguments)])
+    finally:
+        instance.close()
+    if isinstance(answer, Err):
+        raise GuestError(str(answer.value))
+    return str(answer.value)

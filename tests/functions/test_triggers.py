@@ -601,3 +601,44 @@ def test_known_functions(db: Connection) -> None:
         db.create_trigger_function("f", Log())
     with pytest.raises(errors.Error, match="no function"):
         db.create_trigger_function("g", 1)  # type: ignore[arg-type]
+
+
+def test_catalog(db: Connection) -> None:
+    db.create_trigger_function("f", Log())
+    head = 'create trigger "A" before insert or update of v, name on t'
+    db.execute(f"{head} for each row when (new.v > 0) execute function f()")
+    db.execute("create trigger b after delete or insert on t execute procedure f()")
+    db.execute("alter table t disable trigger b")
+    db.execute("comment on trigger b on t is 'says something'")
+    assert rows(db, "select tgname, tgtype, tgenabled, tgattr, tgrelid::regclass from pg_trigger order by 1") == [
+        ("A", 23, "O", [3, 2], "t"),
+        ("b", 12, "D", [], "t"),
+    ]
+    end = "FOR EACH ROW WHEN (new.v > 0) EXECUTE FUNCTION f()"
+    assert rows(db, "select pg_get_triggerdef(oid), pg_get_triggerdef(oid, true) from pg_trigger order by tgname") == [
+        (
+            f'CREATE TRIGGER "A" BEFORE INSERT OR UPDATE OF v, name ON public.t {end}',
+            f'CREATE TRIGGER "A" BEFORE INSERT OR UPDATE OF v, name ON t {end}',
+        ),
+        (
+            "CREATE TRIGGER b AFTER INSERT OR DELETE ON public.t FOR EACH STATEMENT EXECUTE FUNCTION f()",
+            "CREATE TRIGGER b AFTER INSERT OR DELETE ON t FOR EACH STATEMENT EXECUTE FUNCTION f()",
+        ),
+    ]
+    text = """select trigger_name, event_manipulation, event_object_table, action_order, action_condition,
+                     action_statement, action_orientation, action_timing
+              from information_schema.triggers order by 1, 2"""
+    row, statement, call = "ROW", "STATEMENT", "EXECUTE FUNCTION f()"
+    assert rows(db, text) == [
+        ("A", "INSERT", "t", 1, "(new.v > 0)", call, row, "BEFORE"),
+        ("A", "UPDATE", "t", 1, "(new.v > 0)", call, row, "BEFORE"),
+        ("b", "DELETE", "t", 1, None, call, statement, "AFTER"),
+        ("b", "INSERT", "t", 1, None, call, statement, "AFTER"),
+    ]
+    assert rows(db, "select relhastriggers from pg_class where relname = 't'") == [(True,)]
+    assert rows(db, "select obj_description(oid, 'pg_trigger') from pg_trigger order by tgname") == [
+        (None,),
+        ("says something",),
+    ]
+    db.execute("drop table t")
+    assert rows(db, "select count(*) from pg_trigger") == [(0,)]

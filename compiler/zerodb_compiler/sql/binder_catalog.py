@@ -111,6 +111,15 @@ def _index_definition(b: ExpressionBinder, name: str, values: list[Bound], node:
     return lookup(b, "__indexdef", [("__k", _relation(b, values[0], node)), ("__n", column)], node)
 
 
+@special("pg_get_triggerdef")
+def _trigger_definition(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
+    _arity(b, name, values, node, 1, 2)
+    pretty: Expression = Literal(0, INTEGER)
+    if len(values) > 1:
+        pretty = b.cast(b.cast(values[1], BOOLEAN, node), INTEGER, node)
+    return lookup(b, "__triggerdef", [("__k", _oid(b, values[0], node)), ("__n", pretty)], node)
+
+
 @special("pg_get_expr")
 def _expression(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:
     _arity(b, name, values, node, 2, 3)
@@ -187,7 +196,6 @@ _ALWAYS: dict[str, tuple[SqlType, object, tuple[int, ...]]] = {
     "pg_client_encoding": (TEXT, "UTF8", (0,)),
     "pg_tablespace_location": (TEXT, "", (1,)),
     # There are no such objects.
-    "pg_get_triggerdef": (TEXT, None, (1, 2)),
     "pg_get_ruledef": (TEXT, None, (1, 2)),
     "pg_get_functiondef": (TEXT, None, (1,)),
     "pg_get_function_arguments": (TEXT, None, (1,)),

@@ -4,6 +4,7 @@ table's id, so that it stays when names change:
     schema ""     name "<id>"            table, view, materialized view, sequence (by its id)
                   "<id>.<slot>"          column; of a view the number of the column
                   "<id>:<name>"          constraint or index of the table
+                  "<id>:trigger <id>"    trigger of the table
                   "schema <name>", "type <schema>.<name>", "database"
 """
 
@@ -16,6 +17,7 @@ from zerodb.definition.names import find_object, find_table, has_schema, no_rela
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import ddl
+from zerodb_compiler.triggers import triggers_in
 from zerodb_storage import WriteTransaction
 
 if TYPE_CHECKING:
@@ -54,6 +56,15 @@ def _key(connection: Connection, write: WriteTransaction, node: ddl.Comment) -> 
             return f"{table.id}:{node.name.name}"
         case "column":
             return _column(connection, write, node)
+        case "trigger":
+            version = find_table(connection, write, node.name)
+            if version is None:
+                raise no_relation(connection, write, node.name)
+            found_ids = [t.id for t in triggers_in(version.schema.options) if t.name == node.part]
+            if not found_ids:
+                message = f'trigger "{node.part}" for table "{node.name.name}" does not exist'
+                raise error_for("42704", message, position=position)
+            return f"{version.id}:trigger {found_ids[0]}"
         case "constraint":
             version = find_table(connection, write, node.name)
             if version is None:

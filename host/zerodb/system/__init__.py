@@ -3,6 +3,7 @@
     columns             which columns each has, as PostgreSQL 15
     model               relations, columns, indexes, constraints of a snapshot, with their OIDs
     relations           pg_class, pg_attribute, pg_index, pg_constraint and what hangs on them
+    triggers            pg_trigger and information_schema.triggers
     types               pg_type, pg_enum, pg_range, pg_proc
     server              settings, roles, databases, and what there is none of
     information_schema
@@ -112,7 +113,7 @@ def system_table(name: str, schema: str = "pg_catalog") -> Callable[[Builder], B
 @cache
 def specifications() -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
     """The columns (name, type) of each table by (schema, name)."""
-    from zerodb.system import columns, information_schema, locks, lookups, relations, server, types  # noqa: F401
+    from zerodb.system import columns, information_schema, locks, lookups, relations, server, triggers, types  # noqa: F401
 
     found = {}
     texts = {"pg_catalog": columns.PG_CATALOG + lookups.COLUMNS, "information_schema": columns.INFORMATION_SCHEMA}

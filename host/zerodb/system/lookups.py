@@ -15,6 +15,7 @@ from zerodb.system.model import (
     PG_DATABASE,
     PG_NAMESPACE,
     PG_PROC,
+    PG_TRIGGER,
     PG_TYPE,
     SYSTEM_OIDS,
     Model,
@@ -24,6 +25,7 @@ from zerodb.system.relations import inheritance, view_text
 
 COLUMNS = """__constraintdef: __k oid, __v text
 __indexdef: __k oid, __n int4, __v text
+__triggerdef: __k oid, __n int4, __v text
 __viewdef: __k oid, __v text
 __partkeydef: __k oid, __v text
 __format: __k oid, __m int4, __v text
@@ -43,6 +45,7 @@ _CLASSES = {
     PG_TYPE: "pg_type",
     PG_DATABASE: "pg_database",
     PG_PROC: "pg_proc",
+    PG_TRIGGER: "pg_trigger",
 }
 _WIDTH = 16  # bytes of a value, about
 

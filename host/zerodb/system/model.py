@@ -16,6 +16,7 @@ from zerodb.row_expressions import quoted
 from zerodb.system.type_names import BUILTIN, array_oid, format_type, plain_oid, type_modifier
 from zerodb_compiler.constraints import ForeignKey, Index, IndexKey, Unique
 from zerodb_compiler.sql.ddl_tokens import is_plain_name
+from zerodb_compiler.triggers import triggers_in
 from zerodb_compiler.types import BIGINT, BOOLEAN, SqlType, TypeId
 from zerodb_storage import TableVersion
 from zerodb_storage.catalog import is_temporary, type_from
@@ -28,6 +29,7 @@ OWNER = 10
 NAMESPACES = {"pg_catalog": 11, "public": 2200, "information_schema": 13_000, "pg_toast": 99}
 HEAP, BTREE, HASH = 2, 403, 405
 PG_CLASS, PG_TYPE, PG_NAMESPACE, PG_CONSTRAINT, PG_DATABASE, PG_PROC = 1259, 1247, 2615, 2606, 1262, 1255
+PG_TRIGGER = 2620
 DATABASE = 16_383
 SYSTEM_OIDS = {
     "pg_class": PG_CLASS,
@@ -40,7 +42,7 @@ SYSTEM_OIDS = {
     "pg_attrdef": 2604,
     "pg_index": 2610,
     "pg_description": 2609,
-    "pg_trigger": 2620,
+    "pg_trigger": PG_TRIGGER,
     "pg_rewrite": 2618,
     "pg_depend": 2608,
     "pg_inherits": 2611,
@@ -434,6 +436,10 @@ class Model:
                 text = texts.get(f"{relation.id}:{constraint.name}")
                 if text is not None:
                     found.append((constraint.oid, PG_CONSTRAINT, 0, text))
+            for trigger in triggers_in(relation.version.schema.options) if relation.version is not None else ():
+                text = texts.get(f"{relation.id}:trigger {trigger.id}")
+                if text is not None:
+                    found.append((trigger.id, PG_TRIGGER, 0, text))
         for name, oid in self.schemas.items():
             if f"schema {name}" in texts:
                 found.append((oid, PG_NAMESPACE, 0, texts[f"schema {name}"]))

@@ -20,6 +20,7 @@ from zerodb.system.model import (
 )
 from zerodb.system.type_names import BY_OID, type_modifier
 from zerodb_compiler.sql.collations import COLLATIONS, collatable, collation_of
+from zerodb_compiler.triggers import triggers_in
 from zerodb_compiler.types import SqlType, TypeId
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _class(model: Model, relation: RelationEntry) -> Row:
         "relnatts": len(relation.columns),
         "relchecks": sum(constraint.kind == "c" for constraint in relation.constraints),
         "relhasrules": relation.kind in "vm",
-        "relhastriggers": keys,
+        "relhastriggers": keys or bool(relation.version and triggers_in(relation.version.schema.options)),
         "relhassubclass": any(child == relation.oid for _, child in inheritance(model)),
         "relispopulated": bool(relation.data.get("filled", True)) if relation.kind == "m" else True,
         "relreplident": "d" if relation.kind in "rp" else "n",

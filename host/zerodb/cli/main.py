@@ -1,5 +1,5 @@
 """The command line: `zerodb shell`, `run`, `compile`, `explain`, `import`, `export`, `check`,
-`backup`, `restore`, `test`, `demo`.
+`backup`, `restore`, `test`, `demo`, `new`, `build`.
 
 Exit status: 0, 1 for an SQL or data error, 2 for wrong usage. Errors are one line on stderr with the SQLSTATE and,
 where the place is known, the SQL with a caret under it. Only click is imported here; the rest comes with the command.
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 import zerodb
+from zerodb.cli.guests import build_project, new
 from zerodb.cli.output import FORMATS
 from zerodb.cli.report import error_text
 from zerodb.errors import Error
@@ -318,6 +319,10 @@ def demo(scale: float, directory: str, threads: int | None) -> None:
         run_demo(scale, Path(directory), threads)
     except Error as error:
         raise Failure(error_text(error, None)) from None
+
+
+cli.add_command(new)
+cli.add_command(build_project)
 
 
 def main() -> None:

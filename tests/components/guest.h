@@ -48,6 +48,27 @@ IMPORT("transaction", "[resource-drop]transaction") void transaction_drop(int32_
 IMPORT("transaction", "[method]transaction.savepoint") void transaction_savepoint(int32_t self, const char *name, size_t size, done *out);
 IMPORT("transaction", "[method]transaction.rollback-to") void transaction_rollback_to(int32_t self, const char *name, size_t size, done *out);
 IMPORT("transaction", "[method]transaction.release") void transaction_release(int32_t self, const char *name, size_t size, done *out);
+typedef struct { const uint8_t *at; size_t size; } bytes;
+typedef struct { text key; bytes value; } key_value;
+typedef struct { uint8_t some; bytes value; } maybe_bytes;
+typedef struct { uint8_t failed; union { maybe_bytes found; error error; }; } found_bytes;
+typedef struct { uint8_t failed; union { struct { maybe_bytes *at; size_t size; } all; error error; }; } found_many;
+typedef struct { uint8_t failed; union { uint8_t yes; error error; }; } yes;
+typedef struct { uint8_t failed; union { int64_t sum; error error; }; } summed;
+typedef struct { uint8_t failed; union { struct { struct { text *at; size_t size; } keys; uint8_t more; text cursor; } page; error error; }; } paged;
+IMPORT("kv", "[static]bucket.open") void bucket_open(int32_t connection, const char *name, size_t size, made *out);
+IMPORT("kv", "[resource-drop]bucket") void bucket_drop(int32_t self);
+IMPORT("kv", "[method]bucket.get") void bucket_get(int32_t self, const char *key, size_t size, found_bytes *out);
+IMPORT("kv", "[method]bucket.get-many") void bucket_get_many(int32_t self, const text *keys, size_t count, found_many *out);
+IMPORT("kv", "[method]bucket.set") void bucket_set(int32_t self, const char *key, size_t size, const void *value, size_t length, done *out);
+IMPORT("kv", "[method]bucket.set-many") void bucket_set_many(int32_t self, const key_value *pairs, size_t count, done *out);
+IMPORT("kv", "[method]bucket.set-with-ttl") void bucket_set_with_ttl(int32_t self, const char *key, size_t size, const void *value, size_t length, uint64_t ttl_ms, done *out);
+IMPORT("kv", "[method]bucket.delete") void bucket_delete(int32_t self, const char *key, size_t size, yes *out);
+IMPORT("kv", "[method]bucket.delete-many") void bucket_delete_many(int32_t self, const text *keys, size_t count, counted *out);
+IMPORT("kv", "[method]bucket.exists") void bucket_exists(int32_t self, const char *key, size_t size, yes *out);
+IMPORT("kv", "[method]bucket.list-keys") void bucket_list_keys(int32_t self, const char *prefix, size_t size, int32_t more, const char *cursor, size_t cursor_size, uint32_t limit, paged *out);
+IMPORT("kv", "[method]bucket.increment") void bucket_increment(int32_t self, const char *key, size_t size, int64_t delta, summed *out);
+IMPORT("kv", "[method]bucket.compare-and-swap") void bucket_compare_and_swap(int32_t self, const char *key, size_t size, int32_t has_expected, const void *expected, size_t expected_size, const void *value, size_t length, yes *out);
 ENV("cabi_realloc") void *cabi_realloc(void *old, size_t old_size, size_t align, size_t size);
 ENV("forget") void forget(void);  // what came from calls so far is no longer needed
 

@@ -117,6 +117,45 @@ TRANSACTION = """
       (func (param "self" (borrow $transaction)) (param "name" string) (result $done)))
   ))
 """
+KV = """
+  (import "zerosys:db/kv@0.1.0" (instance $kv
+    (alias outer 1 $error (type $e)) (export "error" (type $error (eq $e)))
+    (alias outer 1 $connection (type $c)) (export "connection" (type $connection (eq $c)))
+    (type $p (record (field "key" string) (field "value" (list u8)))) (export "key-value" (type $key-value (eq $p)))
+    (type $k (record (field "keys" (list string)) (field "cursor" (option string))))
+    (export "key-page" (type $key-page (eq $k)))
+    (export "bucket" (type $bucket (sub resource)))
+    (type $opened (result (own $bucket) (error $error)))
+    (type $found (result (option (list u8)) (error $error)))
+    (type $all-found (result (list (option (list u8))) (error $error)))
+    (type $yes (result bool (error $error)))
+    (type $count (result u64 (error $error)))
+    (type $sum (result s64 (error $error)))
+    (type $page (result $key-page (error $error)))
+    (type $done (result (error $error)))
+    (export "[static]bucket.open"
+      (func (param "connection" (borrow $connection)) (param "name" string) (result $opened)))
+    (export "[method]bucket.get" (func (param "self" (borrow $bucket)) (param "key" string) (result $found)))
+    (export "[method]bucket.get-many"
+      (func (param "self" (borrow $bucket)) (param "keys" (list string)) (result $all-found)))
+    (export "[method]bucket.set"
+      (func (param "self" (borrow $bucket)) (param "key" string) (param "value" (list u8)) (result $done)))
+    (export "[method]bucket.set-many"
+      (func (param "self" (borrow $bucket)) (param "pairs" (list $key-value)) (result $done)))
+    (export "[method]bucket.set-with-ttl" (func (param "self" (borrow $bucket)) (param "key" string)
+      (param "value" (list u8)) (param "ttl-ms" u64) (result $done)))
+    (export "[method]bucket.delete" (func (param "self" (borrow $bucket)) (param "key" string) (result $yes)))
+    (export "[method]bucket.delete-many"
+      (func (param "self" (borrow $bucket)) (param "keys" (list string)) (result $count)))
+    (export "[method]bucket.exists" (func (param "self" (borrow $bucket)) (param "key" string) (result $yes)))
+    (export "[method]bucket.list-keys" (func (param "self" (borrow $bucket)) (param "prefix" string)
+      (param "cursor" (option string)) (param "limit" u32) (result $page)))
+    (export "[method]bucket.increment"
+      (func (param "self" (borrow $bucket)) (param "key" string) (param "delta" s64) (result $sum)))
+    (export "[method]bucket.compare-and-swap" (func (param "self" (borrow $bucket)) (param "key" string)
+      (param "expected" (option (list u8))) (param "value" (list u8)) (result $yes)))
+  ))
+"""
 # Gives the memory, and room in it from 1 MB on; what is taken is never given back.
 MEMORY = """
   (core module $memory
@@ -151,8 +190,14 @@ FUNCTIONS = {
         *("[static]transaction.begin", "[static]transaction.commit", "[static]transaction.rollback"),
         *("[method]transaction.savepoint", "[method]transaction.rollback-to", "[method]transaction.release"),
     ],
+    "kv": [
+        *("[static]bucket.open", "[method]bucket.get", "[method]bucket.get-many", "[method]bucket.set"),
+        *("[method]bucket.set-many", "[method]bucket.set-with-ttl", "[method]bucket.delete"),
+        *("[method]bucket.delete-many", "[method]bucket.exists", "[method]bucket.list-keys"),
+        *("[method]bucket.increment", "[method]bucket.compare-and-swap"),
+    ],
 }
-RESOURCES = {"query": ("connection", "statement", "cursor"), "transaction": ("transaction",)}
+RESOURCES = {"query": ("connection", "statement", "cursor"), "transaction": ("transaction",), "kv": ("bucket",)}
 
 
 def component(core: bytes) -> bytes:
@@ -190,7 +235,7 @@ def _unsigned(value: int) -> bytes:
 
 
 def _component_text() -> str:
-    lines = ["(component", TYPES, QUERY, TRANSACTION, MEMORY]
+    lines = ["(component", TYPES, QUERY, TRANSACTION, KV, MEMORY]
     for interface, names in FUNCTIONS.items():
         lines.append(f"  (core instance ${interface}-imports")
         inner = []

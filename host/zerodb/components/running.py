@@ -18,6 +18,7 @@ from wasmtime.component import Linker
 from zerodb.components.engine import ComponentEngine, component_engine
 from zerodb.components.grants import DEFAULT, Grants
 from zerodb.components.instance import Instance, add_interface
+from zerodb.components.kv import KV
 from zerodb.components.limits import Limits
 from zerodb.components.query import QUERY, GuestSession
 from zerodb.components.transaction import TRANSACTIONS
@@ -40,7 +41,7 @@ def guest_linker(engine: ComponentEngine) -> Linker:
         if engine not in _linkers:
             linker = Linker(engine.engine)
             linker.add_wasip2()
-            for interface in (QUERY, TRANSACTIONS):
+            for interface in (QUERY, TRANSACTIONS, KV):
                 add_interface(linker, interface)
             _linkers[engine] = linker
         return _linkers[engine]

@@ -148,6 +148,9 @@ class Prepared:
             layout = version.layout
             if layout is not needed.layout and layout != needed.layout:
                 return False
+        for name, schema, functions in self.bound.functions:
+            if tuple(view.functions(name, schema)) != functions:
+                return False
         return not self.bound.inlined or self._same_views(view)
 
     def _same_views(self, view: View) -> bool:

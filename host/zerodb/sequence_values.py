@@ -28,14 +28,19 @@ _FOR_ROWS = ("base", "step")
 
 def resolved(connection: Connection, values: Sequence[Any]) -> list[Canonical]:
     """The values with what is evaluated once for the statement; what depends on its rows stays."""
-    return [
-        _value(connection, value, values) if isinstance(value, Computed) and value.kind not in _FOR_ROWS else value
-        for value in values
-    ]
+    found = list(values)
+    for place, value in enumerate(found):
+        if isinstance(value, Computed) and value.kind not in _FOR_ROWS:
+            found[place] = _value(connection, value, found)  # it may be computed from those before it
+    return found
 
 
 def _value(connection: Connection, what: Computed, values: Sequence[Any]) -> Canonical:
     session = connection._session
+    if what.kind == "external":
+        from zerodb.functions.calling import computed_call
+
+        return computed_call(connection._view(), what, values)
     if what.kind == "advisory":
         from zerodb.advisory import advisory
 

@@ -55,6 +55,17 @@ ALLOCATE_OUTPUT = 2
 # program's address, 0 with the error kept by the host. It lives like an ARENA block.
 ALLOCATE_DERIVED = 3
 ALLOCATE_RANDOM = 4  # gives 31 random bits; `bytes` is 0
+# Asks the host to call an external function for the rows of a block, whose address is at WORKER_ERROR_TEXT. `bytes` is
+# the number of the call, an index into Program.externals; gives 1, or 0 with the error kept by the host.
+ALLOCATE_EXTERNAL = 5
+
+# --- blocks of rows that external functions are called for (operators/external_map.py) ---
+# header, then for each text argument the address of its texts (an i32: see kernels/external.py), then, from the size
+# that ExternalCall.header names, the arrays: array k begins at header + capacity * (the bytes a row takes before it).
+EXTERNAL_NEXT = 0  # i32
+EXTERNAL_ROWS = 4  # i32
+EXTERNAL_CAPACITY = 8  # i32, a multiple of 16
+EXTERNAL_HEADER = 16
 
 # --- scan descriptors: Scan.slot in the query block holds the address of an array with one entry a morsel ---
 # entry: CHUNK_HEADER bytes, then per scanned column (in Scan.ordinals order): i32 data address, i32 validity address.

@@ -65,6 +65,7 @@ class Context:
         self.scans: list[program.Scan] = []
         self.ordered = False
         self.loops: list[program.Loop] = []
+        self.externals: list[program.ExternalCall] = []
         self.common_tables: dict[int, object] = {}  # operators/common_table.CommonTable by number
         self.recursions: dict[int, object] = {}  # operators/recursive.Recursion by number, while its step is generated
         self.row_counters: dict[int, int] = {}  # pipeline number -> worker field
@@ -159,6 +160,7 @@ class Context:
             output_block_bytes=output_block_bytes,
             ordered=self.ordered,
             loops=tuple(self.loops),
+            externals=tuple(self.externals),
             entries=tuple(entry.name for entry in self.entries),
         )
 

@@ -11,6 +11,7 @@ import enum
 from dataclasses import dataclass
 
 from zerodb_compiler.pruning import PartitionInfo
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.types import SqlType
 
 
@@ -158,6 +159,33 @@ class ErrorSite:
 
 
 @dataclass(frozen=True, slots=True)
+class ExternalValue:
+    """An argument or result in a block (abi.EXTERNAL_*): its array begins behind `place` bytes a row, and so does that
+    of its NULL flags (one byte a row, 1 where NULL; None if there is none). `width` is that of an element. For a text
+    argument the header has the address of its texts at `texts`; a text result is an address and a length, i32 each."""
+
+    type: SqlType
+    place: int
+    width: int
+    nulls: int | None
+    texts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalCall:
+    """A function to be called for the rows of a block: those whose guard (one byte a row) is 1, if there is one.
+    `once`: all rows have the same arguments, and the function gives the same result for them."""
+
+    function: ExternalFunction
+    header: int
+    arguments: tuple[ExternalValue, ...]
+    result: ExternalValue
+    guard: int | None
+    once: bool
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class OutputColumn:
     name: str
     type: SqlType
@@ -184,4 +212,5 @@ class Program:
     output_block_bytes: int  # size of a normal output block, for the spare ones
     ordered: bool  # rows leave in a meaningful order: blocks must be taken in (morsel, list) order
     loops: tuple[Loop, ...] = ()
+    externals: tuple[ExternalCall, ...] = ()
     entries: tuple[str, ...] = ()  # functions by the numbers under which the module's `run` calls them

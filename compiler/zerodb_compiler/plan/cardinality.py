@@ -26,6 +26,7 @@ from zerodb_compiler.plan.logical import (
     Lateral,
     Limit,
     LogicalPlan,
+    MapExternal,
     MarkJoin,
     Number,
     Project,
@@ -112,7 +113,7 @@ class Estimator:
                 for item in aggregates:
                     self.columns[item.column.id] = ColumnEstimate(max(1.0, groups / 2), is_aggregate=True)
                 return groups
-            case Sort(input=input_):
+            case Sort(input=input_) | MapExternal(input=input_):
                 return self.rows(input_)
             case Window(input=input_, specs=specs):
                 rows = self.rows(input_)

@@ -18,6 +18,7 @@ from zerodb_compiler.plan.logical import (
     Join,
     Lateral,
     LogicalPlan,
+    MapExternal,
     MarkJoin,
     Number,
     Project,
@@ -30,7 +31,7 @@ from zerodb_compiler.plan.logical import (
 )
 from zerodb_compiler.plan.transform import expressions_of, has_subquery, ids_of, inputs_of, output_ids
 from zerodb_compiler.sql.aggregates import COLLECTING
-from zerodb_compiler.sql.expressions import AggregateCall, ColumnRef, Expression, walk
+from zerodb_compiler.sql.expressions import AggregateCall, ColumnRef, Expression, ExternalCall, walk
 from zerodb_compiler.types import BOOLEAN
 
 ENABLED = os.environ.get("ZERODB_CHECK_PLANS", "") not in ("", "0")
@@ -93,6 +94,8 @@ def _check_new_columns(plan: LogicalPlan, produced: dict[int, object]) -> None:
             new = _defined(items)
         case Aggregate(keys=items, aggregates=aggregates):
             new = _defined(items) + [item.column.id for item in aggregates if not _carries(item)]
+        case MapExternal(items=external):
+            new = [item.column.id for item in external]
         case Window(specs=specs):
             new = [item.column.id for spec in specs for item in spec.items]
         case UnionAll(columns=columns) | Recursive(columns=columns):
@@ -123,6 +126,7 @@ def _carries(item: AggregateItem) -> bool:
 def _check_final(expression: Expression) -> None:
     assert not has_subquery(expression), "a subquery is left"
     for part in walk(expression):
+        assert not isinstance(part, ExternalCall), "a call of an external function is left"
         if isinstance(part, AggregateCall):
             assert part.function != "avg", "avg is left"
             if part.function not in COLLECTING:

@@ -8,8 +8,10 @@ from zerodb_compiler.plan.logical import (
     Aggregate,
     AggregateItem,
     CommonScan,
+    ExternalItem,
     Item,
     LogicalPlan,
+    MapExternal,
     MarkJoin,
     Number,
     Project,
@@ -62,6 +64,8 @@ def _copy(plan: LogicalPlan, columns: dict[int, Column], fresh: Fresh) -> Logica
                 tuple(Item(new(item.column), item.expression) for item in keys),
                 tuple(AggregateItem(new(item.column), item.call) for item in aggregates),
             )
+        case MapExternal(input=input_, items=external):
+            return MapExternal(input_, tuple([ExternalItem(new(i.column), i.call, i.guard) for i in external]))
         case Window(input=input_, specs=specs):
             return Window(input_, tuple([_copied_spec(spec, new) for spec in specs]))
         case UnionAll(columns=names, inputs=inputs):

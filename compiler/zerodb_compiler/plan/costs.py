@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from zerodb_compiler.sql.expressions import Call, Case, Cast, ColumnRef, Expression, Literal, Parameter
+from zerodb_compiler.sql.expressions import Call, Case, Cast, ColumnRef, Expression, ExternalCall, Literal, Parameter
 from zerodb_compiler.types import TypeId
 
 _DIRECTORY_BYTES = 8.0
@@ -25,6 +25,7 @@ _NESTED_PAIR = 0.7
 _TEXT_SEARCH = 40.0
 _TEXT_COMPARISON = 8.0
 _PLAIN = 1.0
+_EXTERNAL = 1000.0
 
 
 def miss_cost(bytes_: float) -> float:
@@ -66,6 +67,8 @@ def predicate_cost(expression: Expression) -> float:
         case Call(function=function, arguments=arguments):
             inner = sum(map(predicate_cost, arguments))
             return inner + _call_cost(function, arguments)
+        case ExternalCall(arguments=arguments):
+            return _EXTERNAL + sum(map(predicate_cost, arguments))
     return _PLAIN
 
 

@@ -24,6 +24,7 @@ from zerodb_compiler.sql.expressions import (
     ColumnRef,
     Exists,
     Expression,
+    ExternalCall,
     InSubquery,
     Literal,
     Parameter,
@@ -132,6 +133,8 @@ def _expression(expression: Expression, nested: bool) -> str:
             return f"${index}" if sample is None else f"${index}{{{format_value(sample, type_)}}}"
         case Call():
             return _call(expression, nested)
+        case ExternalCall(function=function, arguments=arguments):
+            return f"{function.schema}.{function.name}({_list(arguments)})"
         case Cast(argument=argument, type=type_):
             return f"{_expression(argument, True)}::{type_}"
         case Case(branches=branches, default=default):
@@ -197,6 +200,14 @@ def _list(expressions: Iterable[Expression]) -> str:
 
 def _columns(columns: Iterable[Column], types: bool) -> str:
     return ", ".join(format_column(column, types) for column in columns)
+
+
+def _external(items: Iterable[logical.ExternalItem], types: bool) -> str:
+    parts = []
+    for item in items:
+        guard = "" if item.guard is None else f" if {_expression(item.guard, True)}"
+        parts.append(f"{format_column(item.column, types)} := {_expression(item.call, False)}{guard}")
+    return ", ".join(parts)
 
 
 def _items(items: Iterable[logical.Item], types: bool) -> str:
@@ -284,6 +295,8 @@ def _logical_head(plan: logical.LogicalPlan, types: bool) -> str:
             return f"Aggregate {': '.join(parts)}"
         case logical.Sort(keys=sort_keys):
             return f"Sort {_sort_keys(sort_keys)}"
+        case logical.MapExternal(items=external):
+            return f"MapExternal {_external(external, types)}"
         case logical.Window(specs=specs):
             return f"Window {'; '.join(_window_spec(spec, types) for spec in specs)}"
         case logical.Limit(count=count, offset=offset):
@@ -351,6 +364,8 @@ def _physical_head(plan: physical.PhysicalPlan, types: bool) -> str:
             return f"HashAggregate {': '.join(parts)}"
         case physical.Sort(keys=sort_keys):
             return f"Sort {_sort_keys(sort_keys)}"
+        case physical.MapExternal(items=external):
+            return f"MapExternal {_external(external, types)}"
         case physical.Window(runs=runs):
             return f"Window {'; '.join(_window_run(run, types) for run in runs)}"
         case physical.TopN(keys=sort_keys, count=count, offset=offset):

@@ -31,6 +31,7 @@ def _unique(plan: LogicalPlan, ids: set[int]) -> bool:
             | logical.Sort(input=input_)
             | logical.Limit(input=input_)
             | logical.Window(input=input_)
+            | logical.MapExternal(input=input_)
         ):
             return _unique(input_, ids)
         case logical.Project(input=input_, items=items):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.plan.windows import WindowSpec
-from zerodb_compiler.sql.expressions import AggregateCall, Column, Expression
+from zerodb_compiler.sql.expressions import AggregateCall, Column, Expression, ExternalCall
 
 
 class JoinKind(enum.Enum):
@@ -139,6 +139,32 @@ class Window:
     @property
     def output(self) -> tuple[Column, ...]:
         return self.input.output + tuple(item.column for spec in self.specs for item in spec.items)
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalItem:
+    """`column` is the result of the call; NULL, without a call, for rows whose `guard` is not true."""
+
+    column: Column
+    call: ExternalCall
+    guard: Expression | None = None
+
+    @property
+    def parts(self) -> tuple[Expression, ...]:
+        return self.call.arguments if self.guard is None else (*self.call.arguments, self.guard)
+
+
+@dataclass(frozen=True, slots=True)
+class MapExternal:
+    """Every input row once, in order, with the results of calls of external functions, none of which reads another's
+    result."""
+
+    input: LogicalPlan
+    items: tuple[ExternalItem, ...]
+
+    @property
+    def output(self) -> tuple[Column, ...]:
+        return self.input.output + tuple(item.column for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,6 +346,7 @@ LogicalPlan = (
     | Join
     | Aggregate
     | Window
+    | MapExternal
     | Sort
     | Limit
     | UnionAll
@@ -350,5 +377,5 @@ def inputs(plan: LogicalPlan) -> tuple[LogicalPlan, ...]:
             return parts
         case Filter(input=input_) | Project(input=input_) | Aggregate(input=input_) | Sort(input=input_):
             return (input_,)
-        case Limit(input=input_) | TableFunction(input=input_) | Window(input=input_):
+        case Limit(input=input_) | TableFunction(input=input_) | Window(input=input_) | MapExternal(input=input_):
             return (input_,)

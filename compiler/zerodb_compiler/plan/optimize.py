@@ -2,7 +2,8 @@
 
 Each rule takes a plan and a source of fresh column ids and gives an equivalent plan with the same output; the order is
 the only coupling between them. The first makes all comparisons plain ones;
-unnesting follows, so that every later rule sees joins instead of subqueries.
+unnesting follows, so that every later rule sees joins instead of subqueries; then calls of volatile external functions
+are placed, which must not be copied, and all others when joins are ordered.
 """
 
 from __future__ import annotations
@@ -14,6 +15,11 @@ from zerodb_compiler.plan.rules.aggregate_parts import split_aggregates
 from zerodb_compiler.plan.rules.comparison_keys import compare_by_keys
 from zerodb_compiler.plan.rules.distinct_aggregates import split_distinct
 from zerodb_compiler.plan.rules.expand_partitions import expand_partitions
+from zerodb_compiler.plan.rules.external_calls import (
+    place_external_calls,
+    place_volatile_calls,
+    refuse_correlated_volatile,
+)
 from zerodb_compiler.plan.rules.group_keys import reduce_group_keys
 from zerodb_compiler.plan.rules.nullability import tighten_nullability
 from zerodb_compiler.plan.rules.order_joins import order_joins
@@ -30,7 +36,9 @@ from zerodb_compiler.plan.transform import Fresh, Rule
 RULES: tuple[Rule, ...] = (
     compare_by_keys,
     simplify,
+    refuse_correlated_volatile,
     unnest,
+    place_volatile_calls,
     expand_partitions,
     pin_union_places,
     outer_to_inner,
@@ -43,6 +51,7 @@ RULES: tuple[Rule, ...] = (
     reduce_group_keys,
     reduce_aggregate_inputs,
     order_joins,
+    place_external_calls,
     prune_columns,
     tighten_nullability,
 )

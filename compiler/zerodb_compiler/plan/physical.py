@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.plan.logical import AggregateItem, Item, JoinKind, ScanColumn, SortKey, TableCall
+from zerodb_compiler.plan.logical import AggregateItem, ExternalItem, Item, JoinKind, ScanColumn, SortKey, TableCall
 from zerodb_compiler.plan.windows import WindowSpec
 from zerodb_compiler.sql.expressions import Column, Expression, Literal, Parameter
 
@@ -137,6 +137,15 @@ class Window:
 
     input: PhysicalPlan
     runs: tuple[WindowRun, ...]
+    rows: float
+
+
+@dataclass(frozen=True, slots=True)
+class MapExternal:
+    """The rows of a morsel are kept, the functions called for them block by block; then the rows go on."""
+
+    input: PhysicalPlan
+    items: tuple[ExternalItem, ...]
     rows: float
 
 
@@ -269,6 +278,7 @@ PhysicalPlan = (
     | HashAggregate
     | Sort
     | Window
+    | MapExternal
     | TopN
     | Limit
     | UnionAll

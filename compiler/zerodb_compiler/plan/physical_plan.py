@@ -84,6 +84,9 @@ class _Planner:
             case logical.Window(input=input_, specs=specs):
                 below = needed | ids_of_all(expressions_of(plan))
                 return physical.Window(self.plan(input_, below), window_runs(specs), rows)
+            case logical.MapExternal(input=input_, items=external):
+                below = needed | ids_of_all(part for item in external for part in item.parts)
+                return physical.MapExternal(self.plan(input_, below), external, rows)
             case logical.Limit():
                 return self._limit(plan, needed)
             case logical.UnionAll(columns=names, inputs=inputs):

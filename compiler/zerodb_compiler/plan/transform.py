@@ -15,12 +15,14 @@ from zerodb_compiler.plan.logical import (
     AggregateItem,
     CommonScan,
     Definition,
+    ExternalItem,
     Filter,
     Item,
     Join,
     Lateral,
     Limit,
     LogicalPlan,
+    MapExternal,
     MarkJoin,
     Number,
     Project,
@@ -47,6 +49,7 @@ from zerodb_compiler.sql.expressions import (
     ColumnRef,
     Exists,
     Expression,
+    ExternalCall,
     InSubquery,
     Literal,
     Parameter,
@@ -138,7 +141,7 @@ def _collect(expression: Expression, found: set[int]) -> None:
     match expression:
         case ColumnRef(column=column):
             found.add(column.id)
-        case Call(arguments=arguments):
+        case Call(arguments=arguments) | ExternalCall(arguments=arguments):
             for argument in arguments:
                 _collect(argument, found)
         case Cast(argument=argument):
@@ -193,6 +196,8 @@ def expressions_of(plan: LogicalPlan) -> list[Expression]:
             return [value for row in rows for value in row]
         case TableFunction(calls=calls):
             return [argument for item in calls for argument in item.arguments]
+        case MapExternal(items=external):
+            return [part for item in external for part in item.parts]
     return []
 
 
@@ -234,6 +239,8 @@ def same_key(expression: Expression | None) -> object:
             return column.id
         case Call(function=function, arguments=arguments, type=type_):
             return (function, type_, tuple(map(same_key, arguments)))
+        case ExternalCall(function=external, arguments=arguments, site=site):
+            return (external.id, external.version, site, tuple(map(same_key, arguments)))
         case Cast(argument=argument, type=type_):
             return ("cast", type_, same_key(argument))
         case Case(branches=branches, default=default, type=type_):
@@ -263,7 +270,7 @@ def has_subquery(expression: Expression) -> bool:
             return True
         case ColumnRef() | Literal() | Parameter():
             return False
-        case Call(arguments=arguments):
+        case Call(arguments=arguments) | ExternalCall(arguments=arguments):
             return any(map(has_subquery, arguments))
         case Cast(argument=argument):
             return has_subquery(argument)
@@ -288,6 +295,11 @@ def rebuild(expression: Expression, change: Change) -> Expression:
                 return expression
             nullable = call_nullable(function, [argument.nullable for argument in changed])
             return Call(function, changed, type_, nullable, position)
+        case ExternalCall(function=external, arguments=arguments):
+            changed = tuple([change(argument) for argument in arguments])
+            if all(map(_is, changed, arguments)):
+                return expression
+            return ExternalCall(external, changed, expression.type, expression.site, expression.position)
         case Cast(argument=argument, type=type_, position=position):
             inner = change(argument)
             return expression if inner is argument else Cast(inner, type_, position)
@@ -405,6 +417,9 @@ def map_expressions(plan: LogicalPlan, change: Change) -> LogicalPlan:
             sorts = tuple([SortKey(change(key.expression), key.descending, key.nulls_first) for key in sort_keys])
             same = all(new.expression is old.expression for new, old in zip(sorts, sort_keys, strict=True))
             return plan if same else Sort(input_, sorts)
+        case MapExternal(input=input_, items=external):
+            renewed = tuple([map_external(item, change) for item in external])
+            return plan if all(map(_is, renewed, external)) else MapExternal(input_, renewed)
         case Window(input=input_, specs=specs):
             mapped = tuple([map_spec(spec, change) for spec in specs])
             return plan if mapped == specs else Window(input_, mapped)
@@ -485,12 +500,22 @@ def with_inputs(plan: LogicalPlan, parts: Sequence[LogicalPlan]) -> LogicalPlan:
             return plan if parts[0] is input_ else Sort(parts[0], sort_keys)
         case Window(input=input_, specs=specs):
             return plan if parts[0] is input_ else Window(parts[0], specs)
+        case MapExternal(input=input_, items=external):
+            return plan if parts[0] is input_ else MapExternal(parts[0], external)
         case Limit(input=input_, count=count, offset=offset):
             return plan if parts[0] is input_ else Limit(parts[0], count, offset)
         case UnionAll(columns=columns, inputs=inputs):
             return plan if all(map(_is, parts, inputs)) else UnionAll(columns, tuple(parts))
         case TableFunction(input=input_, calls=calls, ordinality=ordinality, outer=outer):
             return plan if parts[0] is input_ else TableFunction(parts[0], calls, ordinality, outer)
+
+
+def map_external(item: ExternalItem, change: Change) -> ExternalItem:
+    arguments = tuple([change(argument) for argument in item.call.arguments])
+    guard = None if item.guard is None else change(item.guard)
+    if guard is item.guard and all(map(_is, arguments, item.call.arguments)):
+        return item
+    return ExternalItem(item.column, replace(item.call, arguments=arguments), guard)
 
 
 def map_plan(plan: LogicalPlan, change: Callable[[LogicalPlan], LogicalPlan]) -> LogicalPlan:

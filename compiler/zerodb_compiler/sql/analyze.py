@@ -61,6 +61,7 @@ def bind_shape(
         binder.table_names(),
         tuple((*name, view) for name, view in binder.views_by_name.items()),
         tuple(binder.inlined.values()),
+        tuple((*name, found) for name, found in binder.external.items()),
     )
     if shape is not None and not context.is_volatile and bound.values(shape) == context.samples:
         cacheable = shape

@@ -24,6 +24,7 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_locks import LockingParts, locks_of
 from zerodb_compiler.sql.binder_with import Shared
 from zerodb_compiler.sql.expressions import Column
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, ParameterContext
 from zerodb_compiler.sql.parse import ParsedStatement
@@ -66,8 +67,11 @@ class Binder:
 
     __slots__ = (
         "_counters",
+        "_sites",
         "catalog",
         "context",
+        "external",
+        "immutable_only",
         "inlined",
         "inlining",
         "locking",
@@ -97,6 +101,9 @@ class Binder:
         self.locking = LockingParts()
         self._counters = _Counters()
         self.shared = Shared()
+        self.external: dict[tuple[str, str | None], tuple[ExternalFunction, ...]] = {}  # what names of functions mean
+        self.immutable_only: str | None = None  # where no other functions may stand, in plural
+        self._sites = 0
         self.unknown: dict[int, Constant] = {}  # column id -> the literal without type that it is
 
     def named_type(self, name: str, schema: str | None) -> SqlType | None:
@@ -263,6 +270,18 @@ class Binder:
         self.tables[table.key] = table
         for partition in table.partitions:
             self._depend(partition)
+
+    def functions(self, name: str, schema: str | None) -> tuple[ExternalFunction, ...]:
+        """The functions of that name that are not built in; the statement depends on them, or on there being none."""
+        known = self.external.get((name, schema))
+        if known is None:
+            known = self.external[name, schema] = tuple(self.catalog.functions(name, schema))
+        return known
+
+    def fresh_site(self) -> int:
+        """Number of a call that is like no other."""
+        self._sites += 1
+        return self._sites
 
     def table_names(self) -> dict[str, tuple[tuple[str, str | None], ...]]:
         """By table key, the names that the text calls it by."""

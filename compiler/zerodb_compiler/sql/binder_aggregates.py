@@ -28,6 +28,7 @@ from zerodb_compiler.sql.expressions import (
     Column,
     ColumnRef,
     Expression,
+    ExternalCall,
     InSubquery,
     Literal,
     walk,
@@ -249,6 +250,9 @@ def _rebuild(expression: Expression, change: object) -> Expression:
         case Call(arguments=arguments):
             changed = tuple(change(part) for part in arguments)
             return expression if changed == arguments else replace(expression, arguments=changed)
+        case ExternalCall(arguments=arguments):
+            changed = tuple(change(part) for part in arguments)
+            return expression if changed == arguments else replace(expression, arguments=changed)
         case Cast(argument=argument):
             inner = change(argument)
             return expression if inner is argument else replace(expression, argument=inner)
@@ -274,6 +278,8 @@ def signature(expression: Expression | None) -> object:
             return column.id
         case Call(function=function, arguments=arguments, type=type_):
             return (function, type_, tuple(map(signature, arguments)))
+        case ExternalCall(function=external, arguments=arguments):
+            return (external.id, external.version, tuple(map(signature, arguments)))
         case Cast(argument=argument, type=type_):
             return ("cast", type_, signature(argument))
         case Case(branches=branches, default=default, type=type_):

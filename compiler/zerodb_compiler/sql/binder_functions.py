@@ -25,6 +25,7 @@ from zerodb_compiler.sql import binder_patterns as _patterns  # noqa: F401 - reg
 from zerodb_compiler.sql import set_strings as _set_strings  # noqa: F401 - registers its functions
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
+from zerodb_compiler.sql.binder_external import external
 from zerodb_compiler.sql.binder_operators import arithmetic
 from zerodb_compiler.sql.binder_structured import TYPE_FUNCTIONS
 from zerodb_compiler.sql.expressions import Expression, Literal
@@ -157,12 +158,20 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
 
         return SPECIAL[name](b, name, row_items(b, nodes), node)
     values = [b.bound(argument) for argument in nodes]
-    of_type = TYPE_FUNCTIONS.get((name, b.type_of(values[0]).id)) if values else None
-    if of_type is not None:
-        return of_type(b, name, values, node)
-    if name in SPECIAL:
-        return SPECIAL[name](b, name, values, node)
-    return scalar_by_signature(b, name, values, node)
+    try:
+        of_type = TYPE_FUNCTIONS.get((name, b.type_of(values[0]).id)) if values else None
+        if of_type is not None:
+            return of_type(b, name, values, node)
+        if name in SPECIAL:
+            return SPECIAL[name](b, name, values, node)
+        return scalar_by_signature(b, name, values, node)
+    except ProgrammingError as error:
+        if error.sqlstate != "42883":
+            raise
+        found = external(b, name, None, values, node)
+        if found is None:
+            raise
+        return found
 
 
 def scalar_by_signature(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Expr) -> Bound:

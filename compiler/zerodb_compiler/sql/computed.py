@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from zerodb_compiler.plan.logical import LogicalPlan, Window
 from zerodb_compiler.plan.windows import WindowCall, WindowItem, WindowSpec
 from zerodb_compiler.sql.expressions import Column, Expression, Parameter
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.parameters import LiftedParameter
 from zerodb_compiler.types import BIGINT, SqlType
 
@@ -25,22 +26,24 @@ if TYPE_CHECKING:
 class Computed:
     """`kind`: nextval, currval, lastval, setval; or base and step, of a nextval for all rows of a query. A sequence is
     named by its id or by its name as regclass reads it. "session", "setting" and "set setting" are binder_session's,
-    "advisory" is binder_advisory's."""
+    "advisory" is binder_advisory's, "external" is a call of `function` (binder_external)."""
 
     kind: str
     sequence: int | str | None = None
     value: int | None = None
     called: bool = True
     arguments: tuple[Expression, ...] = ()  # Literals and Parameters
+    function: ExternalFunction | None = None
+    position: int | None = None
 
 
-def computed(binder: Binder, what: Computed, type_: SqlType = BIGINT) -> Parameter:
+def computed(binder: Binder, what: Computed, type_: SqlType = BIGINT, *, nullable: bool = False) -> Parameter:
     """A parameter with a slot of its own; it takes no literal of the text."""
     context = binder.context
     slot = len(context.names) + len(context.lifted)
     context.lifted.append(LiftedParameter(slot, (), type_, partial(_given, what)))
     context.samples.append(what)  # type: ignore[arg-type]
-    return Parameter(slot, type_, False)
+    return Parameter(slot, type_, nullable)
 
 
 def _given(what: Computed, _texts: Any) -> Computed:

@@ -21,6 +21,7 @@ from zerodb_compiler.types import BOOLEAN, SqlType
 
 if TYPE_CHECKING:
     from zerodb_compiler.plan.logical import LogicalPlan, SortKey
+    from zerodb_compiler.sql.external import ExternalFunction
 
 type_ = type  # the fields below shadow the builtin in class scope
 
@@ -93,6 +94,23 @@ class Call:
     type: SqlType
     nullable: bool
     position: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ExternalCall:
+    """A call of a function from outside (external.py); the arguments and the result have the types that its body deals
+    in. Calls with one `site` are one and the same; 0 where that follows from equal arguments, since the function is not
+    volatile. Taken out of all expressions by the rules in plan/rules/external_calls.py."""
+
+    function: ExternalFunction
+    arguments: tuple[Expression, ...]
+    type: SqlType
+    site: int = 0
+    position: int | None = None
+
+    @property
+    def nullable(self) -> bool:
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,6 +227,7 @@ Expression = (
     | Literal
     | Parameter
     | Call
+    | ExternalCall
     | Cast
     | Case
     | AggregateCall
@@ -222,7 +241,7 @@ Expression = (
 def children(expression: Expression) -> tuple[Expression, ...]:
     """The direct sub-expressions (not those inside subqueries)."""
     match expression:
-        case Call(arguments=arguments):
+        case Call(arguments=arguments) | ExternalCall(arguments=arguments):
             return arguments
         case Cast(argument=argument):
             return (argument,)
@@ -255,6 +274,9 @@ def without_positions(expression: Expression) -> Expression:
     """The expression without places in the text, so that equal ones compare equal."""
     match expression:
         case Call():
+            arguments = tuple(without_positions(argument) for argument in expression.arguments)
+            return replace(expression, arguments=arguments, position=None)
+        case ExternalCall():
             arguments = tuple(without_positions(argument) for argument in expression.arguments)
             return replace(expression, arguments=arguments, position=None)
         case Cast():

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from zerodb_compiler.sql.signatures import Signature, best
-from zerodb_compiler.types import SqlType
+from zerodb_compiler.types import TEXT, SqlType, TypeId
 
 SCALAR, TABLE, AGGREGATE = "scalar", "table", "aggregate"
 IMMUTABLE, STABLE, VOLATILE = "immutable", "stable", "volatile"
@@ -47,6 +47,22 @@ class ExternalFunction:
     def signature(self) -> str:
         """f(bigint, text), for messages."""
         return f"{self.name}({', '.join(map(str, self.arguments))})"
+
+
+_WIRED = frozenset(
+    {
+        *(TypeId.BOOLEAN, TypeId.SMALLINT, TypeId.INTEGER, TypeId.BIGINT, TypeId.HUGEINT),
+        *(TypeId.U8, TypeId.U16, TypeId.U32, TypeId.U64, TypeId.NUMERIC, TypeId.REAL, TypeId.DOUBLE),
+        *(TypeId.TEXT, TypeId.BYTEA, TypeId.DATE, TypeId.TIME, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ),
+        *(TypeId.INTERVAL, TypeId.UUID),
+    }
+)
+
+
+def wire_type(type_: SqlType) -> SqlType:
+    """The type in which a body takes or gives values of a type: text, in PostgreSQL's form, for those it would not know
+    (arrays, json, enums and so on)."""
+    return type_ if type_.id in _WIRED else TEXT
 
 
 def resolve_external(

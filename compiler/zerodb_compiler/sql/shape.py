@@ -23,6 +23,7 @@ from zerodb_compiler.errors import Error
 
 if TYPE_CHECKING:
     from zerodb_compiler.catalog import TableInfo, ViewInfo
+    from zerodb_compiler.sql.external import ExternalFunction
     from zerodb_compiler.sql.parameters import LiftedParameter, UserParameter
     from zerodb_compiler.sql.statements import Statement
     from zerodb_compiler.sql.values import Value
@@ -166,6 +167,7 @@ class BoundShape:
     table_names: Mapping[str, tuple[tuple[str, str | None], ...]] = field(default_factory=dict)
     views: tuple[tuple[str, str | None, ViewInfo], ...] = ()  # those named: name, schema, what it was
     inlined: tuple[ViewInfo, ...] = ()  # those and the views within views
+    functions: tuple[tuple[str, str | None, tuple[ExternalFunction, ...]], ...] = ()  # by name and schema, none too
 
     def matches(self, shape: Shape) -> bool:
         literals = shape.literals

@@ -47,6 +47,7 @@ from zerodb.engine.result import ResultBatch, Row, arrow_batch
 from zerodb.engine.scheduler import PipelineStatistics, Run, WorkerThreads
 from zerodb.engine.tables import Snapshot
 from zerodb.engine.tiers import Callback, Tier, check_wasmtime, new_engine
+from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import MorselSource, Program
 from zerodb_compiler.errors import DatabaseError, InterfaceError, OperationalError, error_for
 
@@ -277,6 +278,11 @@ class Engine:
         run.owner = owner
         alarm = None
         try:
+            if compiled.program.externals:
+                from zerodb.engine.external import ExternalCalls
+
+                interrupt = frame.address + abi.QUERY_INTERRUPT
+                frame.externals = ExternalCalls(compiled.program, self.memory, interrupt, snapshot)
             with self._lock:
                 self._check_open()
                 self._running.add(run)

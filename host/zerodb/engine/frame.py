@@ -23,6 +23,8 @@ from zerodb_compiler.derived import derive
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from zerodb.engine.external import ExternalCalls
+
 Value = int | float | str | bytes | None
 
 # The largest arena, scratch or text block that a frame keeps between executions.
@@ -83,6 +85,7 @@ class Frame:
         self.home: list[Frame] = []  # where an idle frame waits
         # Copies a worker's finished output out; set by the run in this frame.
         self.drain: Callable[[WorkerState], None] = _no_drain
+        self.externals: ExternalCalls | None = None  # of the execution
         self._text, self._text_bytes = 0, 0
         self._template = bytearray(size)
         self.scans: tuple[TableBinding, ...] = ()
@@ -232,6 +235,9 @@ class Frame:
             return self._allocate_output(worker, size)
         if kind == abi.ALLOCATE_DERIVED:
             return self._derive(worker, size)
+        if kind == abi.ALLOCATE_EXTERNAL:
+            assert self.externals is not None
+            return self.externals.call(worker, size)
         if kind == abi.ALLOCATE_RANDOM:
             return secrets.randbits(31)
         address = memory.allocate(size)
@@ -280,7 +286,7 @@ class Frame:
     def finish(self) -> None:
         """Frees what the execution allocated, but for a block or two that the next one will want, and the bindings."""
         memory = self._memory
-        self.drain = _no_drain
+        self.drain, self.externals = _no_drain, None
         for worker in self.workers:
             if worker.output or worker.old_scratch:
                 for address in (*worker.output, *worker.old_scratch):

@@ -391,7 +391,7 @@ def _bits(flags: bytes) -> pa.Buffer:
     return pa.py_buffer(np.packbits(np.frombuffer(flags, dtype=np.uint8), bitorder="little"))
 
 
-def _arrow_array(column: ColumnValues, rows: int, type_: SqlType, target: pa.DataType) -> pa.Array:
+def arrow_array(column: ColumnValues, rows: int, type_: SqlType, target: pa.DataType) -> pa.Array:
     if type_.id is TypeId.NULL:
         return pa.nulls(rows)
     validity = None if column.validity is None or 0 not in column.validity else _bits(column.validity)
@@ -419,9 +419,9 @@ def _users_array(
     stored = stored_arrow_type(type_)
     match type_.id:
         case TypeId.UUID:
-            return pa.ExtensionArray.from_storage(target, _arrow_array(column, rows, type_, stored))
+            return pa.ExtensionArray.from_storage(target, arrow_array(column, rows, type_, stored))
         case TypeId.ENUM:
-            codes = _arrow_array(column, rows, type_, stored)
+            codes = arrow_array(column, rows, type_, stored)
             return pa.DictionaryArray.from_arrays(codes, pa.array(type_.labels, pa.string()))
         case TypeId.JSON:
             buffers = [validity, pa.py_buffer(column.data), pa.py_buffer(column.heap)]
@@ -457,7 +457,7 @@ def _check_decimal_range(column: ColumnValues, rows: int) -> None:
 
 def arrow_batch(batch: ResultBatch, output: Sequence[OutputColumn], schema: pa.Schema) -> pa.RecordBatch:
     columns = zip(batch.columns, output, schema, strict=True)
-    arrays = [_arrow_array(c, batch.rows, o.type, field.type) for c, o, field in columns]
+    arrays = [arrow_array(c, batch.rows, o.type, field.type) for c, o, field in columns]
     if not arrays:
         return pa.RecordBatch.from_struct_array(pa.array([{}] * batch.rows, pa.struct([])))
     return pa.RecordBatch.from_arrays(arrays, schema=schema)

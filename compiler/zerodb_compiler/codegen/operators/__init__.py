@@ -15,6 +15,7 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
     from zerodb_compiler.codegen.operators import (
         aggregate,
         common_table,
+        external_map,
         hash_join,
         limit,
         mark_join,
@@ -51,6 +52,8 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
             sort.produce(context, plan, consumer, needed)
         case physical.Window():
             window.produce(context, plan, consumer, needed)
+        case physical.MapExternal():
+            external_map.produce(context, plan, consumer, needed)
         case physical.TopN():
             top_n.produce(context, plan, consumer, needed)
         case physical.Limit():

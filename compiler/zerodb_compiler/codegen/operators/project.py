@@ -153,6 +153,8 @@ def output_of(plan: physical.PhysicalPlan) -> tuple[Column, ...]:
             return output_of(input_) + added + (() if ordinality is None else (ordinality,))
         case physical.Window(input=input_, runs=runs):
             return output_of(input_) + tuple(i.column for run in runs for spec in run.specs for i in spec.items)
+        case physical.MapExternal(input=input_, items=external):
+            return output_of(input_) + tuple(item.column for item in external)
         case physical.MarkJoin(mark=mark):
             return (*output_of(plan.probe), mark)
         case physical.Number(number=number, rank=rank):

@@ -17,6 +17,7 @@ from zerodb_compiler.plan.logical import (
     Lateral,
     Limit,
     LogicalPlan,
+    MapExternal,
     MarkJoin,
     Number,
     Project,
@@ -43,6 +44,7 @@ from zerodb_compiler.plan.transform import (
 )
 from zerodb_compiler.plan.windows import WindowSpec, spec_expressions
 from zerodb_compiler.sql.expressions import ColumnRef, Expression, Literal, Parameter, walk
+from zerodb_compiler.sql.external import VOLATILE
 
 
 def prune_columns(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
@@ -83,6 +85,13 @@ def _prune(plan: LogicalPlan, needed: Set[int]) -> LogicalPlan:
             return plan if inner is input_ else Sort(inner, sort_keys)
         case Window():
             return _window(plan, needed)
+        case MapExternal(input=input_, items=external):
+            # PostgreSQL computes no column that nobody reads either, unless it is volatile.
+            wanted = tuple([i for i in external if i.column.id in needed or i.call.function.volatility == VOLATILE])
+            inner = _prune(input_, needed | ids_of_all(part for item in wanted for part in item.parts))
+            if inner is input_ and len(wanted) == len(external):
+                return plan
+            return MapExternal(inner, wanted) if wanted else inner
         case Limit(input=input_, count=count, offset=offset):
             inner = _prune(input_, needed)
             return plan if inner is input_ else Limit(inner, count, offset)

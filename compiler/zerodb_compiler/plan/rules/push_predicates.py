@@ -23,6 +23,7 @@ from zerodb_compiler.plan.logical import (
     Join,
     JoinKind,
     LogicalPlan,
+    MapExternal,
     MarkJoin,
     Number,
     Project,
@@ -83,7 +84,7 @@ def _push(plan: LogicalPlan, predicates: Predicates) -> LogicalPlan:
             return with_inputs(plan, parts)
         case Sort(input=input_):
             return with_inputs(plan, [_push(input_, predicates)])
-        case TableFunction(input=input_):
+        case TableFunction(input=input_) | MapExternal(input=input_):
             below, above = _split(predicates, output_ids(input_))
             return filtered(with_inputs(plan, [_push(input_, below)]), above)
         case Window(input=input_):

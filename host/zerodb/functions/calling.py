@@ -1,0 +1,33 @@
+"""Calls of external functions that are computed once, before the statement runs: those of constant arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from zerodb.engine.external import constant_array, constant_result, invoke
+from zerodb_compiler.sql.computed import Computed
+from zerodb_compiler.sql.expressions import Literal, Parameter
+from zerodb_compiler.sql.external import wire_type
+
+if TYPE_CHECKING:
+    from zerodb.values import Canonical
+    from zerodb.view import View
+
+
+def computed_call(view: View, what: Computed, values: Sequence[Any]) -> Canonical:
+    """The result, a canonical value. `values` are those of the statement's parameters."""
+    function = what.function
+    assert function is not None
+    given: list[Any] = []
+    for argument in what.arguments:
+        assert isinstance(argument, Literal | Parameter)
+        given.append(argument.value if isinstance(argument, Literal) else values[argument.index])
+    if function.strict and None in given:
+        return None
+    arguments = [constant_array(part.type, value) for part, value in zip(what.arguments, given, strict=True)]
+    body = view.body(function)
+    result: Canonical = constant_result(
+        invoke(function, body, arguments, 1, what.position, view), wire_type(function.result)
+    )
+    return result

@@ -285,6 +285,47 @@ class Connection:
         return self._session.in_transaction
 
     # --- functions ---------------------------------------------------------------------------------------------------
+    def create_function(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        parameters: Sequence[str] | None = None,
+        returns: str | None = None,
+        *,
+        volatility: str = "volatile",
+        strict: bool = True,
+        vectorized: str | None = None,
+        replace: bool = False,
+    ) -> None:
+        """Makes a Python callable known as a function of SQL, to all connections of this process to the database.
+
+        `parameters` and `returns` are SQL types; without them the annotations say them. `volatility` is "immutable"
+        (the same result for the same arguments, always: may stand in indexes), "stable" (within a statement) or
+        "volatile". A `strict` function is not called where an argument is NULL; the result is NULL. `vectorized`:
+        "arrow" (pyarrow arrays in and out), "lists", or None for a call a row, which is slow. `replace` allows to
+        replace a function with the same parameters; compiled statements notice."""
+        from zerodb.functions.python_functions import create_function
+
+        self._check_open()
+        create_function(
+            self,
+            name,
+            function,
+            parameters,
+            returns,
+            volatility=volatility,
+            strict=strict,
+            vectorized=vectorized,
+            replace=replace,
+        )
+
+    def drop_function(self, name: str, parameters: Sequence[str] | None = None, *, missing_ok: bool = False) -> None:
+        """Forgets a Python callable; `parameters` are needed where there are several of the name."""
+        from zerodb.functions.python_functions import drop_function
+
+        self._check_open()
+        drop_function(self, name, parameters, missing_ok=missing_ok)
+
     def create_trigger_function(self, name: str, function: Callable[[Event], Any], *, replace: bool = False) -> None:
         """Makes a Python callable known as a function that triggers may execute, to all connections of this process to
         the database. It is called once for all rows of a change, with an event that has `old` and `new` as pyarrow

@@ -121,6 +121,22 @@ def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
     return scalar(b, name, list(node.expressions), node)
 
 
+def qualified(b: ExpressionBinder, node: exp.Dot, call: exp.Anonymous) -> Bound:
+    """schema.f(...)"""
+    only(call, "this", "expressions")
+    schema = node.this.this if isinstance(node.this, exp.Column) and not node.this.args.get("table") else node.this
+    if not isinstance(schema, exp.Identifier):
+        raise unsupported("a call with this qualification", node)
+    place, name = fold(schema), function_name(call)
+    if place == "pg_catalog":
+        return b.bound(call)
+    values = [b.bound(argument) for argument in call.expressions]
+    found = external(b, name, place, values, call)
+    if found is None:
+        raise no_function(f"{place}.{name}", [b.type_of(value) for value in values], call)
+    return found
+
+
 @handles(exp.Trim)
 def _trim(b: ExpressionBinder, node: exp.Trim) -> Bound:
     only(node, "this", "expression", "position")

@@ -46,6 +46,10 @@ def _dot(b: ExpressionBinder, node: exp.Dot) -> Bound:
         raise ProgrammingError(
             'row expansion via "*" is not supported here', sqlstate="0A000", position=position_of(node)
         )
+    if isinstance(node.expression, exp.Anonymous):
+        from zerodb_compiler.sql.binder_functions import qualified
+
+        return qualified(b, node, node.expression)
     value = b.finish(b.bound(node.this))
     name = fold(node.expression)
     type_ = value.type

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 _MAX_SHOWN = 40  # characters of an argument in a message
 _PADDING = 16  # texts are readable so far past their end
 _INTEGERS = {1: np.int8, 2: np.int16, 4: np.int32, 8: np.int64}
-_PLAIN = {
+_PLAIN: dict[TypeId, np.dtype[Any]] = {
     TypeId.SMALLINT: np.dtype(np.int16),
     TypeId.INTEGER: np.dtype(np.int32),
     TypeId.BIGINT: np.dtype(np.int64),

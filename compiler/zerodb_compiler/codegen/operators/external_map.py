@@ -1,5 +1,5 @@
-"""Calls of external functions: rows are kept, column by column, in blocks until the morsel has no more; then the host is
-asked, block by block, to call the functions, and the rows go on with the results.
+"""Calls of external functions: rows are kept, column by column, in blocks until the morsel has no more; then the host
+is asked, block by block, to call the functions, and the rows go on with the results.
 
 So a pipeline goes on through the operator, on all workers, and what comes after it is generated once. What a morsel
 holds can be much more than a chunk (the one morsel of a sorted input has all rows): all of it is kept at a time.

@@ -19,6 +19,7 @@ from zerodb import errors as _errors
 from zerodb import execution, importing, many
 from zerodb.compilation import Prepared, Ready, place_in
 from zerodb.cursor import Cursor
+from zerodb.functions.body import calling
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
 from zerodb.point_texts import PointTexts
@@ -473,7 +474,8 @@ class Connection:
     # --- the end -----------------------------------------------------------------------------------------------------
     def interrupt(self) -> None:
         """Ends what this connection runs now with error 57014. May be called from any thread."""
-        self._check_open()
+        if self._closed:
+            raise InterfaceError("the connection is closed", sqlstate="08003")
         if self._session.waiting is not None:
             self._session.waiting.cancel()
         self._database.engine.interrupt(self)
@@ -482,6 +484,7 @@ class Connection:
         """Rolls back what was not committed. Closing twice is no error."""
         if self._closed:
             return
+        self._check_not_calling()
         if not self._lock.acquire(blocking=False):  # a statement runs in another thread
             self.interrupt()
             self._lock.acquire()
@@ -533,6 +536,14 @@ class Connection:
     def _check_open(self) -> None:
         if self._closed:
             raise InterfaceError("the connection is closed", sqlstate="08003")
+        self._check_not_calling()
+
+    def _check_not_calling(self) -> None:
+        """The function of a statement may not use the statement's own connection: it would wait for itself."""
+        view = calling()
+        if view is not None and view.session is self:
+            message = "this connection runs the statement that calls the function"
+            raise error_for("55006", message, hint="use another one: duplicate() gives it")
 
 
 def open_connection(

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, query_outcome
+from zerodb.sequence_values import resolved
 from zerodb.view import View
 from zerodb.virtual import transient_table
 from zerodb_compiler.catalog import TableInfo
@@ -54,13 +55,14 @@ def select(
     )
     named = rows.rename_columns([column.name for column in table.columns])
     version = transient_table(info, named)
-    view = View(Snapshot(0, {}), {ROWS: version})
+    catalog = connection._session.seen().catalog  # for functions
+    view = View(Snapshot(0, {}, catalog), {ROWS: version}, (table.schema, "public"), session=connection)
     condition = f" where {where}" if where is not None else ""
     text = f'select {", ".join(items)} from "{ROWS}" as {quoted(table.name)}{condition}'
     ready = database.prepare(text, view)
     assert ready.prepared.query is not None
     try:
-        values = canonical_parameters(ready, ())
+        values = resolved(connection, canonical_parameters(ready, ()))
         return query_outcome(ready.prepared.query, execute(connection, ready.prepared.query, view, values))
     finally:
         database.engine.forget_table(info.id)

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import evaluate, quoted
+from zerodb.sequence_values import resolved
 from zerodb.view import View
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.constraints import Index
@@ -46,10 +47,10 @@ def first_duplicate(connection: Connection, write: WriteTransaction, table: Tabl
     names = ", ".join(f"k{number}" for number in range(len(keys)))
     source = f"select {columns} from {quoted(table.schema)}.{quoted(table.name)}{where}"
     text = f"select {names} from ({source}) as keys group by {names} having count(*) > 1 limit 1"
-    view = View(write.snapshot(), {}, (table.schema, "public"))
+    view = View(write.snapshot(), {}, (table.schema, "public"), session=connection)
     ready = connection._database.prepare(text, view)
     assert ready.prepared.query is not None
-    values = canonical_parameters(ready, ())
+    values = resolved(connection, canonical_parameters(ready, ()))
     found = query_outcome(ready.prepared.query, execute(connection, ready.prepared.query, view, values)).table()
     if found.num_rows == 0:
         return None

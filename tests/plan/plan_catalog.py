@@ -26,6 +26,7 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import analyze
 from zerodb_compiler.sql.binder_ddl import define_table
 from zerodb_compiler.sql.external import ExternalFunction
+from zerodb_compiler.types import BIGINT, TEXT
 
 HERE = Path(__file__).resolve().parent
 TPCH = HERE.parent.parent / "benchmarks" / "tpch"
@@ -103,7 +104,18 @@ def tpch_catalog() -> MemoryCatalog:
         table, rows, columns = catalog.table(parts[0]), int(parts[1]), []
     _add_partitions(catalog)
     _add_indexed(catalog)
+    catalog.external = external_functions()
     return catalog
+
+
+def external_functions() -> list[ExternalFunction]:
+    """f, g and h of bigint, immutable, stable and volatile; slug of text."""
+    found = [
+        ExternalFunction(i, 1, "public", name, "scalar", ("n",), (BIGINT,), ((name, BIGINT),), volatility, True)
+        for i, (name, volatility) in enumerate([("f", "immutable"), ("g", "stable"), ("h", "volatile")], 1)
+    ]
+    slug = ExternalFunction(4, 1, "public", "slug", "scalar", ("t",), (TEXT,), (("slug", TEXT),), "immutable", False)
+    return [*found, slug]
 
 
 def _add_indexed(catalog: MemoryCatalog) -> None:

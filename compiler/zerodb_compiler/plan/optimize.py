@@ -18,7 +18,6 @@ from zerodb_compiler.plan.rules.expand_partitions import expand_partitions
 from zerodb_compiler.plan.rules.external_calls import (
     place_external_calls,
     place_volatile_calls,
-    refuse_correlated_volatile,
 )
 from zerodb_compiler.plan.rules.group_keys import reduce_group_keys
 from zerodb_compiler.plan.rules.nullability import tighten_nullability
@@ -36,7 +35,6 @@ from zerodb_compiler.plan.transform import Fresh, Rule
 RULES: tuple[Rule, ...] = (
     compare_by_keys,
     simplify,
-    refuse_correlated_volatile,
     unnest,
     place_volatile_calls,
     expand_partitions,

@@ -54,6 +54,7 @@ from zerodb_compiler.sql.expressions import (
     Literal,
     Parameter,
     ScalarSubquery,
+    walk,
 )
 from zerodb_compiler.sql.functions import NULL_AWARE, result_nullable
 from zerodb_compiler.types import BOOLEAN, SqlType
@@ -278,6 +279,11 @@ def has_subquery(expression: Expression) -> bool:
             return has_subquery(default) or any(has_subquery(when) or has_subquery(then) for when, then in branches)
         case AggregateCall(filter=filter_):
             return any(map(has_subquery, expression.parts)) or (filter_ is not None and has_subquery(filter_))
+
+
+def calls_external(plan: LogicalPlan) -> bool:
+    """Whether an expression of this node calls a function from outside."""
+    return any(isinstance(part, ExternalCall) for whole in expressions_of(plan) for part in walk(whole))
 
 
 def is_strict(function: str) -> bool:

@@ -102,7 +102,7 @@ class Binder:
         self._counters = _Counters()
         self.shared = Shared()
         self.external: dict[tuple[str, str | None], tuple[ExternalFunction, ...]] = {}  # what names of functions mean
-        self.immutable_only: str | None = None  # where no other functions may stand, in plural
+        self.immutable_only: str | None = None  # why no other functions may stand here
         self._sites = 0
         self.unknown: dict[int, Constant] = {}  # column id -> the literal without type that it is
 

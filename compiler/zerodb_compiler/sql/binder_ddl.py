@@ -216,7 +216,7 @@ class _Builder:
         if sequence is not None:
             self.sequence_defaults.append((ordinal, sequence))
             return replace(info, default=expression.text)
-        return replace(info, default=default_text(info, expression))
+        return replace(info, default=default_text(info, expression, self.catalog))
 
     def _sequence(self, ordinal: int, type_: SqlType, options: ddl.SequenceOptions) -> None:
         name = options.name.name if options.name is not None else self.relation_name("seq", [ordinal])
@@ -434,6 +434,7 @@ class _Builder:
                 message = f'cannot use generated column "{other.name}" in column generation expression'
                 raise ProgrammingError(message, sqlstate="42P17", position=expression.position)
         binder = self.expressions("column generation expressions")
+        binder.binder.immutable_only = "generation expression is not immutable"
         from zerodb_compiler.sql.binder_dml import assigned
 
         assigned(binder, binder.bound(expression.tree), info, expression.tree)
@@ -491,18 +492,28 @@ def column_type(node: exp.DataType | None, position: int | None, named: NamedTyp
         raise
 
 
+_IMMUTABLE = {
+    "index expressions": "index expression",
+    "index predicates": "index predicate",
+    "partition key": "partition key expression",
+}
+
+
 def table_expressions(table: str, columns: Sequence[ColumnInfo], catalog: Catalog, clause: str) -> ExpressionBinder:
-    """A binder for expressions over the columns of one row."""
+    """A binder for expressions over the columns of one row. Those of indexes and partition keys may call immutable
+    functions only."""
     from zerodb_compiler.sql.binder import Binder
     from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 
     binder = Binder(catalog, ParameterContext(()))
     pairs = [(info.name, binder.column(info.name, info.type, not info.not_null)) for info in columns]
     scope = Scope([Relation(table, pairs)], pairs, common={})
+    if clause in _IMMUTABLE:
+        binder.immutable_only = f"functions in {_IMMUTABLE[clause]} must be marked IMMUTABLE"
     return ExpressionBinder(binder, scope, clause)
 
 
-def default_text(info: ColumnInfo, expression: ddl.Sql) -> str | None:
+def default_text(info: ColumnInfo, expression: ddl.Sql, catalog: Catalog) -> str | None:
     """The DEFAULT as text, after checking that it binds to the column's type."""
     from zerodb_compiler.sql.binder import Binder
     from zerodb_compiler.sql.binder_dml import assigned
@@ -516,7 +527,7 @@ def default_text(info: ColumnInfo, expression: ddl.Sql) -> str | None:
         raise ProgrammingError(
             "cannot use subquery in DEFAULT expression", sqlstate="0A000", position=expression.position
         )
-    binder = ExpressionBinder(Binder(_NoCatalog(info.type), ParameterContext(())), Scope(common={}), "DEFAULT")
+    binder = ExpressionBinder(Binder(_NoCatalog(info.type, catalog), ParameterContext(())), Scope(common={}), "DEFAULT")
     assigned(binder, binder.bound(expression.tree), info, expression.tree)
     return None if isinstance(expression.tree, exp.Null) else expression.text
 
@@ -524,6 +535,7 @@ def default_text(info: ColumnInfo, expression: ddl.Sql) -> str | None:
 @dataclass(frozen=True, slots=True)
 class _NoCatalog:
     type: SqlType  # the column's, which a cast in its default may name
+    whole: Catalog
     names: tuple[str, ...] = field(default=())
 
     def table(self, name: str, schema: str | None = None) -> TableInfo | None:
@@ -542,7 +554,7 @@ class _NoCatalog:
         return self.names
 
     def functions(self, name: str, schema: str | None = None) -> Sequence[ExternalFunction]:
-        return ()
+        return self.whole.functions(name, schema)
 
 
 def columns_in(tree: exp.Expr) -> list[str]:

@@ -58,9 +58,7 @@ def external(
 
 def _call(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bound], node: exp.Expr) -> Bound:
     if b.binder.immutable_only is not None and function.volatility != IMMUTABLE:
-        raise error_for(
-            "42P17", f"functions in {b.binder.immutable_only} must be marked IMMUTABLE", position=position_of(node)
-        )
+        raise error_for("42P17", b.binder.immutable_only, position=position_of(node))
     arguments = tuple(
         _wired(b, _argument(b, value, type_, node), node)
         for value, type_ in zip(values, function.arguments, strict=True)

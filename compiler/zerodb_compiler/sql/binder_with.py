@@ -25,7 +25,7 @@ from zerodb_compiler.plan.logical import (
     Scan,
     Values,
 )
-from zerodb_compiler.plan.transform import expressions_of, free_ids, has_subquery, inputs_of
+from zerodb_compiler.plan.transform import calls_external, expressions_of, free_ids, has_subquery, inputs_of
 from zerodb_compiler.sql import binder_search, coercion
 from zerodb_compiler.sql.binder_functions import function_name
 from zerodb_compiler.sql.expressions import Cast, ColumnRef, Expression, Literal
@@ -190,10 +190,10 @@ def table_query(binder: Binder, table: CommonTable | WorkingTable, node: exp.Exp
 def _is_cheap(plan: LogicalPlan) -> bool:
     """Rows of one table as they are: reading them again costs less than keeping them, and conditions can move down."""
     while isinstance(plan, (Filter, Project)):
-        if any(map(has_subquery, expressions_of(plan))):
+        if any(map(has_subquery, expressions_of(plan))) or calls_external(plan):
             return False
         plan = plan.input
-    return isinstance(plan, Scan) or (isinstance(plan, Values) and len(plan.rows) == 1)
+    return isinstance(plan, Scan) or (isinstance(plan, Values) and len(plan.rows) == 1 and not calls_external(plan))
 
 
 def _plain(binder: Binder, table: CommonTable) -> Query:

@@ -15,6 +15,7 @@ from zerodb.definition.names import taken_names, view_of
 from zerodb.foreign_keys import referrers
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import quoted
+from zerodb.sequence_values import resolved
 from zerodb.view import View, table_info
 from zerodb_compiler.constraints import Constraints, Index, Partitioning, Unique
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, ProgrammingError, error_for
@@ -136,10 +137,11 @@ def rewrite(write: WriteTransaction, version: TableVersion, rows: list[Values]) 
 def _query(connection: Connection, write: WriteTransaction, version: TableVersion, items: list[str]) -> pa.Table:
     """`select items from table`, over what the transaction sees."""
     table = f"{quoted(version.schema.schema)}.{quoted(version.name)}"
-    view = View(write.snapshot(), {}, (version.schema.schema, "public"))
+    view = View(write.snapshot(), {}, (version.schema.schema, "public"), session=connection)
     ready = connection._database.prepare(f"select {', '.join(items)} from {table}", view)
     assert ready.prepared.query is not None
-    execution = execute(connection, ready.prepared.query, view, canonical_parameters(ready, ()))
+    values = resolved(connection, canonical_parameters(ready, ()))
+    execution = execute(connection, ready.prepared.query, view, values)
     return query_outcome(ready.prepared.query, execution).table(stored=True)
 
 
@@ -378,7 +380,8 @@ def set_default(connection: Connection, write: WriteTransaction, version: TableV
     else:
         if columns_in(action.expression.tree):
             raise error_for("0A000", "cannot use column reference in DEFAULT expression", position=action.position)
-        default = default_text(table_info(version).columns[ordinal], action.expression)
+        info = table_info(version).columns[ordinal]
+        default = default_text(info, action.expression, view_of(connection, write))
         changed = replace(column, default=default, sequence=None)
     _with_column(write, version, ordinal, changed)
 

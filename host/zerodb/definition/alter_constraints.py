@@ -10,6 +10,7 @@ from zerodb.definition.dependencies import in_use
 from zerodb.definition.names import taken_names, view_of
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import quoted
+from zerodb.sequence_values import resolved
 from zerodb.view import View, table_info
 from zerodb_compiler.constraints import ForeignKey, Unique
 from zerodb_compiler.errors import NotSupportedError, error_for
@@ -101,10 +102,11 @@ def check_rows(
     """23514 if a row violates a CHECK."""
     table = f"{quoted(version.schema.schema)}.{quoted(version.name)}"
     text = f"select 1 from {table} where ({expression}) is false limit 1"
-    view = View(write.snapshot(), {}, (version.schema.schema, "public"))
+    view = View(write.snapshot(), {}, (version.schema.schema, "public"), session=connection)
     ready = connection._database.prepare(text, view)
     assert ready.prepared.query is not None
-    execution = execute(connection, ready.prepared.query, view, canonical_parameters(ready, ()))
+    values = resolved(connection, canonical_parameters(ready, ()))
+    execution = execute(connection, ready.prepared.query, view, values)
     if query_outcome(ready.prepared.query, execution).row_count:
         message = f'check constraint "{name}" of relation "{version.name}" is violated by some row'
         raise error_for("23514", message)

@@ -32,7 +32,6 @@ from zerodb_compiler.plan.logical import (
     Item,
     Join,
     JoinKind,
-    Lateral,
     Limit,
     LogicalPlan,
     MapExternal,
@@ -55,9 +54,9 @@ from zerodb_compiler.plan.transform import (
     conjuncts,
     expressions_of,
     filtered,
-    free_ids,
     ids_of,
     inputs_of,
+    map_external,
     map_plan,
     map_table_call,
     output_ids,
@@ -69,18 +68,14 @@ from zerodb_compiler.plan.transform import (
 from zerodb_compiler.plan.windows import map_spec
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
-    AnySubquery,
     Call,
     Case,
     Cast,
     Column,
     ColumnRef,
-    Exists,
     Expression,
     ExternalCall,
-    InSubquery,
     Literal,
-    ScalarSubquery,
     children,
     walk,
 )
@@ -88,12 +83,6 @@ from zerodb_compiler.sql.external import VOLATILE
 from zerodb_compiler.types import BOOLEAN, INTEGER
 
 Wanted = Callable[[ExternalCall], bool]
-
-
-def refuse_correlated_volatile(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
-    """Before unnesting. The plan is as before."""
-    _refuse(plan)
-    return plan
 
 
 def place_volatile_calls(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
@@ -109,30 +98,6 @@ def _is_volatile(external: ExternalCall) -> bool:
     return external.function.volatility == VOLATILE
 
 
-# --- correlated subqueries ------------------------------------------------------------------------------------------
-def _refuse(plan: LogicalPlan) -> None:
-    for input_ in inputs_of(plan):
-        _refuse(input_)
-    if isinstance(plan, Lateral) and free_ids(plan.right):
-        _refuse_volatile(plan.right)
-    for expression in expressions_of(plan):
-        for part in walk(expression):
-            if isinstance(part, ScalarSubquery | Exists | InSubquery | AnySubquery):
-                if free_ids(part.plan):
-                    _refuse_volatile(part.plan)
-                _refuse(part.plan)
-
-
-def _refuse_volatile(plan: LogicalPlan) -> None:
-    for input_ in inputs_of(plan):
-        _refuse_volatile(input_)
-    for expression in expressions_of(plan):
-        for found in walk(expression):
-            if isinstance(found, ExternalCall) and _is_volatile(found):
-                what = f"the volatile function {found.function.name} in a correlated subquery"
-                raise NotSupportedError(f"{what} is not supported", position=found.position)
-
-
 # --- nodes ----------------------------------------------------------------------------------------------------------
 def _placed(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
     return map_plan(plan, lambda node: _node(node, fresh, wanted))
@@ -145,7 +110,7 @@ def _has(expression: Expression, wanted: Wanted) -> bool:
 
 
 def _node(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    if isinstance(plan, MapExternal) or not any(_has(part, wanted) for part in expressions_of(plan)):
+    if not any(_has(part, wanted) for part in expressions_of(plan)):
         return plan
     match plan:
         case Filter(input=input_, predicate=predicate):
@@ -156,7 +121,7 @@ def _node(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
             return _restored(_mark_join(plan, fresh, wanted), plan)
         case Values(columns=columns, rows=rows):
             return _values(columns, rows, fresh, wanted)
-        case Project() | Aggregate() | Sort() | Window() | TableFunction():
+        case Project() | Aggregate() | Sort() | Window() | TableFunction() | MapExternal():
             return _restored(_over_calls(plan, _Calls(plan.input, fresh, wanted)), plan)
     found = next(part for whole in expressions_of(plan) for part in walk(whole) if isinstance(part, ExternalCall))
     raise NotSupportedError(
@@ -164,7 +129,7 @@ def _node(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
     )
 
 
-def _over_calls(plan: Project | Aggregate | Sort | Window | TableFunction, calls: _Calls) -> LogicalPlan:
+def _over_calls(plan: Project | Aggregate | Sort | Window | TableFunction | MapExternal, calls: _Calls) -> LogicalPlan:
     """The node over the calls of its expressions."""
     match plan:
         case Project(items=items):
@@ -180,6 +145,9 @@ def _over_calls(plan: Project | Aggregate | Sort | Window | TableFunction, calls
         case Window(specs=specs):
             changed = tuple([map_spec(spec, calls.window_part) for spec in specs])
             return Window(calls.done(), changed)
+        case MapExternal(items=external):
+            inner = tuple([map_external(item, calls.take) for item in external])
+            return MapExternal(calls.done(), inner)
         case TableFunction():
             given = tuple([map_table_call(item, calls.take) for item in plan.calls])
             return TableFunction(calls.done(), given, plan.ordinality, plan.outer)

@@ -41,6 +41,7 @@ from zerodb_compiler.plan.logical import (
     Window,
     With,
 )
+from zerodb_compiler.plan.rules.correlated_calls import refuse_correlated_volatile
 from zerodb_compiler.plan.rules.decorrelate import Pulled, equality, pull, unsupported
 from zerodb_compiler.plan.rules.domain import pull_by_domain, within
 from zerodb_compiler.plan.rules.outer_joins import becomes_null
@@ -80,6 +81,7 @@ from zerodb_compiler.types import BIGINT, BOOLEAN
 
 def unnest(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     """NotSupportedError (0A000) for what cannot be unnested."""
+    refuse_correlated_volatile(plan)
     return _restored(_visit(plan, fresh), plan)
 
 

@@ -93,8 +93,6 @@ _CLASS_BY_PREFIX: dict[str, type[DatabaseError]] = {
     "22": DataError,
     "23": IntegrityError,
     "25": OperationalError,
-    "38": OperationalError,
-    "39": OperationalError,
     "2B": ProgrammingError,
     "38": OperationalError,  # external code says so, or
     "39": OperationalError,  # broke down

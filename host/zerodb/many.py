@@ -43,7 +43,8 @@ def run_many(connection: Connection, ready: Ready, parameters: Iterable[Paramete
     if isinstance(statement, st.Query):
         raise ProgrammingError("executemany() is for statements that change rows", sqlstate="42601")
     rows = list(parameters)
-    calls = any(isinstance(value, Computed) and value.kind == "external" for value in ready.lifted)
+    lifted: Sequence[Any] = ready.lifted
+    calls = any(isinstance(value, Computed) and value.kind == "external" for value in lifted)
     if isinstance(statement, st.Insert) and prepared.query is None and len(_source(statement).rows) == 1 and not calls:
         return _insert(connection, ready, statement, rows)
     return _one_by_one(connection, ready, rows)

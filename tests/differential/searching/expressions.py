@@ -315,7 +315,12 @@ class Expressions:
                     lambda: node(
                         "big", "rank({}) within group (order by {})", self.constant("int"), argument("int", plain, 0)
                     ),
-                    lambda: node("big", "cast(cardinality(array_agg({})) as bigint)", argument(some, plain, 0)),
+                    # not of arrays: those of other dimensions are an error, which an engine may or may not come to
+                    lambda: node(
+                        "big",
+                        "cast(cardinality(array_agg({})) as bigint)",
+                        argument("int" if some in ("ints", "txts") else some, plain, 0),
+                    ),
                     lambda: node("big", "regr_count({}, {})", argument("dbl", plain, 0), argument("dbl", plain, 0)),
                 ]
             case "num":

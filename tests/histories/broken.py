@@ -108,7 +108,8 @@ def dirty_reads(patch: pytest.MonkeyPatch) -> None:
         transaction = self._transaction
         if transaction is None or transaction.write is not None or chance.random() < 0.5:
             return snapshot(self)
-        open_ = [write for write in list(running) if write.is_open and write.has_changes()]
+        # changes by key are kept elsewhere until a snapshot is asked for
+        open_ = [write for write in list(running) if write.is_open and (write.has_changes() or write.pending_flush)]
         return open_[0].snapshot() if open_ else snapshot(self)
 
     patch.setattr(Database, "begin", begun)

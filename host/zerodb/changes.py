@@ -93,7 +93,7 @@ def apply_rows(
     assigned = None
     if change.is_update:
         computed = {number for number, column in enumerate(table.columns) if column.generated is not None}
-        assigned = set(change.assigned) | computed
+        assigned = _really_assigned(version, change, set(change.assigned)) | computed
     count = 0
     gone: list[foreign_keys.Gone] = []
     if change.deleted is not None:
@@ -135,6 +135,24 @@ def _violations(connection: Connection, version: TableVersion) -> Iterator[None]
     except IntegrityError:
         connection._session.violated(version.id)
         raise
+
+
+def _really_assigned(version: TableVersion, change: RowChange, assigned: set[int]) -> set[int]:
+    """Without key columns that get the values which they have: then the rows keep their keys, and whoever relies on
+    those (a foreign key, FOR KEY SHARE) is not in the way."""
+    row_ids = change.deleted
+    assert row_ids is not None
+    keys = {column for columns in unique_keys(version).values() for column in columns[0]}
+    same: set[int] = set()
+    for column in assigned & keys if len(row_ids) else ():
+        if change.stored is not None:
+            new = change.stored[column]
+        else:
+            assert change.inserted is not None
+            (new,) = key_columns(version, (column,), change.inserted)
+        if len(new) == len(row_ids) and lookup.have(version, column, row_ids, new).all():
+            same.add(column)
+    return assigned - same
 
 
 def _lock(write: WriteTransaction, version: TableVersion, row_ids: RowIds, assigned: set[int] | None) -> None:

@@ -4,7 +4,8 @@ If a row was changed since the statement's snapshot, storage says Outdated and t
 (READ COMMITTED, or a transaction's first statement), else it fails with 40001: what is returned is locked, and newest.
 
 FOR UPDATE and FOR KEY SHARE lock the keys of the rows as well, as foreign keys do: FOR UPDATE keeps new rows from
-referring to a row, and KEY SHARE outlives new versions of it.
+referring to a row, and KEY SHARE outlives new versions of it: if others have given a row new values since the snapshot,
+but kept its keys, KEY SHARE gives the row as the snapshot has it, as in PostgreSQL. (With SKIP LOCKED it is Outdated.)
 
 SKIP LOCKED with LIMIT gives as many rows as there are unlocked: rows that others hold are left out of the locked
 table's scan beforehand (it has a key of its own, so other scans of the table see all), and if some rows still cannot be
@@ -34,7 +35,7 @@ from zerodb_compiler.plan.transform import inputs_of
 from zerodb_compiler.sql import statements as st
 from zerodb_storage import Database as Storage
 from zerodb_storage import RowMode, TableMode, WriteTransaction
-from zerodb_storage.locking import held_by_others, lock_row_keys, unique_keys
+from zerodb_storage.locking import held_by_others, lock_row_keys, unique_keys, wait_for_sharers
 from zerodb_storage.values import sorted_distinct
 
 if TYPE_CHECKING:
@@ -132,13 +133,17 @@ def _lock_here(
 ) -> Mask | None:
     nowait, skip = locked.wait is st.LockWait.ERROR, locked.wait is st.LockWait.SKIP
     mode = RowMode(locked.strength)
-    if mode is RowMode.KEY_SHARE and not unique_keys(write.table(table)):
-        mode = RowMode.SHARE  # there is nothing else that would outlive a new version of the row
     storage = connection._database.storage
-    if mode is RowMode.UPDATE and not nowait and not skip and _keys_matter(storage, write, table):
+    keyed = bool(unique_keys(write.table(table)))
+    if mode is RowMode.KEY_SHARE and not skip:
+        write.share_rows(table, row_ids, nowait=nowait)
+        return None
+    if mode is RowMode.UPDATE and not nowait and not skip and (not keyed or _keys_matter(storage, write, table)):
         write.lock_rows_with_keys(table, row_ids)
         return None
     mask = write.lock_rows(table, row_ids, mode, nowait=nowait, skip_locked=skip)
+    if mode is RowMode.UPDATE and not keyed and nowait:
+        wait_for_sharers(storage, write, table, nowait=True)
     if mode is RowMode.KEY_SHARE or (mode is RowMode.UPDATE and _keys_matter(storage, write, table)):
         got = row_ids if mask is None else row_ids[mask]
         shared = mode is RowMode.KEY_SHARE

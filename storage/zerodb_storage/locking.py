@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zerodb_compiler.errors import DatabaseError
+from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import lookup, unique
 from zerodb_storage.changed_rows import changed_rows
@@ -266,6 +266,11 @@ def lock_rows_with_keys(
     transaction.lock_rows(table, row_ids, RowMode.UPDATE)
     if transaction.base.table_with_id(version.id) is None or len(row_ids) == 0:
         return
+    if not unique_keys(version):
+        while wait_for_sharers(database, transaction, table):
+            locks.release_to(owner, mark)
+            transaction.lock_rows(table, row_ids, RowMode.UPDATE)
+        return
     keys = _row_keys(version, row_ids, assigned)
     if all(locks.lock_free_keys(owner, version.id, number, digests).all() for number, _, digests in keys):
         return
@@ -273,6 +278,83 @@ def lock_rows_with_keys(
     for number, _, digests in keys:
         locks.lock_keys(owner, version.id, number, digests)
     transaction.lock_rows(table, row_ids, RowMode.UPDATE)
+
+
+def share_rows(
+    database: Database, transaction: WriteTransaction, table: str, row_ids: Array, *, nowait: bool = False
+) -> None:
+    """FOR KEY SHARE: rows whose keys stay until the transaction ends. Others may have given a row new values since the
+    transaction's base, as they may from now on: that is another row with the same keys. Outdated if the keys went.
+
+    Without any key there is nothing that outlives a new version but the lock of the old one, which `wait_for_sharers`
+    looks at."""
+    version = transaction.table(table)
+    base = transaction.base.table_with_id(version.id)
+    changes = transaction.changes.get(version.id)
+    if base is None or len(row_ids) == 0 or (changes is not None and changes.reshaped):
+        return
+    keys = _row_keys(version, row_ids, None)
+    for number, _, digests in keys:
+        database.locks.lock_keys(
+            transaction.owner, version.id, number, digests, shared=True, nowait=nowait, name=version.name
+        )
+    while True:
+        kept = _kept_by_keys(base, transaction.on_newest(version.id), row_ids, keys)
+        try:
+            transaction.lock_rows(table, row_ids[~kept] if kept.any() else row_ids, RowMode.KEY_SHARE, nowait=nowait)
+            return
+        except RowOutdated:
+            if np.array_equal(_kept_by_keys(base, transaction.on_newest(version.id), row_ids, keys), kept):
+                raise
+
+
+def _kept_by_keys(
+    base: TableVersion, newest: TableVersion, row_ids: Array, keys: Sequence[tuple[int, Array, Array]]
+) -> Array:
+    """Rows of `base` that are no more in the newest version, but all of whose keys are."""
+    kept = np.zeros(len(row_ids), np.bool_)
+    if newest is base or newest.schema_version != base.schema_version or not keys:
+        return kept
+    shared = np.flatnonzero(row_ids < base.chunk_count * CHUNK_ROWS)
+    current = row_ids[shared]
+    if newest.numbering is not base.numbering:
+        current = follow(base.numbering, newest.numbering, current)
+    there = current >= 0
+    there[there] = newest.are_visible(current[there])
+    gone = shared[~there]
+    if len(gone) == 0:
+        return kept
+    kept[gone] = True
+    columns = {key_number(base, found): found for found, _ in unique_keys(base).values()}
+    for number, rows, _ in keys:
+        with_key = np.zeros(len(row_ids), np.bool_)
+        with_key[rows] = True
+        values = [lookup.values_at(base, column, row_ids[gone]) for column in columns[number]]
+        kept[gone] &= with_key[gone] & lookup.present(newest, columns[number], values)
+    return kept
+
+
+def wait_for_sharers(database: Database, transaction: WriteTransaction, table: str, *, nowait: bool = False) -> bool:
+    """For who is to have rows of a table without keys for itself: waits for those who share the keys (FOR KEY SHARE) of
+    a row that was given new values since: their locks are still under the old row's id. Which row took its place is
+    not known, so any may be it. False if there is nobody.
+
+    Limit: a merge forgets locks of rows that are no more."""
+    version = transaction.table(table)
+    if not database.locks.may_share_rows(version.id):
+        return False
+    newest = transaction.on_newest(version.id)
+    held = database.locks.taken(transaction.owner, version.id, RowMode.UPDATE)
+    held = held[held < newest.chunk_count * CHUNK_ROWS]
+    held = held[held % CHUNK_ROWS < newest.chunk_rows[held // CHUNK_ROWS]]
+    for row_id in held[~newest.are_visible(held)] if len(held) else ():
+        other = database.locks.holder_of(version.id, int(row_id), RowMode.UPDATE, transaction.owner)
+        if other is not None:
+            if nowait:
+                raise error_for("55P03", f'could not obtain lock on row in relation "{version.name}"')
+            database.locks.wait_for(transaction.owner, other)
+            return True
+    return False
 
 
 def _row_keys(version: TableVersion, row_ids: Array, assigned: set[int] | None) -> list[tuple[int, Array, Array]]:

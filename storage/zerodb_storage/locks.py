@@ -194,6 +194,12 @@ class Locks:
         with self._mutex:
             return any(space.may_be_shared for (id_, _), space in self._table.keys.items() if id_ == table_id)
 
+    def may_share_rows(self, table_id: int) -> bool:
+        """Whether somebody may hold rows of the table together with others."""
+        with self._mutex:
+            space = self._rows.get(table_id)
+            return space is not None and space.may_be_shared
+
     def lock_point(self, owner: Owner, table_id: int, row_id: int) -> bool:
         """One row in mode UPDATE, if that is possible without waiting."""
         with self._mutex:

@@ -190,6 +190,11 @@ def values_at(version: TableVersion, column: int, row_ids: Array) -> Values:
     return concatenate(parts).take(inverse)
 
 
+def have(version: TableVersion, column: int, row_ids: Array, values: Values) -> Array:
+    """For each row, whether it has that value in the column; a NULL is one, too."""
+    return _equal(values_at(version, column, row_ids), values)
+
+
 def _overlapping(version: TableVersion, column: int, first: Values) -> list[int]:
     zones = version.zone_map(column)
     bounds = first.bounds()

@@ -155,6 +155,11 @@ class WriteTransaction:
             self._database, self, table, row_ids, mode, nowait=nowait, skip_locked=skip_locked, timeout_s=timeout_s
         )
 
+    def share_rows(self, table: str, row_ids: Array, *, nowait: bool = False) -> None:
+        """Locks rows so that their keys stay (FOR KEY SHARE), be their other values changed."""
+        self._settle()
+        locking.share_rows(self._database, self, table, row_ids, nowait=nowait)
+
     def lock_rows_with_keys(self, table: str, row_ids: Array, assigned: set[int] | None = None) -> None:
         """Locks rows that are to go, and their unique keys; of an UPDATE those that have an `assigned` column."""
         self._settle()

@@ -4,7 +4,7 @@ raised, and each names the record that it is about.
     every pair      its checksum, and that its key is one we know
     tables          columns against their headers (rows, NULLs, bounds, sizes, codes, types), deleted rows, NOT NULL,
                     unique keys, commit records in an unbroken chain up to the last commit, dictionaries
-    the catalog     tables, columns and sequences that other records name; numbers given only once
+    the catalog     tables, columns, sequences and modules that other records name; numbers given only once
     the history     for backups: unbroken, up to the last commit
 
 Limits: what only the host understands (views' texts, CHECK, foreign keys' rows, unique indexes over expressions) is not
@@ -21,7 +21,7 @@ import numpy as np
 
 from zerodb_compiler.constraints import Unique
 from zerodb_compiler.errors import DatabaseError
-from zerodb_storage import garbage, history, keys, records, recovery, sketch, unique
+from zerodb_storage import garbage, history, keys, modules, records, recovery, sketch, unique
 from zerodb_storage.arrow import may_hold
 from zerodb_storage.catalog import Schema, TextMode
 from zerodb_storage.kv import KeyValueStore
@@ -29,7 +29,7 @@ from zerodb_storage.segment import ColumnFacts, Segment, facts_of, from_header
 from zerodb_storage.table import TableVersion
 from zerodb_storage.values import Form, Values, narrow
 
-_SPACES = b"FSTDHVLGMONB"  # all but C, the columns, which are read through their headers
+_SPACES = b"FSTDHVLGMONWB"  # all but C, the columns, which are read through their headers
 _OF_TABLES = b"DHVL"
 
 
@@ -41,6 +41,7 @@ class _Findings:
     schemas: dict[int, Schema] = field(default_factory=dict)
     objects: dict[tuple[str, str, str], Any] = field(default_factory=dict)
     state: dict[str, Any] = field(default_factory=dict)
+    modules: set[str] = field(default_factory=set)
 
     def add(self, error: DatabaseError) -> None:
         self.problems.append(error.message)
@@ -100,6 +101,11 @@ def _check_pair(key: bytes, value: bytes, found: _Findings, segments: list[Segme
                 found.state = recovery.read_state(value)
             case b"H":
                 segments.append(from_header(key, value))
+            case b"W":
+                found.modules.add(key[1:].hex())
+                problem = modules.problem(key, value)
+                if problem is not None:
+                    found.damaged(key, problem)
             case b"V" | b"L" | b"D" | b"M" | b"N" | b"F" | b"B":
                 records.unseal(key, value)
             case _:
@@ -142,6 +148,7 @@ def _check_catalog(store: KeyValueStore, found: _Findings) -> None:
         else:
             for problem in problems:
                 found.damaged(key, problem)
+    _check_modules(found)
     for letter in _OF_TABLES:
         for key, _ in _scanned(store, *keys.space(bytes([letter])), []):  # what it cannot read is reported already
             if keys.table_of(key) not in found.schemas:
@@ -155,6 +162,28 @@ def _check_catalog(store: KeyValueStore, found: _Findings) -> None:
         # One without a definition is of a sequence whose transaction did not commit.
         if definition is not None and isinstance(definition.get("min"), int):
             _check_sequence(key, value, definition, found)
+
+
+def _check_modules(found: _Findings) -> None:
+    """Functions and the modules that they are made of name each other."""
+    named: set[str] = set()
+    for name, data in found.objects.items():
+        if name[0] != modules.FUNCTION:
+            continue
+        key = keys.object_(*name)
+        try:
+            with records.reading(key):
+                digests = set(modules.digests([(name, data)]))
+                if not all(isinstance(digest, str) for digest in digests):
+                    raise ValueError("wrong types")
+        except DatabaseError as error:
+            found.add(error)
+            continue
+        named |= digests
+        for digest in digests - found.modules:
+            found.damaged(key, f"its module {digest[:16]} is missing")
+    for digest in sorted(found.modules - named):
+        found.damaged(keys.module(bytes.fromhex(digest)), "no function is made of it")
 
 
 def _broken_references(schema: Schema, schemas: dict[int, Schema]) -> Iterator[str]:

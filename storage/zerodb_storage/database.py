@@ -20,7 +20,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zerodb_compiler.errors import DatabaseError, error_for
-from zerodb_storage import checking, keys, point_commit, publishing, records, recovery
+from zerodb_storage import checking, keys, modules, point_commit, publishing, records, recovery
 from zerodb_storage.catalog import is_temporary
 from zerodb_storage.changed_rows import changed_rows
 from zerodb_storage.counter import Counter
@@ -83,6 +83,7 @@ class Database:
         self.locks = Locks()
         self.serializable = Serializable(lambda: self._snapshot)
         self.sequences = Sequences(store)
+        self.pending_modules = modules.PendingModules()
         self._next_table_id = recovered.next_table_id
         self.segment_ids = Counter(recovered.next_segment_id)
         self._time = recovered.time  # of the last commit
@@ -208,6 +209,13 @@ class Database:
                 if self.follower is not None:
                     self.follower.close()
                 self._store.close()
+
+    def module(self, digest: str) -> bytes | None:
+        """The bytes of a module that a function is made of (modules), committed or brought along by a transaction that
+        is open; None if no function has it any more. XX001 if they are damaged."""
+        self._check_open()
+        found = self.pending_modules.get(digest)
+        return modules.read(self._store, digest) if found is None else found
 
     def get_blob(self, key: bytes) -> bytes | None:
         """A value of the module cache; None if it is missing or damaged."""

@@ -12,6 +12,7 @@
     code      M key                            -> the module cache
     object    O kind, schema, name             -> a catalog object that is no table
     sequence  N sequence                       -> a sequence's value
+    module    W digest                         -> the bytes of a WebAssembly module that functions are made of
     history   B sequence                       -> a commit's changes to all pairs, for backups
 
 Numbers are big-endian, so the byte order is the numeric one. There is one partition per table for now.
@@ -74,6 +75,10 @@ def object_of(key: bytes) -> tuple[str, str, str]:
 
 def sequence(sequence_id: int) -> bytes:
     return _TABLE.pack(b"N", sequence_id)
+
+
+def module(digest: bytes) -> bytes:
+    return b"W" + digest
 
 
 def history(sequence: int) -> bytes:
@@ -157,6 +162,8 @@ def _described(key: bytes) -> str:
             return "catalog record of " + key[1:].replace(b"\0", b" ").decode(errors="replace")
         case b"N":
             return f"value of sequence {table_of(key)}"
+        case b"W":
+            return f"module {key[1:].hex()[:16]} of functions"
         case b"B":
             return f"history of commit {history_sequence(key)}"
     return f"unknown key {key[:16].hex()}"

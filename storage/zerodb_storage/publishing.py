@@ -24,7 +24,7 @@ from types import MappingProxyType
 import numpy as np
 
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import bulk_commit, commit_log, encoding, few_rows, keys, records
+from zerodb_storage import bulk_commit, commit_log, encoding, few_rows, keys, modules, records
 from zerodb_storage.bulk_commit import Bulk
 from zerodb_storage.catalog import schema_record
 from zerodb_storage.early_values import garbage_keys
@@ -123,7 +123,7 @@ def add(plan: Plan, transaction: WriteTransaction, segment_ids: Iterator[int]) -
     for version, changes, deleted in few:
         log_few(plan, version, changes, deleted)
     if transaction.objects:
-        wrote |= _objects(plan, transaction.objects)
+        wrote |= _objects(plan, transaction.objects, transaction.modules)
     if not wrote:
         plan.sequence -= 1
         return
@@ -473,7 +473,7 @@ def _drop(plan: Plan, version: TableVersion) -> None:
         del plan.tables[version.key]
 
 
-def _objects(plan: Plan, objects: dict[ObjectKey, object]) -> bool:
+def _objects(plan: Plan, objects: dict[ObjectKey, object], brought: dict[str, bytes]) -> bool:
     catalog = dict(plan.catalog)
     wrote = False
     for name, data in objects.items():
@@ -493,6 +493,7 @@ def _objects(plan: Plan, objects: dict[ObjectKey, object]) -> bool:
             continue
         wrote = True
     if wrote:
+        modules.plan(plan.batch, plan.catalog, catalog, objects, brought)
         plan.catalog = MappingProxyType(catalog)
     return wrote
 

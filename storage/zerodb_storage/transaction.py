@@ -21,7 +21,7 @@ import pyarrow as pa
 from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import arrow, dictionary, locking, unique
+from zerodb_storage import arrow, dictionary, locking, modules, unique
 from zerodb_storage.altering import reshaped
 from zerodb_storage.catalog import Column, Schema, TextMode, is_temporary, table_key
 from zerodb_storage.dictionary import Dictionary
@@ -96,6 +96,7 @@ class WriteTransaction:
         self.catalog: Objects = base.catalog
         self.changes: dict[int, Changes] = {}
         self.objects: dict[ObjectKey, Any] = {}  # catalog objects put, or None for dropped
+        self.modules: dict[str, bytes] = {}  # of functions, brought along by digest
         self.altered: set[int] = set()  # tables made, or whose definition changed
         self.dropped: set[int] = set()  # tables of the base that are no more
         self.defines = False  # whether definitions that others see changed
@@ -281,6 +282,15 @@ class WriteTransaction:
         self.catalog = MappingProxyType({**self.catalog, (kind, schema, name): data})
         self.objects[kind, schema, name] = data
         self.defines |= not is_temporary(schema)
+
+    def put_module(self, content: bytes) -> str:
+        """Bring along the bytes that a function is made of; their digest. They are kept if a function names it."""
+        self._check_open()
+        digest = modules.digest_of(content)
+        if digest not in self.modules:
+            self.modules[digest] = content
+            self._database.pending_modules.hold(digest, content)
+        return digest
 
     def drop_object(self, kind: str, schema: str, name: str) -> bool:
         """Remove a catalog object; False if there is none."""
@@ -518,6 +528,7 @@ class WriteTransaction:
 
     def _end(self) -> None:
         self._open = False
+        self._database.pending_modules.release(self.modules)
         # An ended transaction someone still holds must not keep dropped tables alive.
         self.base, self.tables, self.changes = Snapshot(self.base.sequence, {}), {}, {}
         self.catalog, self.pending_flush, self.prepared, self.few = NO_OBJECTS, None, {}, {}

@@ -269,6 +269,7 @@ class Comment:
     name: Name
     part: str | None
     text: str | None
+    function: FunctionName | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,6 +323,70 @@ class AlterTrigger:
     new_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Argument:
+    """An argument of a function, or a column of its table. `name` None: it has none."""
+
+    name: str | None
+    type: exp.DataType = field(compare=False)
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionName:
+    """A function as DROP, ALTER and COMMENT name it; `arguments` None: whichever has that name."""
+
+    name: Name
+    arguments: tuple[Argument, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionOptions:
+    """What is None was not said."""
+
+    volatility: str | None = None
+    strict: bool | None = None
+    parallel: str | None = None
+    cost: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CreateFunction:
+    """`returns` is None for a function that returns the `table`."""
+
+    name: Name
+    arguments: tuple[Argument, ...]
+    returns: Argument | None
+    table: tuple[Argument, ...] | None
+    language: str
+    file: str
+    export: str | None = None
+    replace: bool = False
+    options: FunctionOptions = FunctionOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class DropFunction:
+    """`kind` is the word that was used: function, routine or aggregate."""
+
+    kind: str
+    names: tuple[FunctionName, ...]
+    if_exists: bool = False
+    cascade: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AlterFunction:
+    """`action`: rename, set schema, options or nothing."""
+
+    kind: str
+    name: FunctionName
+    action: str
+    new_name: str = ""
+    options: FunctionOptions = FunctionOptions()
+
+
 Definition = (
     CreateTable
     | CreateTableAs
@@ -340,5 +405,8 @@ Definition = (
     | CreateTrigger
     | DropTrigger
     | AlterTrigger
+    | CreateFunction
+    | DropFunction
+    | AlterFunction
     | Maintain
 )

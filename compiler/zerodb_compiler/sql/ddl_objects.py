@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from zerodb_compiler.sql import ddl, trigger_parser
+from zerodb_compiler.sql import ddl, function_parser, trigger_parser
 from zerodb_compiler.sql.ddl import Action, Definition
 from zerodb_compiler.sql.ddl_tokens import Cursor
 
@@ -77,9 +77,11 @@ def _create_schema(c: Cursor) -> Definition:
     return ddl.CreateSchema(ddl.Name(name or owner, None, position), if_not_exists, tuple(elements))
 
 
-def drop_object(c: Cursor) -> ddl.Drop | ddl.DropTrigger | None:
+def drop_object(c: Cursor) -> ddl.Drop | ddl.DropTrigger | ddl.DropFunction | None:
     if c.word == "TRIGGER":
         return trigger_parser.drop_trigger(c)
+    if c.word in function_parser.KINDS:
+        return function_parser.drop_function(c)
     if c.accept("MATERIALIZED", "VIEW"):
         kind = "materialized view"
     elif c.word in ("VIEW", "SCHEMA"):
@@ -109,6 +111,8 @@ def alter_object(c: Cursor) -> Definition | None:
         return _alter_type(c)
     if c.word == "TRIGGER":
         return trigger_parser.alter_trigger(c)
+    if c.word in function_parser.KINDS:
+        return function_parser.alter_function(c)
     kind = "materialized view" if c.accept("MATERIALIZED", "VIEW") else "view" if c.accept("VIEW") else ""
     if not kind:
         return None
@@ -170,6 +174,7 @@ def parse_other(c: Cursor) -> Definition:
 
 def _comment(c: Cursor) -> Definition:
     part: str | None = None
+    function: ddl.FunctionName | None = None
     if c.accept("COLUMN"):
         kind, position = "column", c.position
         names = [c.identifier()]
@@ -189,6 +194,9 @@ def _comment(c: Cursor) -> Definition:
         name = c.name()
     elif c.accept("MATERIALIZED", "VIEW"):
         kind, name = "materialized view", c.name()
+    elif word := c.accept_any(function_parser.KINDS):
+        kind, function = word.lower(), function_parser.signature(c)
+        name = function.name
     elif c.word in _COMMENTED:
         kind = c.expect_any(*_COMMENTED).lower()
         name = c.name()
@@ -196,4 +204,4 @@ def _comment(c: Cursor) -> Definition:
         raise c.unsupported(f"COMMENT ON {c.word}")
     c.expect("IS")
     text = None if c.accept("NULL") else c.string()
-    return ddl.Comment(kind, name, part, text or None)
+    return ddl.Comment(kind, name, part, text or None, function)

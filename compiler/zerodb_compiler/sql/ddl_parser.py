@@ -75,6 +75,12 @@ def _create(c: Cursor) -> ddl.Definition | None:
         trigger = create_trigger(c)
         if trigger is not None:
             return trigger
+    if c.word in ("FUNCTION", "OR"):
+        from zerodb_compiler.sql.function_parser import create_function
+
+        function = create_function(c)
+        if function is not None:
+            return function
     if c.looking_at("OR", "REPLACE") and c.peek(2) in ("TABLE", "INDEX", "SEQUENCE", "TEMP", "UNIQUE"):
         c.expect("OR", "REPLACE")
         raise c.error()

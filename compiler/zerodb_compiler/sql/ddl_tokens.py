@@ -156,7 +156,7 @@ class Cursor:
 
     def string(self) -> str:
         """A string literal's text."""
-        if self.done or self._tokens[self._at].token_type is not TokenType.STRING:
+        if self.done or self._tokens[self._at].token_type not in (TokenType.STRING, TokenType.HEREDOC_STRING):
             raise self.error()
         self._at += 1
         return str(self._tokens[self._at - 1].text)

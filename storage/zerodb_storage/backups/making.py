@@ -27,7 +27,7 @@ from zerodb_storage.kv.following import FollowingStore
 from zerodb_storage.leases import Lease
 from zerodb_storage.segment import from_header
 
-_BASE_SPACES = (b"F", b"S", b"T", b"D", b"H", b"V", b"L", b"O", b"N")
+_BASE_SPACES = (b"F", b"S", b"T", b"D", b"H", b"V", b"L", b"O", b"N", b"W")
 _ATTEMPTS = 5
 _NOTICE_S = 0.05  # a commit that began before the writer could know of the backup is over by then
 _HISTORY_PIECE = 1_000

@@ -29,12 +29,11 @@ _LONG_TYPES = {
     "INTERVAL": ("YEAR", "MONTH", "DAY", "HOUR", "MINUTE", "SECOND"),
 }
 _BEHIND_TYPE = frozenset({",", ")", "(", "[", ".", "=", "DEFAULT", "ARRAY"})
-_CLAUSES = frozenset(
-    """
+_CLAUSE_WORDS = """
     LANGUAGE AS IMMUTABLE STABLE VOLATILE STRICT CALLED RETURNS PARALLEL COST ROWS LEAKPROOF NOT SECURITY EXTERNAL SET
     WINDOW TRANSFORM SUPPORT RETURN BEGIN
-    """.split()
-)
+"""
+_CLAUSES = frozenset(_CLAUSE_WORDS.split())
 _OTHER_LANGUAGES = frozenset({"sql", "c", "internal", "plpgsql", "plpython3u", "plperl", "plv8"})
 KINDS = ("FUNCTION", "ROUTINE", "AGGREGATE")
 LANGUAGES = frozenset({"wasm", "wasm_core"})

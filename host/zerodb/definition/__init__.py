@@ -4,6 +4,7 @@
     alteration    ALTER TABLE
     indexes       CREATE INDEX, DROP INDEX, REINDEX
     sequences     CREATE, ALTER, DROP SEQUENCE; nextval and its like
+    functions     CREATE, ALTER, DROP FUNCTION; function_uses: what uses one
     types         CREATE, ALTER, DROP TYPE (enums and composite types)
     views         CREATE, ALTER, DROP VIEW and MATERIALIZED VIEW, REFRESH
     schemas       CREATE, ALTER, DROP SCHEMA
@@ -35,7 +36,18 @@ def define(connection: Connection, node: ddl.Definition) -> Outcome:
 
 def define_in(connection: Connection, write: WriteTransaction, node: ddl.Definition) -> Outcome:
     """Runs the statement within a write transaction."""
-    from zerodb.definition import alteration, comments, indexes, schemas, sequences, tables, triggers, types, views
+    from zerodb.definition import (
+        alteration,
+        comments,
+        functions,
+        indexes,
+        schemas,
+        sequences,
+        tables,
+        triggers,
+        types,
+        views,
+    )
 
     match node:
         case ddl.CreateTable():
@@ -48,6 +60,12 @@ def define_in(connection: Connection, write: WriteTransaction, node: ddl.Definit
             return types.drop(connection, write, node)
         case ddl.CreateType():
             return types.create(connection, write, node)
+        case ddl.CreateFunction():
+            return functions.create(connection, write, node)
+        case ddl.DropFunction():
+            return functions.drop(connection, write, node)
+        case ddl.AlterFunction():
+            return functions.alter(connection, write, node)
         case ddl.Drop(kind="view" | "materialized view"):
             return views.drop(connection, write, node)
         case ddl.Drop(kind="schema"):

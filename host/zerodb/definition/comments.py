@@ -5,6 +5,7 @@ table's id, so that it stays when names change:
                   "<id>.<slot>"          column; of a view the number of the column
                   "<id>:<name>"          constraint or index of the table
                   "<id>:trigger <id>"    trigger of the table
+                  "<id>"                 function
                   "schema <name>", "type <schema>.<name>", "database"
 """
 
@@ -65,6 +66,14 @@ def _key(connection: Connection, write: WriteTransaction, node: ddl.Comment) -> 
                 message = f'trigger "{node.part}" for table "{node.name.name}" does not exist'
                 raise error_for("42704", message, position=position)
             return f"{version.id}:trigger {found_ids[0]}"
+        case "function" | "routine" | "aggregate":
+            from zerodb.definition import functions
+
+            assert node.function is not None
+            key = functions.find(connection, write, node.function, node.kind)
+            if key is None:
+                raise functions.missing(connection, write, node.function, node.kind)
+            return functions.comment_key(write.catalog[key])
         case "constraint":
             version = find_table(connection, write, node.name)
             if version is None:

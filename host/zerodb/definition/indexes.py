@@ -186,7 +186,7 @@ def drop(connection: Connection, write: WriteTransaction, node: ddl.Drop) -> Out
             raise error_for("2BP01", message, hint=hint)
         index = next(index for index in held.indexes if index.name == name.name)
         _check_not_inherited(write, found, index)
-        _remove(write, found, index)
+        remove(write, found, index)
     return Outcome("DROP INDEX")
 
 
@@ -200,7 +200,7 @@ def _check_not_inherited(write: WriteTransaction, part: TableVersion, index: Ind
             raise error_for("2BP01", message, hint=f"You can drop index {above.name} instead.")
 
 
-def _remove(write: WriteTransaction, table: TableVersion, index: Index) -> None:
+def remove(write: WriteTransaction, table: TableVersion, index: Index) -> None:
     """From the table, and those like it from its partitions."""
     held = table.constraints
     constraints = replace(
@@ -213,7 +213,7 @@ def _remove(write: WriteTransaction, table: TableVersion, index: Index) -> None:
         wanted = _for_partition(table, part, index)
         like = next((found for found in part.constraints.indexes if is_like(found, wanted)), None)
         if like is not None:
-            _remove(write, part, like)
+            remove(write, part, like)
 
 
 def find_index(connection: Connection, write: WriteTransaction, name: ddl.Name) -> TableVersion | None:

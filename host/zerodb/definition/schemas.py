@@ -88,6 +88,11 @@ def _drop_content(connection: Connection, write: WriteTransaction, schema: str, 
     dependencies.drop_views(write, views, cascade=True)
     left = [found for found in write.tables.values() if found.schema.schema == schema]
     dependencies.drop_tables(connection, write, left, cascade=True)
+    functions = [key for key in write.catalog if key[1] == schema and key[0] == "function"]
+    if functions:
+        from zerodb.definition.functions import drop_functions
+
+        drop_functions(connection, write, functions, cascade=True)
     for key in [key for key in write.catalog if key[1] == schema and key[0] != "type"]:
         write.drop_object(*key)
     names = tuple(ddl.Name(name, schema) for kind, place, name in write.catalog if kind == "type" and place == schema)

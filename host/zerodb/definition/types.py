@@ -6,8 +6,9 @@ table is read without the catalog. A type that a column has is not dropped (2BP0
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from zerodb.definition.dependencies import in_use
 from zerodb.definition.names import find_object, new_schema, taken_names, view_of
@@ -86,7 +87,13 @@ def _users(write: WriteTransaction, name: str) -> list[str]:
     for (kind, _, other), data in write.catalog.items():
         if kind == KIND and other != name and _mentions(type_from(data["type"]), name):
             found.append(f"type {other}")
+        if kind == "function" and any(_mentions(type_from(record), name) for record in _function_types(data)):
+            found.append(f"function {other}")
     return found
+
+
+def _function_types(data: dict[str, Any]) -> list[Any]:
+    return [record for _, record in (*data["arguments"], *data["results"])]
 
 
 def _mentions(type_: SqlType, name: str) -> bool:
@@ -183,7 +190,26 @@ def _exchange(write: WriteTransaction, old: SqlType, new: SqlType) -> None:
             type_ = type_from(data["type"])
             if changed(type_) != type_:
                 write.put_object(kind, schema, name, {**data, "type": type_record(changed(type_))})
+        elif kind == "function":
+            _exchange_in_function(write, (kind, schema, name), data, changed)
         elif kind in ("view", "materialized view"):
             found = [[column, type_record(changed(type_from(record)))] for column, record in data["columns"]]
             if found != data["columns"]:
                 write.put_object(kind, schema, name, {**data, "columns": found})
+
+
+def _exchange_in_function(
+    write: WriteTransaction, key: tuple[str, str, str], data: dict[str, Any], changed: Callable[[SqlType], SqlType]
+) -> None:
+    """A function's name in the catalog says its arguments' types."""
+    from zerodb.definition.functions import signature_key
+
+    arguments = [(name, changed(type_from(record))) for name, record in data["arguments"]]
+    new = {
+        **data,
+        "arguments": [[name, type_record(type_)] for name, type_ in arguments],
+        "results": [[name, type_record(changed(type_from(record)))] for name, record in data["results"]],
+    }
+    if new != data:
+        write.drop_object(*key)
+        write.put_object(key[0], key[1], signature_key(data["name"], arguments), {**new, "version": write.next_id()})

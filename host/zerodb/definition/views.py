@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from zerodb.changes import RowChange, apply
 from zerodb.definition import dependencies
+from zerodb.definition.function_uses import functions_in
 from zerodb.definition.names import (
     check_free,
     find_object,
@@ -89,6 +90,8 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateView
         [id_, slot] for id_, slots in used.items() if id_ > 0 for slot in sorted(slots) or [NO_SLOT]
     ]
     depends += [[found.id, None] for found in binder.views_by_name.values()]
+    called = functions_in((query, [part.statement for part in binder.locking.parts]))
+    depends += [[id_, None] for id_ in sorted(called)]
     data: dict[str, Any] = {
         "id": 0,
         "query": text,

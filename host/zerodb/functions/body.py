@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -43,15 +43,26 @@ class FunctionBody(Protocol):
 _thread = threading.local()
 
 
+def _goes_on() -> str | None:
+    return None
+
+
 @contextlib.contextmanager
-def called_by(view: View | None) -> Iterator[None]:
-    """Within it, this thread runs a function for a statement over `view`."""
-    before = getattr(_thread, "view", None)
-    _thread.view = view
+def called_by(view: View | None, stopped: Callable[[], str | None] = _goes_on) -> Iterator[None]:
+    """Within it, this thread runs a function for a statement over `view`. `stopped` says why the statement is to end,
+    or None; a function that runs for long asks it from time to time."""
+    before = getattr(_thread, "view", None), getattr(_thread, "stopped", _goes_on)
+    _thread.view, _thread.stopped = view, stopped
     try:
         yield
     finally:
-        _thread.view = before
+        _thread.view, _thread.stopped = before
+
+
+def stop_reason() -> Callable[[], str | None]:
+    """The `stopped` of the statement for which this thread runs a function, for any thread to call."""
+    found: Callable[[], str | None] = getattr(_thread, "stopped", _goes_on)
+    return found
 
 
 def calling() -> View | None:

@@ -1,4 +1,4 @@
-"""What uses a function: views and triggers, whose objects name it among their "depends", and the expressions of tables
+"""What uses a function: views, whose objects name it among their "depends", triggers, and the expressions of tables
 (defaults, generated columns, CHECK, indexes, partition keys), which are text.
 
 A text uses the function that its call means, which is decided as when it runs: by binding it. Only texts that name the
@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from zerodb.definition import alter_columns, alter_constraints, dependencies, indexes
+from zerodb.definition import alter_columns, alter_constraints, dependencies, indexes, triggers
 from zerodb.definition.names import view_of
 from zerodb.view import table_info
 from zerodb_compiler.catalog import Catalog, TableInfo
@@ -28,7 +28,7 @@ from zerodb_storage import WriteTransaction
 if TYPE_CHECKING:
     from zerodb.connection import Connection
 
-_INTERNAL = ("default", "generated", "check", "index", "partition key")
+_INTERNAL = ("default", "generated", "check", "index", "partition key", "trigger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,8 @@ class Use:
                 return f"column {self.name} of table {table}"
             case "check":
                 return f"constraint {self.name} on table {table}"
+            case "trigger":
+                return f"trigger {self.name} on table {table}"
             case "partition key":
                 return f"table {table}"
         return f"{self.kind} {self.name}"
@@ -85,6 +87,8 @@ def uses(connection: Connection, write: WriteTransaction, data: dict[str, Any]) 
     for kind, schema, name in list(dependencies.dependent_views(write, data["id"], None)):
         if (kind, schema, name) in write.catalog:
             yield Use(kind, schema, name)
+    for version, trigger in triggers.depending(write, data["id"]):
+        yield Use("trigger", version.key, trigger.name)
     view = view_of(connection, write)
     for key in list(write.tables):
         version = write.tables.get(key)
@@ -151,5 +155,7 @@ def drop_use(connection: Connection, write: WriteTransaction, use: Use) -> None:
             index = next((found for found in version.constraints.indexes if found.name == use.name), None)
             if index is not None:
                 indexes.remove(write, version, index)
+        case "trigger":
+            triggers.drop(connection, write, ddl.DropTrigger(ddl.Name(use.name), ddl.Name(version.name, version.schema.schema), True))
         case _:
             raise error_for("0A000", f"dropping {use} with a function of its partition key is not supported")

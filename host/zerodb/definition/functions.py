@@ -22,7 +22,7 @@ from zerodb.outcome import Outcome
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.binder_ddl import column_type
-from zerodb_compiler.types import UNCONSTRAINED_NUMERIC, SqlType, TypeId, array
+from zerodb_compiler.types import TEXT, UNCONSTRAINED_NUMERIC, SqlType, TypeId, array
 from zerodb_storage import WriteTransaction
 from zerodb_storage.catalog import type_from, type_record
 
@@ -96,7 +96,7 @@ def _declaration(connection: Connection, write: WriteTransaction, node: ddl.Crea
             if arguments:
                 message = "trigger functions cannot have declared arguments"
                 raise error_for("42P13", message, position=node.name.position)
-            kind, results = "trigger", ()
+            kind, results = "trigger", ((node.name.name, TEXT),)
         else:
             returned = plain_type(column_type(node.returns.type, node.returns.position, named))
             results = ((node.name.name, returned),)
@@ -267,8 +267,9 @@ def alter(connection: Connection, write: WriteTransaction, node: ddl.AlterFuncti
     if new in write.catalog:
         message = f'function {shown(write.catalog[new])} already exists in schema "{new[1]}"'
         raise error_for("42723", message, position=node.name.name.position)
-    use = next(iter(function_uses.uses(connection, write, data)), None)
-    if use is not None:  # what uses it says so by name
+    uses = function_uses.uses(connection, write, write.catalog[found])
+    use = next((use for use in uses if use.kind != "trigger"), None)
+    if use is not None:  # what uses it says so by name, but for triggers
         what = "renaming" if node.action == "rename" else "moving"
         message = f"{what} a function that other objects use is not supported"
         raise error_for("0A000", message, hint=f"{use} uses function {shown(write.catalog[found])}")

@@ -11,7 +11,7 @@ from zerodb_compiler.types import SqlType
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """`kind`, `strict`, `volatility` and `export` are None where the statement did not say. `results` has one entry for
-    a scalar function or an aggregate, none for a trigger function. An argument without a name has the name ""."""
+    a scalar function or an aggregate, and for a trigger function one of no meaning. An argument without a name has the name ""."""
 
     name: str
     arguments: tuple[tuple[str, SqlType], ...]
@@ -28,7 +28,7 @@ class Declaration:
         if self.kind == "table":
             columns = ", ".join(f"{name} {type_}" for name, type_ in self.results)
             return f"{self.name}({given}) -> table({columns})"
-        result = str(self.results[0][1]) if self.results else "trigger"
+        result = "trigger" if self.kind == "trigger" else str(self.results[0][1])
         return f"{self.name}({given}) -> {result}"
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.functions import modules
 
 import zerodb
-from tests.functions import modules
 
 
 @pytest.fixture(scope="module")

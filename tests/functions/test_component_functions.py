@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.functions.building import compile_c, component_of, lifted
 
 import zerodb
-from tests.functions.building import compile_c, component_of, lifted
 from zerodb.functions.body import FunctionError, called_by
 from zerodb.functions.component_functions import BATCH_ROWS
 
@@ -110,11 +110,14 @@ def test_errors_name_the_row(body: Body) -> None:
 
 
 def test_a_trap_ends_the_instance_only(body: Body) -> None:
-    trapped, double = body("f(a bigint)", "bigint", "plain", "trapped"), body("g(a bigint)", "bigint", "plain", "double")
+    trapped, double = (
+        body("f(a bigint)", "bigint", "plain", "trapped"),
+        body("g(a bigint)", "bigint", "plain", "double"),
+    )
     for _ in range(2):
         state, message, row = failure(lambda: trapped.call([pa.array([1])], 1))
         assert (state, row) == ("39000", None)
-        assert message == 'it trapped: wasm `unreachable` instruction executed'
+        assert message == "it trapped: wasm `unreachable` instruction executed"
         assert double.call([pa.array([1])], 1).to_pylist() == [2]
 
 

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.functions.building import compile_c, core_module
 
 import zerodb
-from tests.functions.building import compile_c, core_module
 from zerodb.functions.body import FunctionError, called_by
 from zerodb.functions.core_functions import BATCH_ROWS
 

@@ -332,6 +332,7 @@ class Instance:
         self.output = Output(name)
         self.failure: BaseException | None = None  # of a host function
         self.is_broken = False
+        self.stopped: Callable[[], str | None] | None = None  # by the statement that calls
         self.run: Run | None = None
         self._interrupt = interrupt
         self._engine = engine
@@ -362,7 +363,7 @@ class Instance:
             raise error_for("55000", f'guest "{self.name}" has ended')
         if self.run is not None:
             raise error_for("55006", f'guest "{self.name}" cannot be called while it runs')
-        run = self.run = Run(self.limits.timeout_s)
+        run = self.run = Run(self.limits.timeout_s, self.stopped)
         if self._interrupt is not None:
             run.interrupts.append(self._interrupt)
         self._engine.watch.begin(run)

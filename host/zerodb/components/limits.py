@@ -53,11 +53,13 @@ class Limits:
 
 class Run:
     """One call into a guest, from its beginning to its end, with all that it calls. `stop` may be called from any
-    thread; `interrupts` are the ways to end what host functions wait for."""
+    thread; `interrupts` are the ways to end what host functions wait for. `stopped` says why the statement that it is
+    called from is to end, or None."""
 
-    __slots__ = ("deadline", "interrupts", "reason")
+    __slots__ = ("deadline", "interrupts", "reason", "stopped")
 
-    def __init__(self, timeout_s: float | None) -> None:
+    def __init__(self, timeout_s: float | None, stopped: Callable[[], str | None] | None = None) -> None:
+        self.stopped = stopped
         self.deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self.reason: DatabaseError | None = None  # why it is to end
         self.interrupts: list[Callable[[], None]] = []
@@ -69,6 +71,9 @@ class Run:
     def check(self, now: float) -> None:
         if self.deadline is not None and now >= self.deadline:
             self.stop(error_for("57014", "the guest was cancelled: it ran longer than its timeout"))
+        why = self.stopped() if self.stopped is not None else None
+        if why is not None:
+            self.stop(error_for("57014", why))
         if self.reason is not None:
             for interrupt in list(self.interrupts):
                 interrupt()

@@ -91,10 +91,9 @@ def uses(connection: Connection, write: WriteTransaction, data: dict[str, Any]) 
         yield Use("trigger", version.key, trigger.name)
     view = view_of(connection, write)
     for key in list(write.tables):
-        version = write.tables.get(key)
-        if version is None:
+        if key not in write.tables:  # dropped since
             continue
-        info = table_info(version)
+        info = table_info(write.tables[key])
         for kind, name, texts in _expressions(info):
             named = [text for text in texts if data["name"].lower() in text.lower()]
             if any(data["id"] in _bound(view, info, text) for text in named):
@@ -156,6 +155,10 @@ def drop_use(connection: Connection, write: WriteTransaction, use: Use) -> None:
             if index is not None:
                 indexes.remove(write, version, index)
         case "trigger":
-            triggers.drop(connection, write, ddl.DropTrigger(ddl.Name(use.name), ddl.Name(version.name, version.schema.schema), True))
+            triggers.drop(
+                connection,
+                write,
+                ddl.DropTrigger(ddl.Name(use.name), ddl.Name(version.name, version.schema.schema), True),
+            )
         case _:
             raise error_for("0A000", f"dropping {use} with a function of its partition key is not supported")

@@ -29,11 +29,11 @@ from zerodb.engine.result import arrow_type
 from zerodb.functions import component_exports as exports
 from zerodb.functions.body import FunctionError
 from zerodb.functions.component_pool import Pool, pool_of
-from zerodb.functions.component_types import Shape
+from zerodb.functions.component_types import Shape, plain
 from zerodb.functions.component_values import incoming, outgoing
 from zerodb.functions.declaration import Declaration, Exported
 from zerodb_compiler.errors import error_for
-from zerodb_compiler.sql.external import ExternalFunction, wire_type
+from zerodb_compiler.sql.external import ExternalFunction
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -120,7 +120,9 @@ def leaving_out(
     return found.take(pa.array(places, mask=gone))
 
 
-def by_batches(arguments: Sequence[pa.Array], rows: int, call: Callable[[Sequence[pa.Array], int], pa.Array]) -> pa.Array:
+def by_batches(
+    arguments: Sequence[pa.Array], rows: int, call: Callable[[Sequence[pa.Array], int], pa.Array]
+) -> pa.Array:
     """Calls with at most BATCH_ROWS at a time."""
     if rows <= BATCH_ROWS:
         return call(arguments, rows)
@@ -142,7 +144,9 @@ def failure(error: Any, rows: int) -> FunctionError:
     sqlstate, row = error["sqlstate"], error["row"]
     if sqlstate is not None and not (len(sqlstate) == 5 and sqlstate.isascii() and sqlstate.isalnum()):
         sqlstate = None
-    return FunctionError(error["message"], sqlstate and sqlstate.upper(), row if row is not None and row < rows else None)
+    return FunctionError(
+        error["message"], sqlstate and sqlstate.upper(), row if row is not None and row < rows else None
+    )
 
 
 class OwnExportBody:
@@ -152,10 +156,10 @@ class OwnExportBody:
         self._pool, self._name, self._export, self._shape = pool, function.signature, export, shape
         slots = [slot for _, slot in shape.arguments]
         self._whole = [not slot.nullable for slot in slots]
-        types = map(wire_type, function.arguments)
+        types = map(plain, function.arguments)
         self._outgoing = [outgoing(type_, slot) for type_, slot in zip(types, slots, strict=True)]
-        self._incoming = incoming(wire_type(function.result), shape.result)
-        self._arrow = arrow_type(wire_type(function.result))
+        self._incoming = incoming(plain(function.result), shape.result)
+        self._arrow = arrow_type(plain(function.result))
         self._lowers = [lower_of(slot.wit) for slot in slots]
         result = shape.result.wit
         self._lift = lift_of(result if shape.error is None else ResultOf(result, shape.error), arrow=shape.batch)

@@ -1,7 +1,8 @@
 """Instances of the components that functions are made of: one for each thread that calls at the same time, kept.
 
-All functions of one component share its instances. What an instance imports of zerosys:db works on the transaction of
-the statement that calls, and only while it calls.
+All functions of one component share its instances.
+
+Limit: what a function imports of zerosys:db is there, but it cannot open a connection (0A000).
 """
 
 from __future__ import annotations
@@ -10,15 +11,15 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
-from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import wasmtime
-from wasmtime.component import Component, Linker
+from wasmtime.component import Component
 
 from zerodb.components.engine import ComponentEngine, component_engine
 from zerodb.components.instance import Instance
 from zerodb.components.limits import Limits
+from zerodb.components.running import guest_linker
 from zerodb.components.vals import MalformedError
 from zerodb.functions.body import FunctionError, stop_reason
 from zerodb_compiler.errors import DatabaseError, error_for
@@ -31,11 +32,14 @@ if TYPE_CHECKING:
 LIMITS = Limits()
 
 
-@cache
-def _linker() -> Linker:
-    linker = Linker(component_engine().engine)
-    linker.add_wasip2()
-    return linker
+class _NoSession:
+    """What an instance has of the database."""
+
+    def open(self, name: str) -> Any:
+        raise error_for("0A000", "a function that SQL calls cannot open a connection")
+
+
+OWNER = _NoSession()
 
 
 class Pool:
@@ -71,7 +75,15 @@ class Pool:
                 instance.name = name
                 return instance
         try:
-            return Instance(self._engine, _linker(), self._component, name, LIMITS, wasmtime.WasiConfig())
+            return Instance(
+                self._engine,
+                guest_linker(self._engine),
+                self._component,
+                name,
+                LIMITS,
+                wasmtime.WasiConfig(),
+                owner=OWNER,
+            )
         except wasmtime.WasmtimeError as error:
             raise error_for("42P13", f"function {name} cannot be linked: {error}") from None
 

@@ -30,9 +30,7 @@ from zerodb_compiler.types import SqlType, TypeId
 
 STRING = Primitive("string")
 BYTES = ListOf(Primitive("u8"))
-FUNCTION_ERROR = RecordOf(
-    (("message", STRING), ("sqlstate", OptionOf(STRING)), ("row", OptionOf(Primitive("u32"))))
-)
+FUNCTION_ERROR = RecordOf((("message", STRING), ("sqlstate", OptionOf(STRING)), ("row", OptionOf(Primitive("u32")))))
 
 # By SQL type, the WIT type that is shown first, and others that are as good.
 _PLAIN: dict[TypeId, tuple[str, ...]] = {
@@ -140,6 +138,12 @@ def wit_of(type_: SqlType) -> str:
     return _PLAIN.get(type_.id, ("string",))[0]
 
 
+def plain(type_: SqlType) -> SqlType:
+    """The type in which columns come and go: text for those without a form of their own (arrays, json, enums)."""
+    own = type_.id in _PLAIN or type_.id in (TypeId.TEXT, TypeId.BYTEA, TypeId.INTERVAL, TypeId.UUID)
+    return type_ if own or type_.id in (TypeId.NUMERIC, TypeId.HUGEINT) else sql.TEXT
+
+
 def fits(type_: SqlType, wit: WitType, *, argument: bool) -> bool:
     """Whether values of the SQL type can go as `wit`, or (a result) come as it."""
     match wit:
@@ -173,8 +177,11 @@ def _slot(wit: WitType, *, batch: bool) -> Slot | None:
 def shapes(parameters: tuple[tuple[str, WitType], ...], result: WitType | None) -> list[Shape]:
     """The ways to call a function with these types, batches first: list<u8> may be a batch of numbers or one bytea."""
     error: WitType | None = None
-    if isinstance(result, ResultOf) and result.err in (STRING, FUNCTION_ERROR):
-        result, error = result.ok, result.err
+    if isinstance(result, ResultOf):
+        error = result.err
+        if error not in (STRING, FUNCTION_ERROR):
+            return []
+        result = result.ok
     if result is None:
         return []
     found: list[Shape] = []

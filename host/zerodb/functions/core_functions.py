@@ -35,12 +35,12 @@ from typing import TYPE_CHECKING, Any
 
 import wasmtime
 
+from zerodb.engine.result import arrow_type
 from zerodb.functions import files
 from zerodb.functions.body import FunctionError
 from zerodb.functions.core_columns import Layout, layout_of
 from zerodb.functions.core_instance import CoreInstance, core_engine
 from zerodb.functions.declaration import Declaration, Exported
-from zerodb.engine.result import arrow_type
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql.external import ExternalFunction
 
@@ -71,7 +71,9 @@ def exported(content: bytes, declared: Declaration) -> Exported:
     if nulls is None:
         wanted = _parameters(layouts, nulls=False), _parameters(layouts, nulls=True)
         texts = " or ".join(f"({', '.join(['i32'] * count)})" for count in wanted)
-        message = f'function {declared.text} needs an export with parameters {texts}, but "{export}" has {_shown(found)}'
+        message = (
+            f'function {declared.text} needs an export with parameters {texts}, but "{export}" has {_shown(found)}'
+        )
         raise error_for("42804", message, hint=_HINT)
     if not nulls and declared.strict is False:
         hint = "without CALLED ON NULL INPUT its result is NULL where an argument is"

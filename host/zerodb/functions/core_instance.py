@@ -154,17 +154,12 @@ class CoreInstance:
         """Every 10 ms of running: whether it may go on."""
         delta[0], kind[0] = 1, 0
         if self._run.reason is None:
-            reason = self._stopped()
-            if reason is None:
-                return None
-            self._reason = reason
-        else:
-            self._reason = self._run.reason.message
+            return None
+        self._reason = self._run.reason.message
         return _new_error(b"interrupted")  # type: ignore[no-any-return]
 
     def _guarded(self, action: Any) -> Any:
-        self._stopped = stop_reason()
-        self._run = run = Run(None)
+        self._run = run = Run(None, stop_reason())
         watch = _watch()
         watch.begin(run)
         try:

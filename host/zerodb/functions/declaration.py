@@ -11,7 +11,8 @@ from zerodb_compiler.types import SqlType
 @dataclass(frozen=True, slots=True)
 class Declaration:
     """`kind`, `strict`, `volatility` and `export` are None where the statement did not say. `results` has one entry for
-    a scalar function or an aggregate, and for a trigger function one of no meaning. An argument without a name has the name ""."""
+    a scalar function or an aggregate, and for a trigger function one of no meaning. An argument without a name has the
+    name ""."""
 
     name: str
     arguments: tuple[tuple[str, SqlType], ...]

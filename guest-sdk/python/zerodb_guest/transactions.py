@@ -9,19 +9,13 @@ for attempt in db.transaction("serializable", retries=5):  # runs again after a 
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
-from random import SystemRandom
 from types import TracebackType
 from typing import Any
 
 from componentize_py_types import Err
 
 from zerodb_guest.errors import Error, ProgrammingError, error_of
-
-FIRST_PAUSE_S = 0.002
-LONGEST_PAUSE_S = 1.0
-_CHANCE = SystemRandom()  # a component is a snapshot: the usual generator would begin alike in each
 
 
 class Transaction:
@@ -115,8 +109,6 @@ class Block:
             yield attempt
             if attempt.succeeded:
                 return
-            # Up to 2 ms, then up to twice as long each time; a random part, so that those who met part.
-            time.sleep(min(LONGEST_PAUSE_S, FIRST_PAUSE_S * 2.0 ** (number - 1)) * _CHANCE.random())
 
 
 class Attempt:

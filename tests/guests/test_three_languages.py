@@ -10,6 +10,7 @@ from tests.guests.building import install_npm_packages, one_file
 import zerodb
 
 SOURCES = Path(__file__).parent / "shop"
+FUELLER = "5|Füller|3|19.99|2024-02-29"
 ROWS = [
     "1|pen|10|1.20|2024-01-31",
     "2|ink|2|7.00|",

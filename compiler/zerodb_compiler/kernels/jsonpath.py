@@ -13,13 +13,11 @@ from __future__ import annotations
 from zerodb_compiler import jsonpath as op
 from zerodb_compiler.jsonb import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
 from zerodb_compiler.kernels import errors
-from zerodb_compiler.kernels.arrays import append, builder_new, finish_list
-from zerodb_compiler.kernels.formatting import format_decimal, format_f64, format_i64
+from zerodb_compiler.kernels.arrays import append, builder_new
+from zerodb_compiler.kernels.formatting import format_i64
 from zerodb_compiler.kernels.int128 import (
     add,
     divide_rounding,
-    less_unsigned,
-    magnitude,
     multiply,
     power_of_ten,
     remainder,
@@ -31,145 +29,70 @@ from zerodb_compiler.kernels.intrinsics import (
     i64,
     load8_u,
     load32,
-    memory_copy,
-    memory_fill,
     ptr,
     shr_u,
     store8,
     store32,
 )
-from zerodb_compiler.kernels.jsonb import compare_numbers, entry, find_key, finish_array, finish_object, point_of
-from zerodb_compiler.kernels.jsonb_text import parse_jsonb
+from zerodb_compiler.kernels.jsonb import entry, find_key, finish_object
+from zerodb_compiler.kernels.jsonpath_comparison import test_items
+from zerodb_compiler.kernels.jsonpath_items import (
+    COUNT,
+    ERROR,
+    FOUND,
+    IGNORE,
+    INNERMOST,
+    IS_FALSE,
+    IS_TRUE,
+    ITEM,
+    ITEM_SIZE,
+    LACKS_MEMORY,
+    LAX,
+    LEFT_OPERAND,
+    NO_KEY,
+    NO_VARIABLE,
+    NOT_ARRAY,
+    NOT_ARRAY_SIZE,
+    NOT_ARRAY_WILD,
+    NOT_DOUBLE,
+    NOT_NUMERIC,
+    NOT_OBJECT_KEY,
+    NOT_OBJECT_KEYVALUE,
+    NOT_OBJECT_WILD,
+    NOTHING,
+    NUMBER_TOO_LONG,
+    OUT_OF_BOUNDS,
+    PROGRAM,
+    RIGHT_OPERAND,
+    SUBSCRIPT,
+    THROW,
+    UNARY_OPERAND,
+    UNKNOWN,
+    VALUE,
+    VALUE_SIZE,
+    VARIABLES,
+    WORKER,
+    fail,
+    hard,
+    list_add,
+    list_item,
+    list_new,
+    structural,
+    tag_item,
+    text_item,
+)
+from zerodb_compiler.kernels.jsonpath_numbers import (
+    decimal_of,
+    double_of,
+    is_number,
+    negated,
+    number_item,
+    quotient_scale,
+    rounded,
+)
 from zerodb_compiler.kernels.memory import scratch
-from zerodb_compiler.kernels.parsing import parse_decimal, parse_f64
-from zerodb_compiler.kernels.regex_functions import regex_test
-from zerodb_compiler.kernels.text import compare_text, starts_with
-
-FOUND = 0
-NOTHING = 1
-ERROR = 2
-IS_FALSE = 0
-IS_TRUE = 1
-UNKNOWN = 2
-
-# The context.
-WORKER = 0
-PROGRAM = 4
-VALUE = 8
-VALUE_SIZE = 12
-ITEM = 16
-ITEM_SIZE = 20
-VARIABLES = 24
-LAX = 28
-IGNORE = 32
-THROW = 36
-INNERMOST = 40
-PROBLEM = 44
-CONTEXT_BYTES = 48
-
-# A list of items.
-DATA = 0
-COUNT = 4
-ROOM = 8
-
-# What can be wrong: statuses of the entry points.
-NO_KEY = 60
-NOT_OBJECT_KEY = 61
-NOT_ARRAY_WILD = 62
-NOT_ARRAY = 63
-OUT_OF_BOUNDS = 64
-NOT_OBJECT_WILD = 65
-NOT_ARRAY_SIZE = 66
-NOT_NUMERIC = 67
-NOT_DOUBLE = 68
-NOT_OBJECT_KEYVALUE = 69
-LEFT_OPERAND = 70
-RIGHT_OPERAND = 71
-UNARY_OPERAND = 72
-SUBSCRIPT = 73
-DOUBLE_RANGE = 75
-NOT_SINGLE_BOOLEAN = 76
-WRONG_VARIABLES = 77
-# These are reported whatever is silenced.
-HARD = 90
-LACKS_MEMORY = 91
-NUMBER_TOO_LONG = 92
-REGEX_TOO_COMPLEX = 93
-NO_VARIABLE = 94
 
 
-# --- lists and items --------------------------------------------------------------------------------------------------
-def list_new(context: ptr) -> ptr:
-    """0 without memory."""
-    found = scratch(load32(context, WORKER), 12)
-    if found == 0:
-        store32(context, LACKS_MEMORY, PROBLEM)
-        return 0
-    store32(found, 0, DATA)
-    store32(found, 0, COUNT)
-    store32(found, 0, ROOM)
-    return found
-
-
-def list_add(context: ptr, found: ptr, p: ptr, size: i32) -> i32:
-    """FOUND, or ERROR without memory."""
-    count = load32(found, COUNT)
-    if count == load32(found, ROOM):
-        room = count * 2 + 8
-        data = scratch(load32(context, WORKER), room * 8)
-        if data == 0:
-            store32(context, LACKS_MEMORY, PROBLEM)
-            return ERROR
-        memory_copy(data, load32(found, DATA), count * 8)
-        store32(found, data, DATA)
-        store32(found, room, ROOM)
-    place = load32(found, DATA) + 8 * count
-    store32(place, p)
-    store32(place, size, 4)
-    store32(found, count + 1, COUNT)
-    return FOUND
-
-
-def list_item(found: ptr, index: i32) -> tuple[ptr, i32]:
-    place = load32(found, DATA) + 8 * index
-    return load32(place), load32(place, 4)
-
-
-def fail(context: ptr, problem: i32) -> i32:
-    if load32(context, PROBLEM) == 0 and load32(context, THROW):
-        store32(context, problem, PROBLEM)
-    return ERROR
-
-
-def hard(context: ptr, problem: i32) -> i32:
-    if load32(context, PROBLEM) < HARD:
-        store32(context, problem, PROBLEM)
-    return ERROR
-
-
-def structural(context: ptr, problem: i32) -> i32:
-    """A problem of the value's structure, which lax mode takes for nothing found."""
-    if load32(context, IGNORE):
-        return NOTHING
-    return fail(context, problem)
-
-
-def text_item(context: ptr, tag: i32, p: ptr, length: i32) -> ptr:
-    """A string or number of that text; 0 without memory."""
-    node = scratch(load32(context, WORKER), length + 17)
-    if node == 0:
-        hard(context, LACKS_MEMORY)
-        return 0
-    store8(node, tag)
-    memory_copy(node + 1, p, length)
-    return node
-
-
-def tag_item(context: ptr, tag: i32) -> ptr:
-    return text_item(context, tag, 0, 0)
-
-
-# --- going on ---------------------------------------------------------------------------------------------------------
 def proceed(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
     """A result of `node` goes to what follows, or into the list."""
     if item == 0:
@@ -271,65 +194,6 @@ def quiet_operand(context: ptr, node: ptr, item: ptr, size: i32, unwrap: i32) ->
     return found, outcome
 
 
-# --- numbers ----------------------------------------------------------------------------------------------------------
-def decimal_of(p: ptr, size: i32) -> tuple[i64, i64, i32, i32]:
-    """The number of a node as an integer and a scale; a status."""
-    end = p + size
-    point = point_of(p + 1, end)
-    scale = 0
-    if point < end:
-        scale = end - point - 1
-    if scale > 38:
-        return 0, 0, 0, errors.OVERFLOW
-    low, high, status = parse_decimal(p + 1, size - 1, scale)
-    return low, high, scale, status
-
-
-def number_item(context: ptr, low: i64, high: i64, scale: i32) -> tuple[ptr, i32]:
-    p, length = format_decimal(load32(context, WORKER), low, high, scale)
-    if p == 0:
-        hard(context, LACKS_MEMORY)
-        return 0, 0
-    return text_item(context, NUMBER, p, length), length + 1
-
-
-def leading(low: i64, high: i64, scale: i32) -> tuple[i32, i32]:
-    """The weight and value of a number's first digit to the base 10,000, as PostgreSQL keeps numerics."""
-    low, high = magnitude(low, high)
-    if low | high == 0:
-        return 0, 0
-    digits = 1
-    limit, limit_high = power_of_ten(1)
-    while digits < 38 and not less_unsigned(low, high, limit, limit_high):
-        digits += 1
-        limit, limit_high = power_of_ten(digits)
-    # The place of the first digit: 10**power.
-    power = digits - 1 - scale
-    weight = power >> 2
-    wanted = power - 4 * weight + 1
-    if digits < wanted:
-        low, high, _over = scale_up(low, high, wanted - digits)
-    elif digits > wanted:
-        factor, factor_high = power_of_ten(digits - wanted)
-        rest, rest_high = remainder(low, high, factor, factor_high)
-        low, high, _over = subtract(low, high, rest, rest_high)
-        low, high, _over = divide_rounding(low, high, factor, factor_high)
-    return weight, i32(low)
-
-
-def quotient_scale(low: i64, high: i64, scale: i32, low2: i64, high2: i64, scale2: i32) -> i32:
-    """PostgreSQL's select_div_scale: at least 16 significant digits."""
-    weight, first = leading(low, high, scale)
-    weight2, first2 = leading(low2, high2, scale2)
-    down = weight - weight2 - i32(first <= first2)
-    wanted = 16 - 4 * down
-    if wanted < scale:
-        wanted = scale
-    if wanted < scale2:
-        wanted = scale2
-    return wanted if wanted > 0 else 0
-
-
 def arithmetic(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
     operation = load32(node)
     program = load32(context, PROGRAM)
@@ -385,33 +249,6 @@ def arithmetic(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32
     return proceed(context, node, out, out_size, found)
 
 
-def is_number(found: ptr) -> bool:
-    """Whether the list is one number."""
-    if load32(found, COUNT) != 1:
-        return False
-    p, _size = list_item(found, 0)
-    return load8_u(p) == NUMBER
-
-
-def negated(context: ptr, p: ptr, size: i32) -> tuple[ptr, i32]:
-    """The number with the other sign."""
-    if load8_u(p, 1) == 45:
-        return text_item(context, NUMBER, p + 2, size - 2), size - 1
-    i = 1
-    while i < size and (load8_u(p + i) == 48 or load8_u(p + i) == 46):
-        i += 1
-    if i == size:
-        return p, size
-    out = scratch(load32(context, WORKER), size + 17)
-    if out == 0:
-        hard(context, LACKS_MEMORY)
-        return 0, 0
-    store8(out, NUMBER)
-    store8(out, 45, 1)
-    memory_copy(out + 2, p + 1, size - 1)
-    return out, size + 1
-
-
 def unary(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
     values, outcome = operand(context, load32(context, PROGRAM) + load32(node, 8), item, size, 1)
     if outcome == ERROR:
@@ -435,118 +272,6 @@ def unary(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
                 return FOUND
             outcome = FOUND
     return outcome
-
-
-def rounded(context: ptr, operation: i32, p: ptr, size: i32) -> tuple[ptr, i32]:
-    """ceiling, floor and abs of a number."""
-    if operation == op.ABS:
-        if load8_u(p, 1) == 45:
-            return text_item(context, NUMBER, p + 2, size - 2), size - 1
-        return p, size
-    end = p + size
-    point = point_of(p + 1, end)
-    if point == end:
-        return p, size
-    whole = point - p
-    rest = point + 1
-    while rest < end and load8_u(rest) == 48:
-        rest += 1
-    negative = i32(load8_u(p, 1) == 45)
-    out = text_item(context, NUMBER, p + 1, whole - 1)
-    if out == 0:
-        return 0, 0
-    if rest < end and ((operation == op.CEILING and not negative) or (operation == op.FLOOR and negative)):
-        # One more away from zero.
-        at = whole - 1
-        while at > negative and load8_u(out + at) == 57:
-            store8(out + at, 48)
-            at -= 1
-        if at > negative:
-            store8(out + at, load8_u(out + at) + 1)
-        else:
-            memory_copy(out + negative + 2, out + negative + 1, whole - 1 - negative)
-            store8(out + negative + 1, 49)
-            whole += 1
-    elif negative and whole == 3 and load8_u(out, 2) == 48:
-        store8(out, 48, 1)  # -0.5 is cut to -0
-        whole = 2
-    return out, whole
-
-
-def double_of(context: ptr, p: ptr, size: i32) -> tuple[ptr, i32]:
-    """A number that a double can hold, or that of a string; address 0: an error was reported."""
-    tag = load8_u(p)
-    value, status = parse_f64(p + 1, size - 1)
-    if tag == NUMBER:
-        if status != 0:
-            fail(context, DOUBLE_RANGE)
-            return 0, 0
-        return p, size
-    if status != 0 or value - value != 0.0:
-        fail(context, NOT_DOUBLE)
-        return 0, 0
-    worker = load32(context, WORKER)
-    text, length = format_f64(worker, value)
-    if text == 0:
-        hard(context, LACKS_MEMORY)
-        return 0, 0
-    out, out_size, status = parse_jsonb(worker, text, length)
-    if status != 0:
-        hard(context, LACKS_MEMORY)
-        return 0, 0
-    return out, out_size
-
-
-# --- predicates -------------------------------------------------------------------------------------------------------
-def compare_items(operation: i32, p: ptr, size: i32, q: ptr, size2: i32) -> i32:
-    tag = load8_u(p)
-    tag2 = load8_u(q)
-    if tag == FALSE:
-        tag = TRUE
-    if tag2 == FALSE:
-        tag2 = TRUE
-    if tag != tag2:
-        if tag == NULL or tag2 == NULL:
-            return i32(operation == op.NE)
-        return UNKNOWN
-    order = 0
-    if tag == NUMBER:
-        order = compare_numbers(p + 1, size - 1, q + 1, size2 - 1)
-    elif tag == STRING:
-        order = compare_text(p + 1, size - 1, q + 1, size2 - 1)
-    elif tag == TRUE:
-        order = load8_u(p) - load8_u(q)
-    elif tag >= ARRAY:
-        return UNKNOWN
-    if operation == op.EQ:
-        return i32(order == 0)
-    if operation == op.NE:
-        return i32(order != 0)
-    if operation == op.LT:
-        return i32(order < 0)
-    if operation == op.LE:
-        return i32(order <= 0)
-    if operation == op.GT:
-        return i32(order > 0)
-    return i32(order >= 0)
-
-
-def test_items(context: ptr, node: ptr, p: ptr, size: i32, q: ptr, size2: i32) -> i32:
-    operation = load32(node)
-    if operation < op.STARTS_WITH:
-        return compare_items(operation, p, size, q, size2)
-    if load8_u(p) != STRING:
-        return UNKNOWN
-    if operation == op.STARTS_WITH:
-        if load8_u(q) != STRING:
-            return UNKNOWN
-        return i32(starts_with(p + 1, size - 1, q + 1, size2 - 1))
-    code = load32(context, PROGRAM) + load32(node, 12)
-    matches, status = regex_test(load32(context, WORKER), code, p + 1, size - 1)
-    if status != 0:
-        hard(context, REGEX_TOO_COMPLEX)
-        return UNKNOWN
-    return matches
 
 
 def predicate(context: ptr, node: ptr, item: ptr, size: i32) -> i32:
@@ -628,7 +353,6 @@ def truth_of(context: ptr, node: ptr, item: ptr, size: i32) -> i32:
     return truth if other == IS_FALSE else other
 
 
-# --- nodes ------------------------------------------------------------------------------------------------------------
 def run_node(context: ptr, node: ptr, item: ptr, size: i32, found: ptr, unwrap: i32) -> i32:
     operation = load32(node)
     if operation >= op.AND:
@@ -887,126 +611,3 @@ def key_values(context: ptr, node: ptr, item: ptr, found: ptr) -> i32:
             return outcome
         i += 1
     return outcome
-
-
-# --- entry points -----------------------------------------------------------------------------------------------------
-def context_new(worker: ptr, program: ptr, value: ptr, size: i32, variables: ptr, silent: i32) -> ptr:
-    context = scratch(worker, CONTEXT_BYTES)
-    if context == 0:
-        return 0
-    memory_fill(context, 0, CONTEXT_BYTES)
-    lax = load32(program, 4)
-    store32(context, worker, WORKER)
-    store32(context, program, PROGRAM)
-    store32(context, value, VALUE)
-    store32(context, size, VALUE_SIZE)
-    store32(context, value, ITEM)
-    store32(context, size, ITEM_SIZE)
-    store32(context, variables, VARIABLES)
-    store32(context, lax, LAX)
-    store32(context, lax, IGNORE)
-    store32(context, 1 - silent, THROW)
-    store32(context, -1, INNERMOST)
-    return context
-
-
-def wrong_variables(variables: ptr) -> bool:
-    return variables != 0 and load8_u(variables) != OBJECT
-
-
-def status_of(context: ptr, outcome: i32) -> i32:
-    """The problem to report; 0 if there is none or it is silenced."""
-    problem = load32(context, PROBLEM)
-    if problem == LACKS_MEMORY:
-        return errors.OUT_OF_MEMORY
-    if problem >= HARD or outcome == ERROR:
-        return problem
-    return 0
-
-
-def path_exists(worker: ptr, program: ptr, value: ptr, size: i32, variables: ptr, silent: i32) -> tuple[i32, i32, i32]:
-    """Whether there is a result, whether that is NULL (a silenced error), and a status."""
-    if wrong_variables(variables):
-        return 0, 0, WRONG_VARIABLES
-    context = context_new(worker, program, value, size, variables, silent)
-    if context == 0:
-        return 0, 0, errors.OUT_OF_MEMORY
-    first = program + load32(program)
-    found = 0
-    if not load32(program, 4):
-        found = list_new(context)
-        if found == 0:
-            return 0, 0, errors.OUT_OF_MEMORY
-    outcome = execute(context, first, value, size, found)
-    if found != 0 and outcome != ERROR:
-        outcome = FOUND if load32(found, COUNT) > 0 else NOTHING
-    status = status_of(context, outcome)
-    return i32(outcome == FOUND), i32(outcome == ERROR), status
-
-
-def path_results(worker: ptr, program: ptr, value: ptr, size: i32, variables: ptr, silent: i32) -> tuple[ptr, i32, i32]:
-    """The list of the results, the outcome, and a status."""
-    if wrong_variables(variables):
-        return 0, 0, WRONG_VARIABLES
-    context = context_new(worker, program, value, size, variables, silent)
-    if context == 0:
-        return 0, 0, errors.OUT_OF_MEMORY
-    found = list_new(context)
-    if found == 0:
-        return 0, 0, errors.OUT_OF_MEMORY
-    outcome = execute(context, program + load32(program), value, size, found)
-    return found, outcome, status_of(context, outcome)
-
-
-def path_match(worker: ptr, program: ptr, value: ptr, size: i32, variables: ptr, silent: i32) -> tuple[i32, i32, i32]:
-    """The single boolean, whether it is NULL, and a status."""
-    found, _outcome, status = path_results(worker, program, value, size, variables, silent)
-    if status != 0:
-        return 0, 0, status
-    if load32(found, COUNT) == 1:
-        p, _size = list_item(found, 0)
-        tag = load8_u(p)
-        if (tag == TRUE) | (tag == FALSE):
-            return i32(tag == TRUE), 0, 0
-        if tag == NULL:
-            return 0, 1, 0
-    if silent:
-        return 0, 1, 0
-    return 0, 0, NOT_SINGLE_BOOLEAN
-
-
-def path_first(worker: ptr, program: ptr, value: ptr, size: i32, variables: ptr, silent: i32) -> tuple[ptr, i32, i32]:
-    """The first result, length 0 if there is none."""
-    found, _outcome, status = path_results(worker, program, value, size, variables, silent)
-    if status != 0 or load32(found, COUNT) == 0:
-        return 0, 0, status
-    p, length = list_item(found, 0)
-    return p, length, 0
-
-
-def path_query(
-    worker: ptr, program: ptr, value: ptr, size: i32, variables: ptr, silent: i32, as_json: i32
-) -> tuple[ptr, i32, i32]:
-    """All results, as a jsonb array or as an SQL array of jsonb."""
-    found, _outcome, status = path_results(worker, program, value, size, variables, silent)
-    if status != 0:
-        return 0, 0, status
-    builder = builder_new(worker)
-    if builder == 0:
-        return 0, 0, errors.OUT_OF_MEMORY
-    i = 0
-    while i < load32(found, COUNT):
-        p, length = list_item(found, i)
-        if append(worker, builder, p, length, 0) == 0:
-            return 0, 0, errors.OUT_OF_MEMORY
-        i += 1
-    out = 0
-    width = 0
-    if as_json:
-        out, width = finish_array(worker, builder)
-    else:
-        out, width = finish_list(worker, builder)
-    return out, width, i32(out == 0) * errors.OUT_OF_MEMORY
-
-
-__all__ = ["path_exists", "path_first", "path_match", "path_query"]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
@@ -326,6 +326,52 @@ class Connection:
 
         self._check_open()
         drop_function(self, name, parameters, missing_ok=missing_ok)
+
+    def create_aggregate(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        parameters: Sequence[str],
+        returns: str,
+        *,
+        strict: bool = False,
+        vectorized: bool = False,
+        replace: bool = False,
+    ) -> None:
+        """Makes an aggregate known to all connections of this process to the database. `function` is a class, of which
+        each group gets an instance: `step(*values)` is called with the values of each row, `finalize()` gives the
+        group's. `vectorized`, it is called once with the number of groups, the group of each row (numpy) and a pyarrow
+        array for each parameter, and gives a value for each group. A `strict` one gets no rows with NULLs."""
+        from zerodb.functions.aggregates import create_aggregate
+
+        self._check_open()
+        with self._lock:
+            create_aggregate(
+                self, name, function, parameters, returns, strict=strict, vectorized=vectorized, replace=replace
+            )
+
+    def create_table_function(
+        self,
+        name: str,
+        function: Callable[..., Any],
+        parameters: Sequence[str],
+        columns: Mapping[str, str] | Iterable[tuple[str, str]],
+        *,
+        volatility: str = "volatile",
+        strict: bool = False,
+        replace: bool = False,
+    ) -> None:
+        """Makes a function for FROM known to all connections of this process to the database, with the columns that it
+        gives and their types. It is called with the values of its parameters, and gives a pyarrow table or record
+        batch, an iterable of these, or of rows: tuples, or mappings by column."""
+        from zerodb.functions.table_functions import create_table_function
+
+        self._check_open()
+        given = columns.items() if isinstance(columns, Mapping) else columns
+        with self._lock:
+            create_table_function(
+                self, name, function, parameters, given, volatility=volatility, strict=strict, replace=replace
+            )
 
     def create_trigger_function(self, name: str, function: Callable[[Event], Any], *, replace: bool = False) -> None:
         """Makes a Python callable known as a function that triggers may execute, to all connections of this process to

@@ -63,6 +63,8 @@ def syntax_of(node: exp.Expr) -> AggregateSyntax:
     if isinstance(node, exp.WithinGroup):
         only(node, "this", "expression")
         within, node = _ordered(node.expression), node.this
+    if isinstance(node, exp.Dot):  # with its schema
+        node = node.expression
     assert isinstance(node, exp.Anonymous)
     only(node, "this", "expressions")
     arguments = list(node.expressions)

@@ -7,7 +7,7 @@ group key by the key's column and refuses every input column that is left (42803
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from zerodb_compiler.plan.logical import Aggregate, AggregateItem, Item, Logical
 from zerodb_compiler.plan.transform import has_subquery, substitute
 from zerodb_compiler.sql.binder_aggregate_calls import bind_call, is_aggregate, syntax_of
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles
+from zerodb_compiler.sql.binder_external_sets import external_aggregate, is_external_aggregate
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     AnySubquery,
@@ -44,12 +45,20 @@ if TYPE_CHECKING:
 @handles(exp.Filter, exp.WithinGroup)
 def _aggregate(b: ExpressionBinder, node: exp.Filter | exp.WithinGroup) -> Bound:
     if not is_aggregate(node):
+        if is_external_aggregate(b, node):
+            return external_aggregate(b, node)
         raise unsupported(f"{'FILTER' if isinstance(node, exp.Filter) else 'WITHIN GROUP'} of this function", node)
     return aggregate(b, node)
 
 
 def aggregate(b: ExpressionBinder, node: exp.Expr) -> Expression:
     """A call of an aggregate (is_aggregate): a reference to the column it fills."""
+    (column,) = collected(b, node, lambda: [bind_call(b, syntax_of(node))])
+    return column
+
+
+def collected(b: ExpressionBinder, node: exp.Expr, bind: Callable[[], list[AggregateCall]]) -> list[Expression]:
+    """References to the columns that the aggregates fill which `bind` makes of a call."""
     position = position_of(node)
     if b.in_aggregate:
         raise ProgrammingError("aggregate function calls cannot be nested", sqlstate="42803", position=position)
@@ -64,19 +73,21 @@ def aggregate(b: ExpressionBinder, node: exp.Expr) -> Expression:
     captured = [(scope, len(scope.captured)) for scope in (b.scope, *b.scope.around())]
     aggregates.in_call = True
     try:
-        call = bind_call(b, syntax_of(node))
+        calls = bind()
     finally:
         b.lifting, b.in_aggregate = lifting, False
         aggregates.in_call = False
-    if aggregates.is_outer(call):
+    if any(map(aggregates.is_outer, calls)):
         for scope, count in captured:  # the arguments are read below the grouping of their query, not above it
             del scope.captured[count:]
     del b.scope.captured[captured[0][1] :]
-    return ColumnRef(aggregates.column(b.binder, call, node))
+    return [ColumnRef(aggregates.column(b.binder, call, node)) for call in calls]
 
 
 def call_of(b: ExpressionBinder, node: exp.Expr, where: exp.Expr | None) -> AggregateCall | None:
     """An aggregate's call that is not collected here (a window's); None if the node is no aggregate."""
+    if is_external_aggregate(b, node):
+        raise unsupported("a window of an aggregate that is not built in", node)
     return bind_call(b, replace(syntax_of(node), where=where)) if is_aggregate(node) else None
 
 

@@ -39,30 +39,38 @@ def external(
 ) -> Bound | None:
     """The call of the function from outside that a name means; None if there is none for these arguments. 42725 if
     there are several."""
-    functions = [found for found in b.binder.functions(name, schema) if found.kind == SCALAR]
-    if not functions:
+    known = b.binder.functions(name, schema)
+    if not known:
         return None
+    found = resolved(b, name, [found for found in known if found.kind == SCALAR], values, node)
+    if found is None:
+        from zerodb_compiler.sql.binder_external_sets import check_kind
+
+        check_kind(b, name, schema, node)
+        return None
+    return _call(b, found, values, node)
+
+
+def resolved(
+    b: ExpressionBinder, name: str, functions: Sequence[ExternalFunction], values: Sequence[Bound], node: exp.Expr
+) -> ExternalFunction | None:
+    """The one of the functions that a call with these arguments means; None if none does. 42725 if several do."""
     types = [b.type_of(value) for value in values]
     found = resolve_external(functions, types)
-    if found is None:
-        return None
-    if not isinstance(found, ExternalFunction):
-        raise ProgrammingError(
-            f"function {name}({', '.join(map(str, types))}) is not unique",
-            sqlstate="42725",
-            position=position_of(node),
-            hint="add explicit casts",
-        )
-    return _call(b, found, values, node)
+    if found is None or isinstance(found, ExternalFunction):
+        return found
+    raise ProgrammingError(
+        f"function {name}({', '.join(map(str, types))}) is not unique",
+        sqlstate="42725",
+        position=position_of(node),
+        hint="add explicit casts",
+    )
 
 
 def _call(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bound], node: exp.Expr) -> Bound:
     if b.binder.immutable_only is not None and function.volatility != IMMUTABLE:
         raise error_for("42P17", b.binder.immutable_only, position=position_of(node))
-    arguments = tuple(
-        _wired(b, _argument(b, value, type_, node), node)
-        for value, type_ in zip(values, function.arguments, strict=True)
-    )
+    arguments = call_arguments(b, function, values, node)
     result = wire_type(function.result)
     if _is_computed_once(b, function, arguments, node):
         what = Computed("external", arguments=arguments, function=function, position=position_of(node))
@@ -73,13 +81,23 @@ def _call(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Boun
     return made if result == function.result else b.cast(made, function.result, node)
 
 
+def call_arguments(
+    b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bound], node: exp.Expr
+) -> tuple[Expression, ...]:
+    """The arguments in the types that the function's body takes."""
+    return tuple(
+        wired(b, _argument(b, value, type_, node), node)
+        for value, type_ in zip(values, function.arguments, strict=True)
+    )
+
+
 def _argument(b: ExpressionBinder, value: Bound, type_: SqlType, node: exp.Expr) -> Expression:
     if type_.is_text:
         return b.text(value, node, lift=True)
     return b.cast(value, argument_type(b.type_of(value), type_), node, lift=True)
 
 
-def _wired(b: ExpressionBinder, value: Expression, node: exp.Expr) -> Expression:
+def wired(b: ExpressionBinder, value: Expression, node: exp.Expr) -> Expression:
     type_ = wire_type(value.type)
     return value if type_ == value.type else b.cast(value, type_, node)
 

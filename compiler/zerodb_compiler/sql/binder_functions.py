@@ -26,6 +26,7 @@ from zerodb_compiler.sql import set_strings as _set_strings  # noqa: F401 - regi
 from zerodb_compiler.sql.aggregates import NAMES as AGGREGATES
 from zerodb_compiler.sql.binder_expressions import Bound, ExpressionBinder, handles, united
 from zerodb_compiler.sql.binder_external import external
+from zerodb_compiler.sql.binder_external_sets import external_aggregate, is_external_aggregate
 from zerodb_compiler.sql.binder_operators import arithmetic
 from zerodb_compiler.sql.binder_structured import TYPE_FUNCTIONS
 from zerodb_compiler.sql.expressions import Expression, Literal
@@ -118,7 +119,15 @@ def _anonymous(b: ExpressionBinder, node: exp.Anonymous) -> Bound:
         return scalar(b, name, [node.expressions[0].this, *node.expressions[1:]], node)  # 'name'::regclass
     if name in SET_FUNCTIONS:
         return set_call(b, name, node)
+    if is_external_aggregate(b, node):
+        return external_aggregate(b, node)
     return scalar(b, name, list(node.expressions), node)
+
+
+def is_built_in(name: str) -> bool:
+    """Whether calls of that name are looked for among the functions that are built in."""
+    known = signatures.canonical_name(name)
+    return known in signatures.SIGNATURES or known in SPECIAL or name in SET_FUNCTIONS or known in AGGREGATES
 
 
 def qualified(b: ExpressionBinder, node: exp.Dot, call: exp.Anonymous) -> Bound:
@@ -130,6 +139,8 @@ def qualified(b: ExpressionBinder, node: exp.Dot, call: exp.Anonymous) -> Bound:
     place, name = fold(schema), function_name(call)
     if place == "pg_catalog":
         return b.bound(call)
+    if is_external_aggregate(b, node):
+        return external_aggregate(b, node)
     values = [b.bound(argument) for argument in call.expressions]
     found = external(b, name, place, values, call)
     if found is None:

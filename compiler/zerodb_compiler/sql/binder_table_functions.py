@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 from sqlglot import exp
 
-from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.errors import error_for
 from zerodb_compiler.plan.logical import (
     Filter,
     Item,
@@ -31,7 +31,8 @@ from zerodb_compiler.plan.logical import (
 from zerodb_compiler.plan.transform import TRUE, free_ids, has_subquery, output_ids, passed
 from zerodb_compiler.sql.binder_aggregates import signature
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
-from zerodb_compiler.sql.binder_functions import function_name
+from zerodb_compiler.sql.binder_external_sets import external_rows
+from zerodb_compiler.sql.binder_functions import function_name, is_built_in
 from zerodb_compiler.sql.binder_names import output_name
 from zerodb_compiler.sql.binder_types import sql_type
 from zerodb_compiler.sql.expressions import Call, Case, Column, ColumnRef, Expression, children
@@ -57,9 +58,7 @@ def function_source(
 
     calls = [item.this for item in node.args.get("rows_from") or ()] or [node.this]
     only(node, "this", "rows_from", "alias", "ordinality", "joins", "db")
-    schema = node.args.get("db")
-    if schema is not None and fold(schema) not in ("pg_catalog", "public", "main"):
-        raise ProgrammingError(f'schema "{fold(schema)}" does not exist', sqlstate="3F000", position=position_of(node))
+    schema = None if node.args.get("db") is None else fold(node.args["db"])
     scope = Scope(
         [relation for source in before for relation in source.relations],
         [pair for source in before for pair in source.visible],
@@ -68,7 +67,7 @@ def function_source(
     )
     calls = [part for call in calls for part in _separate(call)]
     definitions = _definitions(binder, node.args.get("alias"))
-    found = [_rows(ExpressionBinder(binder, scope, "a function in FROM"), call, definitions) for call in calls]
+    found = [_rows(ExpressionBinder(binder, scope, "a function in FROM"), call, definitions, schema) for call in calls]
     alias = node.args.get("alias")
     given: tuple[exp.Expr, ...] = ()
     label = output_name(calls[0])
@@ -87,6 +86,10 @@ def function_source(
         ]
         pairs += columns
         place = position_of(call)
+        if rows.apart:
+            for argument, (_, column) in zip(rows.arguments, columns, strict=True):
+                table_calls.append(TableCall(rows.function, (argument,), (column,), place))
+            continue
         table_calls.append(TableCall(rows.function, rows.arguments, tuple(column for _, column in columns), place))
     ordinality = binder.column("ordinality", BIGINT, False) if node.args.get("ordinality") else None
     if ordinality is not None:
@@ -112,7 +115,9 @@ def _definitions(binder: Binder, alias: exp.Expr | None) -> tuple[tuple[str, Sql
     return tuple((fold(c.this), sql_type(c.args["kind"], c, binder.named_type)) for c in columns)
 
 
-def _rows(b: ExpressionBinder, node: exp.Expr, definitions: tuple[tuple[str, SqlType], ...]) -> Rows:
+def _rows(
+    b: ExpressionBinder, node: exp.Expr, definitions: tuple[tuple[str, SqlType], ...], schema: str | None
+) -> Rows:
     name = function_name(node) if isinstance(node, exp.Anonymous) else ""
     if definitions:
         if name not in DEFINED_FUNCTIONS:
@@ -128,6 +133,13 @@ def _rows(b: ExpressionBinder, node: exp.Expr, definitions: tuple[tuple[str, Sql
         assert isinstance(node, exp.Anonymous)
         only(node, "this", "expressions")
         return SET_FUNCTIONS[name](b, name, [b.bound(argument) for argument in node.expressions], node)
+    if isinstance(node, exp.Anonymous) and (schema is not None or not is_built_in(name)):
+        found = external_rows(b, name, schema, node)
+        if found is not None:
+            only(node, "this", "expressions")
+            return found
+    if schema is not None and schema not in ("pg_catalog", "public", "main"):
+        raise error_for("42883", f"there is no table function {schema}.{name}", position=position_of(node))
     if not isinstance(node, (exp.Func, exp.Cast)):
         raise unsupported("this item of FROM", node)
     value = b.expression(node)

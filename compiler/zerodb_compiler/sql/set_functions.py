@@ -36,9 +36,12 @@ class RowColumn:
 
 @dataclass(frozen=True, slots=True)
 class Rows:
+    """`apart`: each argument is that of a call of its own, for the column at its place."""
+
     function: str
     arguments: tuple[Expression, ...]
     columns: tuple[RowColumn, ...]
+    apart: bool = False
 
 
 SetBinder = Callable[[ExpressionBinder, str, list[Bound], exp.Expr], Rows]

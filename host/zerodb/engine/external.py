@@ -20,7 +20,7 @@ from zerodb.functions.body import FunctionBody, FunctionError, called_by
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import ExternalCall, ExternalValue, Program
 from zerodb_compiler.errors import Error, error_for
-from zerodb_compiler.sql.external import ExternalFunction, wire_type
+from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_storage.arrow import from_arrow
 from zerodb_storage.values import Form, Values, concatenate, widen
@@ -57,9 +57,10 @@ def invoke(
     rows: int,
     position: int | None,
     view: View | None,
+    type_: SqlType,
 ) -> Values:
-    """The results for so many rows. What fails is an error that names the function and the row's arguments."""
-    type_ = wire_type(function.result)
+    """The results, of type `type_`, for so many rows. What fails is an error that names the function and the row's
+    arguments."""
     try:
         with called_by(view):
             made = body.call(arguments, rows)
@@ -128,19 +129,24 @@ class ExternalCalls:
             with self._lock:
                 if number not in self._kept:
                     first = [argument.slice(0, 1) for argument in arguments]
-                    self._kept[number] = invoke(call.function, body, first, 1, call.position, self._view)
+                    self._kept[number] = invoke(
+                        call.function, body, first, 1, call.position, self._view, call.result.type
+                    )
                 return self._kept[number].take(np.zeros(rows, np.int64))
         size = getattr(body, "block_rows", rows) or rows
         if size >= rows:
-            return invoke(call.function, body, arguments, rows, call.position, self._view)
+            return self._invoke(call, body, arguments, rows)
         parts = []
         for start in range(0, rows, size):
             if self._memory.words[self._interrupt]:
                 raise error_for("57014", "the statement was interrupted")
             count = min(size, rows - start)
             given = [argument.slice(start, count) for argument in arguments]
-            parts.append(invoke(call.function, body, given, count, call.position, self._view))
+            parts.append(self._invoke(call, body, given, count))
         return concatenate(parts)
+
+    def _invoke(self, call: ExternalCall, body: FunctionBody, arguments: Sequence[pa.Array], rows: int) -> Values:
+        return invoke(call.function, body, arguments, rows, call.position, self._view, call.result.type)
 
 
 class _Block:
@@ -200,9 +206,8 @@ class _Block:
             start = self._memory.words[(self._block + value.texts) >> 2]
             offsets = np.frombuffer(self._memory.bytes, np.int32, rows + 1, start)
             heap = np.frombuffer(self._memory.bytes, np.uint8, int(offsets[-1]), start + 4 * (rows + 1))
-            return pa.Array.from_buffers(
-                arrow_type(type_), rows, [_bitmap(present), pa.py_buffer(offsets), pa.py_buffer(heap)]
-            )
+            kind = pa.binary() if type_.id is TypeId.ARRAY else arrow_type(type_)  # an aggregate's takes it as it is
+            return pa.Array.from_buffers(kind, rows, [_bitmap(present), pa.py_buffer(offsets), pa.py_buffer(heap)])
         plain = _PLAIN.get(type_.id)
         if plain is not None:
             data = self._view(value.place, plain if type_.is_float else _INTEGERS[value.width])

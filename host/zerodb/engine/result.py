@@ -92,6 +92,11 @@ class ResultBatch:
     columns: tuple[ColumnValues, ...]
 
 
+def output_width(type_: SqlType) -> int:
+    """Bytes of a value in an output block; of an offset, for types of bytes."""
+    return _WIDTHS.get(type_.id, 4)
+
+
 def read_block(words: memoryview, memory: memoryview, block: int, output: Sequence[OutputColumn]) -> ResultBatch:
     """Copies an output block (abi.OUTPUT_*) out of linear memory."""
     rows = words[(block + abi.OUTPUT_ROWS) >> 2]

@@ -27,7 +27,6 @@ def computed_call(view: View, what: Computed, values: Sequence[Any]) -> Canonica
         return None
     arguments = [constant_array(part.type, value) for part, value in zip(what.arguments, given, strict=True)]
     body = view.body(function)
-    result: Canonical = constant_result(
-        invoke(function, body, arguments, 1, what.position, view), wire_type(function.result)
-    )
+    type_ = wire_type(function.result)
+    result: Canonical = constant_result(invoke(function, body, arguments, 1, what.position, view, type_), type_)
     return result

@@ -190,7 +190,7 @@ class PythonFunction:
         except FunctionError:
             raise
         except Exception as error:
-            raise _failed(error, 0 if rows == 1 else None) from error
+            raise failed(error, 0 if rows == 1 else None) from error
         return self._array(made)
 
     def close(self) -> None:
@@ -204,7 +204,7 @@ class PythonFunction:
             for values in zip(*columns, strict=True) if columns else itertools.repeat((), rows):
                 append(function(*values))
         except Exception as error:
-            raise _failed(error, len(made)) from error
+            raise failed(error, len(made)) from error
         return made
 
     def _array(self, made: Any) -> pa.Array:
@@ -250,7 +250,7 @@ class PythonFunction:
         return FunctionError(f"its results are no values of type {self._result}: {error}", "42804")
 
 
-def _failed(error: Exception, row: int | None) -> FunctionError:
+def failed(error: Exception, row: int | None) -> FunctionError:
     if isinstance(error, Error):
         return FunctionError(error.message, error.sqlstate, row)
     text = str(error)

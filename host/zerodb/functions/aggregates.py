@@ -22,7 +22,7 @@ from zerodb.functions.nested_columns import decode_lists
 from zerodb.functions.python_functions import PythonFunction, failed, sql_type_named
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql.external import AGGREGATE, IMMUTABLE, ExternalFunction, wire_type
-from zerodb_compiler.types import SqlType
+from zerodb_compiler.types import BOOLEAN, SqlType
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -45,7 +45,8 @@ class AggregateBody:
     block_rows = None
 
     def __init__(self, types: Sequence[SqlType], start: Callable[[], States], *, strict: bool) -> None:
-        self._types = [wire_type(type_) for type_ in types]
+        self._types = [wire_type(type_) for type_ in types] or [BOOLEAN]  # something says how many rows there are
+        self._parameters = len(types)
         self._start, self._strict = start, strict
 
     def call(self, arguments: Sequence[pa.Array], rows: int) -> pa.Array:
@@ -57,6 +58,7 @@ class AggregateBody:
             offsets = found
             columns.append(elements)
         groups = np.repeat(np.arange(rows, dtype=np.uint32), np.diff(offsets))
+        columns = columns[: self._parameters]
         if self._strict:
             groups, columns = _without_nulls(groups, columns)
         states = self._start()

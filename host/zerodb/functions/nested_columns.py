@@ -111,44 +111,53 @@ def decode_lists(type_: SqlType, column: pa.Array) -> tuple[pa.Array, Array]:
     present = np.diff(starts) > 0
     places = starts[:-1][present]
     counts = np.zeros(len(column), np.int64)
-    counts[present] = _gathered(data, places + 4, "<i4")
+    counts[present] = own = _gathered(data, places + 4, "<i4").astype(np.int64)
     offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-    own = counts[present]
-    entries_at = places + _HEAD + _HEAD * data[places]
+    entries_at = places + _HEAD + _HEAD * data[places].astype(np.int64)
     number = np.arange(int(offsets[-1])) - np.repeat(np.cumsum(own) - own, own)  # of each element in its array
-    entries = _gathered(data, np.repeat(entries_at, own) + 4 * number, "<i4")
+    entries = _gathered(data, np.repeat(entries_at, own) + 4 * number, "<i4").astype(np.int64)
     ends, valid = entries >> 1, entries & 1 == 0
-    begins = np.where(number == 0, 0, np.concatenate([np.zeros(min(len(ends), 1), np.int64), ends[:-1]]))
-    base = np.repeat(entries_at + 4 * own, own)
-    return _elements(type_, data, base + begins, ends - begins, valid), offsets
+    begins = np.concatenate([np.zeros(min(len(ends), 1), np.int64), ends[:-1]])
+    begins[number == 0] = 0
+    heap = _data_of(data, np.stack([places, entries_at + 4 * own], axis=1).reshape(-1), starts[-1])
+    return _elements(type_, heap, ends - begins, valid), offsets
 
 
-def _elements(type_: SqlType, data: Array, places: Array, sizes: Array, valid: Array) -> pa.Array:
-    rows = len(places)
+def _data_of(data: Array, bounds: Array, end: int) -> Array:
+    """The elements' bytes of all arrays, one after the other. `bounds`: where each array and where its data begin."""
+    if not len(bounds):
+        return np.zeros(0, np.uint8)
+    halves = _ragged(data, np.concatenate([bounds, [end]]))
+    chosen = halves.take(pa.array(np.arange(1, len(bounds), 2)))
+    return _bytes(chosen)[: int(_offsets(chosen)[-1])]
+
+
+def _elements(type_: SqlType, heap: Array, sizes: Array, valid: Array) -> pa.Array:
+    rows = len(sizes)
     validity = None if valid.all() else valid.astype(np.uint8).tobytes()
-    heap = b""
     width = width_of(type_)
     if not width:
-        offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)])
-        if int(offsets[-1]) >= MAX_BYTES * 2:
+        if len(heap) >= MAX_BYTES * 2:
             raise error_for("54000", "more than 2 GiB of text for one call of a function")
-        within = np.arange(int(offsets[-1])) - np.repeat(offsets[:-1], sizes)
-        heap = data[np.repeat(places, sizes) + within].tobytes()
-        return arrow_array(ColumnValues(offsets.astype(np.int32).tobytes(), validity, heap), rows, type_,
-                           arrow_type(type_))  # fmt: skip
-    places = np.where(valid, places, 0)
+        ends = np.concatenate([np.zeros(1, np.int64), np.cumsum(sizes)]).astype(np.int32)
+        column = ColumnValues(ends.tobytes(), validity, heap.tobytes())
+        return arrow_array(column, rows, type_, arrow_type(type_))
     if type_.is_float:
-        bits = _gathered(data, places, ">u8")
+        bits = heap.view(">u8").astype(np.uint64)
         values = np.where(bits & _SIGN != 0, bits ^ _SIGN, bits ^ _ALL).view(np.float64)
-        column = values.astype(np.float32 if type_.id is TypeId.REAL else np.float64)
+        values = values.astype(np.float32 if type_.id is TypeId.REAL else np.float64)
     elif width == 16:
-        high, low = _gathered(data, places, ">u8") ^ _SIGN, _gathered(data, places + 8, ">u8")
-        column = np.stack([low, high], axis=1)
+        pairs = heap.view(">u8").astype(np.uint64).reshape(-1, 2)
+        values = np.stack([pairs[:, 1], pairs[:, 0] ^ _SIGN], axis=1)
+    elif width == 8:
+        values = _narrowed((heap.view(">u8").astype(np.uint64) ^ _SIGN).view(np.int64), output_width(type_))
     else:
-        kind, bias = (">u8", _SIGN) if width == 8 else (">u4", np.uint64(1 << 31))
-        numbers = (_gathered(data, places, kind).astype(np.uint64) - bias).view(np.int64)
-        column = _narrowed(numbers, output_width(type_))
-    return arrow_array(ColumnValues(column.tobytes(), validity, heap), rows, type_, arrow_type(type_))
+        values = _narrowed(heap.view(">u4").astype(np.int64) - (1 << 31), output_width(type_))
+    if validity is not None:
+        spread = np.zeros((rows, *values.shape[1:]), values.dtype)
+        spread[valid] = values
+        values = spread
+    return arrow_array(ColumnValues(values.tobytes(), validity, b""), rows, type_, arrow_type(type_))
 
 
 def _narrowed(numbers: Array, width: int) -> Array:

@@ -41,6 +41,7 @@ from zerodb_storage import Outdated, TableVersion
 if TYPE_CHECKING:
     from types import TracebackType
 
+    from zerodb.components.instance import Instance
     from zerodb.engine.engine import Execution
     from zerodb.functions.trigger_functions import Event
     from zerodb.replaying import Recorder
@@ -96,6 +97,7 @@ class Connection:
         self._creating: str | None = None  # the schema whose first objects are being made
         self._recorder: Recorder | None = None  # of a transaction block with retries
         self._guard: Callable[[Prepared], None] | None = None  # looks at statements before they run (components/grants)
+        self._guests: set[Instance] = set()  # that run now (run_component)
         self._lock = threading.RLock()
         self._texts = PointTexts(self)
         self._closed = False
@@ -525,6 +527,8 @@ class Connection:
         if self._session.waiting is not None:
             self._session.waiting.cancel()
         self._database.engine.interrupt(self)
+        for guest in list(self._guests):
+            guest.stop(error_for("57014", "the guest was interrupted"))
 
     def close(self) -> None:
         """Rolls back what was not committed. Closing twice is no error."""

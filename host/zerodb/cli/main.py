@@ -100,6 +100,11 @@ def shell(database: str, read_only: bool) -> None:
 @click.option("--format", "format_", type=click.Choice(FORMATS), default="table", show_default=True)
 @click.option("--timing", is_flag=True, help="Say how long each statement took, on stderr.")
 @click.option("--threads", type=int, help="Worker threads.")
+@click.option("--grant", "grants", multiple=True, help="What a guest may do, such as read:public.*; may be repeated.")
+@click.option("--memory", help="A guest's memory limit, such as 64MB.")
+@click.option("--timeout", type=float, help="Seconds after which a guest is ended.")
+@click.option("--fuel", type=int, help="Instructions, about, after which a guest is ended.")
+@click.argument("arguments", nargs=-1)
 def run(
     file: str | None,
     command: str | None,
@@ -108,14 +113,27 @@ def run(
     format_: str,
     timing: bool,
     threads: int | None,
+    grants: tuple[str, ...],
+    memory: str | None,
+    timeout: float | None,
+    fuel: int | None,
+    arguments: tuple[str, ...],
 ) -> None:
-    """Run the statements of FILE.sql (or - for standard input), or a compiled FILE.wasm."""
+    """Run the statements of FILE.sql (or - for standard input), a compiled query FILE.wasm, or a component FILE.wasm
+    that uses the database, with ARGUMENTS (after --)."""
     from zerodb.cli.running import run_artifact, run_text
 
     if (file is None) == (command is None):
         raise click.UsageError("give either a FILE or -c SQL")
     values = parse_parameters(parameters)
     if file is not None and file.endswith(".wasm"):
+        from zerodb.cli.running_guests import GuestOptions, is_guest, run_guest
+
+        if is_guest(file):
+            options = GuestOptions(arguments, grants or None, memory, timeout, fuel, timing)
+            with open_database(database, threads=threads) as connection:
+                run_guest(connection, file, options)
+            return
         with existing_database(database, threads=threads) as connection:
             run_artifact(connection, file, values, format_, timing)
         return

@@ -49,14 +49,18 @@ def _plain(sqlstate: str, message: str) -> dict[str, object]:
 _EXHAUSTED = "call stack exhausted"
 
 
-def trap_error(text: str, name: str) -> DatabaseError:
-    """The error for wasmtime's text about a call that failed."""
+def trap_error(text: str, name: str, used: int = 0, limit: int = 0) -> DatabaseError:
+    """The error for wasmtime's text about a call that failed. A guest that gave up when `used` bytes of its memory's
+    `limit` were more than half wanted, as far as can be known, memory that it did not get."""
     cause = text.split("Caused by:")[-1].strip()
     reason = re.search(r"wasm trap: (.*)", cause)
     said = reason[1] if reason else next((line.strip() for line in cause.splitlines() if line.strip()), "unknown")
     said = re.sub(r"^\d+: ", "", said)
     if "memory minimum size" in text or "forcing trap when growing memory" in text:
         return error_for("53200", f'guest "{name}" needs more memory than its limit allows', hint="raise memory_limit")
+    if used * 2 > limit > 0:
+        said = f"with {used >> 20} MB of the {limit >> 20} MB of memory that it may have"
+        return error_for("53200", f'guest "{name}" gave up {said}', hint="raise memory_limit")
     if "all fuel consumed" in text:
         return error_for("53400", f'guest "{name}" has used up its fuel')
     if _EXHAUSTED in said:

@@ -28,7 +28,7 @@ from wasmtime.component import Instance as WasmtimeInstance
 from zerodb.components import vals
 from zerodb.components.engine import ComponentEngine
 from zerodb.components.errors import record, trap_error
-from zerodb.components.limits import INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, Limits, Run
+from zerodb.components.limits import INSTANCES, MEMORIES, TABLE_ELEMENTS, TABLES, Limits, Run, linear_memories
 from zerodb.components.output import Output
 from zerodb.components.vals import VAL_BYTES, Arena, Err, Lower, MalformedError, Ok, Own
 from zerodb.engine import keyboard
@@ -357,6 +357,12 @@ class Instance:
             self.close()
             raise
 
+    def stop(self, reason: DatabaseError) -> None:
+        """Ends what it runs now; from any thread."""
+        run = self.run
+        if run is not None:
+            run.stop(reason)
+
     def enter(self, function: Callable[[], T]) -> T:
         """Runs what runs the guest; what ends it becomes an error."""
         if self.is_broken:
@@ -372,7 +378,7 @@ class Instance:
                 return function()
         except wasmtime.WasmtimeError as error:
             self.is_broken = True
-            raise self._ending(run) or trap_error(str(error), self.name) from self.failure
+            raise self._ending(run) or self._trapped(str(error)) from self.failure
         except BaseException:
             self.is_broken = True
             raise
@@ -387,6 +393,16 @@ class Instance:
         if run.reason is not None:
             return run.reason
         return failure if isinstance(failure, DatabaseError) or not isinstance(failure, Exception) else None
+
+    def _trapped(self, text: str) -> DatabaseError:
+        """The error for a trap. A guest that cannot get memory gives up (`unreachable`), as for other reasons."""
+        if "unreachable" not in text:
+            return trap_error(text, self.name)
+        before = linear_memories()
+        self._close_store()
+        after = linear_memories()
+        used = max((size for start, size in before.items() if start not in after), default=0)
+        return trap_error(text, self.name, used, self.limits.memory_bytes)
 
     def export(self, name: str, *, has_result: bool = True) -> Export | None:
         """The function exported as "run", or as "zerosys:db/scalar-functions@0.1.0#call"."""
@@ -411,7 +427,10 @@ class Instance:
         try:
             self.handles.close()
         finally:
-            if _instances.get(self.context) is self:
-                del _instances[self.context]
-            self._exports.clear()
-            self._store.close()
+            self._close_store()
+
+    def _close_store(self) -> None:
+        if _instances.get(self.context) is self:
+            del _instances[self.context]
+        self._exports.clear()
+        self._store.close()

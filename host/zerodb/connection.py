@@ -95,6 +95,7 @@ class Connection:
         self._path = (self._temporary_schema, "public")  # where names without a schema are looked for
         self._system: Tables | None = None  # the system's tables, as last asked for
         self._creating: str | None = None  # the schema whose first objects are being made
+        self._interrupts = 0  # how often `interrupt` was called
         self._recorder: Recorder | None = None  # of a transaction block with retries
         self._guard: Callable[[Prepared], None] | None = None  # looks at statements before they run (components/grants)
         self._guests: set[Instance] = set()  # that run now (run_component)
@@ -526,6 +527,7 @@ class Connection:
             raise InterfaceError("the connection is closed", sqlstate="08003")
         if self._session.waiting is not None:
             self._session.waiting.cancel()
+        self._interrupts += 1
         self._database.engine.interrupt(self)
         for guest in list(self._guests):
             guest.stop(error_for("57014", "the guest was interrupted"))

@@ -374,7 +374,7 @@ class Instance:
             run.interrupts.append(self._interrupt)
         self._engine.watch.begin(run)
         try:
-            with keyboard.held():
+            with keyboard.held_once():
                 return function()
         except wasmtime.WasmtimeError as error:
             self.is_broken = True

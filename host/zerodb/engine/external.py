@@ -8,7 +8,7 @@ Rows that a guard excludes, and rows with a NULL argument of a strict function, 
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,11 +58,12 @@ def invoke(
     position: int | None,
     view: View | None,
     type_: SqlType,
+    stopped: Callable[[], str | None],
 ) -> Values:
     """The results, of type `type_`, for so many rows. What fails is an error that names the function and the row's
-    arguments."""
+    arguments. `stopped` says why the statement is to end, or None."""
     try:
-        with called_by(view):
+        with called_by(view, stopped):
             made = body.call(arguments, rows)
         if len(made) != rows:
             raise FunctionError(f"it gave {len(made)} values for {rows} rows", "39000")
@@ -114,6 +115,9 @@ class ExternalCalls:
         self._lock = threading.Lock()
         self._kept: dict[int, Values] = {}  # results of calls whose arguments are the same for all rows
 
+    def _stopped(self) -> str | None:
+        return "the statement was interrupted" if self._memory.words[self._interrupt] else None
+
     def call(self, worker: WorkerState, number: int) -> int:
         """Answers ALLOCATE_EXTERNAL."""
         call, words = self._calls[number], self._memory.words
@@ -130,7 +134,7 @@ class ExternalCalls:
                 if number not in self._kept:
                     first = [argument.slice(0, 1) for argument in arguments]
                     self._kept[number] = invoke(
-                        call.function, body, first, 1, call.position, self._view, call.result.type
+                        call.function, body, first, 1, call.position, self._view, call.result.type, self._stopped
                     )
                 return self._kept[number].take(np.zeros(rows, np.int64))
         size = getattr(body, "block_rows", rows) or rows
@@ -146,7 +150,7 @@ class ExternalCalls:
         return concatenate(parts)
 
     def _invoke(self, call: ExternalCall, body: FunctionBody, arguments: Sequence[pa.Array], rows: int) -> Values:
-        return invoke(call.function, body, arguments, rows, call.position, self._view, call.result.type)
+        return invoke(call.function, body, arguments, rows, call.position, self._view, call.result.type, self._stopped)
 
 
 class _Block:

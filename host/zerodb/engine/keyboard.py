@@ -74,6 +74,17 @@ def held() -> Iterator[None]:
             disarm()
 
 
+@contextmanager
+def held_once() -> Iterator[None]:
+    """As `held`, unless Ctrl-C is held already: what runs within a query (a function) ends by `is_pressed`, and leaves
+    what stops the query alone."""
+    if _depth and threading.get_ident() == _main_thread:
+        yield
+        return
+    with held():
+        yield
+
+
 def _remember(_number: int, _frame: object) -> None:
     # Does not stop the run itself: that takes a lock, which this very thread may hold.
     global _pressed

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zerodb.engine.external import constant_array, constant_result, invoke
@@ -28,5 +29,24 @@ def computed_call(view: View, what: Computed, values: Sequence[Any]) -> Canonica
     arguments = [constant_array(part.type, value) for part, value in zip(what.arguments, given, strict=True)]
     body = view.body(function)
     type_ = wire_type(function.result)
-    result: Canonical = constant_result(invoke(function, body, arguments, 1, what.position, view, type_), type_)
+    made = invoke(function, body, arguments, 1, what.position, view, type_, _stopped(view))
+    result: Canonical = constant_result(made, type_)
     return result
+
+
+def _stopped(view: View) -> Callable[[], str | None]:
+    """Whether the statement is to end, which the engine does not run yet."""
+    connection = view.session
+    if connection is None:
+        return lambda: None
+    before, timeout = connection._interrupts, connection._session._options.statement_timeout_s
+    deadline = None if timeout is None else time.monotonic() + timeout
+
+    def stopped() -> str | None:
+        if connection._interrupts != before:
+            return "the statement was interrupted"
+        if deadline is not None and time.monotonic() > deadline:
+            return "the statement was cancelled: it ran longer than its timeout"
+        return None
+
+    return stopped

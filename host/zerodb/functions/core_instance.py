@@ -20,6 +20,7 @@ import wasmtime
 from wasmtime import _ffi as ffi
 
 from zerodb.components.limits import DEFAULT_MEMORY_BYTES, TABLE_ELEMENTS, Run, Watch
+from zerodb.engine import keyboard
 from zerodb.functions import files
 from zerodb.functions.body import FunctionError, stop_reason
 from zerodb.functions.core_columns import (
@@ -32,6 +33,7 @@ from zerodb.functions.core_columns import (
     text_bytes,
     validity_bytes,
 )
+from zerodb_compiler.errors import error_for
 from zerodb_compiler.types import SqlType, TypeId
 
 MAX_STACK_BYTES = 1 << 20
@@ -153,6 +155,8 @@ class CoreInstance:
     def _at_tick(self, _context: Any, _data: Any, delta: Any, kind: Any) -> int | None:
         """Every 10 ms of running: whether it may go on."""
         delta[0], kind[0] = 1, 0
+        if keyboard.is_pressed():
+            self._run.stop(error_for(INTERRUPTED, "the statement was interrupted"))
         if self._run.reason is None:
             return None
         self._reason = self._run.reason.message
@@ -163,7 +167,8 @@ class CoreInstance:
         watch = _watch()
         watch.begin(run)
         try:
-            return action()
+            with keyboard.held_once():
+                return action()
         finally:
             watch.end(run)
 

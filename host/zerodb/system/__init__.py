@@ -5,6 +5,7 @@
     relations           pg_class, pg_attribute, pg_index, pg_constraint and what hangs on them
     triggers            pg_trigger and information_schema.triggers
     types               pg_type, pg_enum, pg_range, pg_proc
+    functions           users' functions in pg_proc, routines and parameters of information_schema
     server              settings, roles, databases, and what there is none of
     information_schema
     lookups             hidden tables that functions read (compiler: sql/binder_catalog.py)
@@ -97,7 +98,8 @@ _ZEROS: dict[str, Any] = {
     "regproc": "-",
 }
 # Show what is no part of a snapshot.
-_CHANGING = ("pg_settings", "pg_sequences", "pg_locks")
+_FUNCTIONS = ("pg_proc", "__regproc", "__functiondef", "__functionargs", "__functionresult", "routines", "parameters")
+_CHANGING = frozenset(("pg_settings", "pg_sequences", "pg_locks", *_FUNCTIONS))
 
 
 def system_table(name: str, schema: str = "pg_catalog") -> Callable[[Builder], Builder]:
@@ -113,7 +115,7 @@ def system_table(name: str, schema: str = "pg_catalog") -> Callable[[Builder], B
 @cache
 def specifications() -> dict[tuple[str, str], tuple[tuple[str, str], ...]]:
     """The columns (name, type) of each table by (schema, name)."""
-    from zerodb.system import columns, information_schema, locks, lookups, relations, server, triggers, types  # noqa: F401
+    from zerodb.system import columns, functions, information_schema, locks, lookups, relations, server, triggers, types  # noqa: F401  # noqa: F401
 
     found = {}
     texts = {"pg_catalog": columns.PG_CATALOG + lookups.COLUMNS, "information_schema": columns.INFORMATION_SCHEMA}

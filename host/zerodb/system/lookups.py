@@ -27,6 +27,9 @@ COLUMNS = """__constraintdef: __k oid, __v text
 __indexdef: __k oid, __n int4, __v text
 __triggerdef: __k oid, __n int4, __v text
 __viewdef: __k oid, __v text
+__functiondef: __k oid, __v text
+__functionargs: __k oid, __v text
+__functionresult: __k oid, __v text
 __partkeydef: __k oid, __v text
 __format: __k oid, __m int4, __v text
 __visible: __k oid

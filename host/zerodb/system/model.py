@@ -440,6 +440,10 @@ class Model:
                 text = texts.get(f"{relation.id}:trigger {trigger.id}")
                 if text is not None:
                     found.append((trigger.id, PG_TRIGGER, 0, text))
+        for (schema, signature), data in self.snapshot.objects("function").items():
+            text = texts.get(str(data["id"]))
+            if text is not None:
+                found.append((self.oid("function", schema, signature), PG_PROC, 0, text))
         for name, oid in self.schemas.items():
             if f"schema {name}" in texts:
                 found.append((oid, PG_NAMESPACE, 0, texts[f"schema {name}"]))

@@ -110,7 +110,11 @@ def tablespaces(model: Model) -> Iterable[Row]:
 
 @system_table("pg_language")
 def languages(model: Model) -> Iterable[Row]:
+    from zerodb.system.functions import LANGUAGES
+
     yield {"oid": 12, "lanname": "internal", "lanowner": OWNER}
+    for name, oid in LANGUAGES.items():
+        yield {"oid": oid, "lanname": name, "lanowner": OWNER, "lanispl": True, "lanpltrusted": name != "python"}
 
 
 @system_table("pg_stat_activity")

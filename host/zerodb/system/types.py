@@ -93,7 +93,8 @@ def ranges(model: Model) -> Iterable[Row]:
 
 @system_table("pg_proc")
 def functions(model: Model) -> Iterable[Row]:
-    """Names only: a function's arguments are decided by its binder."""
+    """Of built-in functions names only: their arguments are decided by their binders."""
+    from zerodb.system.functions import procedures
     from zerodb_compiler.sql import binder_functions, signatures
     from zerodb_compiler.sql.aggregates import NAMES
 
@@ -111,3 +112,4 @@ def functions(model: Model) -> Iterable[Row]:
             "proparallel": "s",
             "prosrc": name,
         }
+    yield from procedures(model)

@@ -22,11 +22,11 @@ from zerodb.functions import component_exports as exports
 from zerodb.functions.body import FunctionError
 from zerodb.functions.component_functions import by_batches, failure, leaving_out
 from zerodb.functions.component_pool import Pool, pool_for, pool_of
-from zerodb.functions.component_types import FUNCTION_ERROR, STRING, plain
+from zerodb.functions.component_types import FUNCTION_ERROR, STRING
 from zerodb.functions.declaration import Declaration, Exported, mismatch
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.sql.binder_ddl import column_type
-from zerodb_compiler.sql.external import ExternalFunction
+from zerodb_compiler.sql.external import ExternalFunction, wire_type
 from zerodb_compiler.sql.parse import parse_expression
 from zerodb_compiler.types import SqlType
 
@@ -152,7 +152,7 @@ class DescribedBody:
         self._pool, self._function, self._name = pool, function, function.signature
         interface, _, self._described = export.rpartition("#")
         self._call = f"{interface}#call"
-        self._text = plain(function.result) != function.result
+        self._text = wire_type(function.result) != function.result
         self._whole = [function.strict] * len(function.arguments)
 
     def call(self, arguments: Sequence[pa.Array], rows: int) -> pa.Array:

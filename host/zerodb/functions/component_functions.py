@@ -29,11 +29,11 @@ from zerodb.engine.result import arrow_type
 from zerodb.functions import component_exports as exports
 from zerodb.functions.body import FunctionError
 from zerodb.functions.component_pool import Pool, pool_of
-from zerodb.functions.component_types import Shape, plain
+from zerodb.functions.component_types import Shape
 from zerodb.functions.component_values import incoming, outgoing
 from zerodb.functions.declaration import Declaration, Exported
 from zerodb_compiler.errors import error_for
-from zerodb_compiler.sql.external import ExternalFunction
+from zerodb_compiler.sql.external import ExternalFunction, wire_type
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -156,10 +156,10 @@ class OwnExportBody:
         self._pool, self._name, self._export, self._shape = pool, function.signature, export, shape
         slots = [slot for _, slot in shape.arguments]
         self._whole = [not slot.nullable for slot in slots]
-        types = map(plain, function.arguments)
+        types = map(wire_type, function.arguments)
         self._outgoing = [outgoing(type_, slot) for type_, slot in zip(types, slots, strict=True)]
-        self._incoming = incoming(plain(function.result), shape.result)
-        self._arrow = arrow_type(plain(function.result))
+        self._incoming = incoming(wire_type(function.result), shape.result)
+        self._arrow = arrow_type(wire_type(function.result))
         self._lowers = [lower_of(slot.wit) for slot in slots]
         result = shape.result.wit
         self._lift = lift_of(result if shape.error is None else ResultOf(result, shape.error), arrow=shape.batch)

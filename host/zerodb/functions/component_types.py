@@ -138,12 +138,6 @@ def wit_of(type_: SqlType) -> str:
     return _PLAIN.get(type_.id, ("string",))[0]
 
 
-def plain(type_: SqlType) -> SqlType:
-    """The type in which columns come and go: text for those without a form of their own (arrays, json, enums)."""
-    own = type_.id in _PLAIN or type_.id in (TypeId.TEXT, TypeId.BYTEA, TypeId.INTERVAL, TypeId.UUID)
-    return type_ if own or type_.id in (TypeId.NUMERIC, TypeId.HUGEINT) else sql.TEXT
-
-
 def fits(type_: SqlType, wit: WitType, *, argument: bool) -> bool:
     """Whether values of the SQL type can go as `wit`, or (a result) come as it."""
     match wit:

@@ -4,7 +4,7 @@
     guest --lift--> plain --incoming--> SQL's Arrow array, checked: ranges, UTF-8, forms of text
 
 Whole columns are converted at once. Types without a form of their own (arrays, json, enums) are text on either side:
-generated code reads and writes them (component_types: plain).
+generated code reads and writes them (sql/external.py: wire_type).
 """
 
 from __future__ import annotations

@@ -12,6 +12,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlglot import exp
+
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.ddl_tokens import Cursor
@@ -120,6 +122,8 @@ def _returns(c: Cursor) -> tuple[ddl.Argument | None, tuple[ddl.Argument, ...] |
     if c.looking_at("SETOF"):
         raise c.unsupported("SETOF (RETURNS TABLE declares a table function)")
     place = c.position
+    if c.accept("TRIGGER"):  # a keyword, so no type that the expression parser reads
+        return ddl.Argument(None, exp.DataType.build("trigger", udt=True), place), None
     return ddl.Argument(None, c.type(_CLAUSES), place), None
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import pyarrow as pa
 
 from zerodb.row_expressions import evaluate, quoted
@@ -53,10 +52,9 @@ def violated(connection: Connection, table: TableInfo, rows: pa.Table, checks: l
     """The first of the constraints that some row violates."""
     fails = [f"(({found.expression})) is false" for found in checks]
     branches = " ".join(f"when {fail} then {number}" for number, fail in enumerate(fails))
-    found = evaluate(connection, table, rows, [f"case {branches} end"], " or ".join(fails))
-    if found.num_rows == 0:
-        return None
-    return checks[int(np.min(found.column(0).to_numpy()))]
+    # Each condition stands once in the text: a volatile function is called once for a row.
+    found = evaluate(connection, table, rows, [f"min(case {branches} end)"]).column(0)[0].as_py()
+    return None if found is None else checks[found]
 
 
 def check_not_null(table: TableInfo, rows: pa.Table) -> None:

@@ -20,6 +20,7 @@ from zerodb_compiler.sql.external import (
     SCALAR,
     VOLATILE,
     ExternalFunction,
+    parameters,
     resolve_external,
     wire_type,
 )
@@ -87,7 +88,7 @@ def call_arguments(
     """The arguments in the types that the function's body takes."""
     return tuple(
         wired(b, _argument(b, value, type_, node), node)
-        for value, type_ in zip(values, function.arguments, strict=True)
+        for value, type_ in zip(values, parameters(function), strict=True)
     )
 
 

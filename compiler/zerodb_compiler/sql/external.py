@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from zerodb_compiler.sql.signatures import Signature, best
-from zerodb_compiler.types import TEXT, SqlType, TypeId
+from zerodb_compiler.sql.signatures import NUMERIC, Signature, best
+from zerodb_compiler.types import TEXT, UNCONSTRAINED_NUMERIC, SqlType, TypeId
 
 SCALAR, TABLE, AGGREGATE = "scalar", "table", "aggregate"
 IMMUTABLE, STABLE, VOLATILE = "immutable", "stable", "volatile"
@@ -65,12 +65,17 @@ def wire_type(type_: SqlType) -> SqlType:
     return type_ if type_.id in _WIRED else TEXT
 
 
+def parameters(function: ExternalFunction) -> tuple[SqlType, ...]:
+    """The types as signatures have them: plain numeric takes the scale of its argument."""
+    return tuple(NUMERIC if type_ == UNCONSTRAINED_NUMERIC else type_ for type_ in function.arguments)
+
+
 def resolve_external(
     functions: Sequence[ExternalFunction], types: Sequence[SqlType]
 ) -> ExternalFunction | Sequence[ExternalFunction] | None:
     """The function that a call with these argument types means; all that fit equally well; None if none does."""
     by_signature = {
-        Signature(function.name, function.arguments, function.results[0][1], str(place)): function
+        Signature(function.name, parameters(function), function.results[0][1], str(place)): function
         for place, function in enumerate(functions)
     }
     found = best(list(by_signature), types)

@@ -13,6 +13,7 @@ from zerodb.definition.alter_constraints import apply_definition, check_no_nulls
 from zerodb.definition.expressions import columns_of_text, renamed_column
 from zerodb.definition.names import taken_names, view_of
 from zerodb.foreign_keys import referrers
+from zerodb.functions.registry import calls_volatile
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import quoted
 from zerodb.sequence_values import resolved
@@ -81,7 +82,7 @@ def add(connection: Connection, write: WriteTransaction, version: TableVersion, 
     filled = filled or bool(definition.sequence_defaults)
     missing: bytes | None = None
     if info.default is not None and not filled:
-        filled = any(name in info.default.lower() for name in _VOLATILE)
+        filled = any(name in info.default.lower() for name in _VOLATILE) or calls_volatile(view, info.default)
         if not filled:
             value = constant(connection, info.default, info.type)
             missing = None if value.null_count else encoding.encode(value)

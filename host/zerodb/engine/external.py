@@ -113,7 +113,7 @@ class ExternalCalls:
         self._interrupt = interrupt >> 2
         self._bodies: list[FunctionBody] = [view.body(call.function) for call in self._calls]
         self._lock = threading.Lock()
-        self._kept: dict[int, Values] = {}  # results of calls whose arguments are the same for all rows
+        self._kept: dict[object, Values] = {}  # results of calls whose arguments are the same for all rows
 
     def _stopped(self) -> str | None:
         return "the statement was interrupted" if self._memory.words[self._interrupt] else None
@@ -130,13 +130,12 @@ class ExternalCalls:
     def results(self, number: int, arguments: Sequence[pa.Array], rows: int) -> Values:
         call, body = self._calls[number], self._bodies[number]
         if call.once:
+            first = [argument.slice(0, 1) for argument in arguments]
+            key = call.function, *(repr(argument.to_pylist()) for argument in first)
             with self._lock:
-                if number not in self._kept:
-                    first = [argument.slice(0, 1) for argument in arguments]
-                    self._kept[number] = invoke(
-                        call.function, body, first, 1, call.position, self._view, call.result.type, self._stopped
-                    )
-                return self._kept[number].take(np.zeros(rows, np.int64))
+                if key not in self._kept:
+                    self._kept[key] = self._invoke(call, body, first, 1)
+                return self._kept[key].take(np.zeros(rows, np.int64))
         size = getattr(body, "block_rows", rows) or rows
         if size >= rows:
             return self._invoke(call, body, arguments, rows)

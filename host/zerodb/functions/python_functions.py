@@ -225,6 +225,8 @@ class PythonFunction:
                     return pa.array(made)
                 case TypeId.NUMERIC:
                     return _decimals(made, self._result)
+            if self._result.is_integer and float in set(map(type, made)):  # Arrow would cut them
+                raise TypeError("a float is no integer")
             return pa.array(made, wanted)
         except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
             raise self._mistaken(made, wanted, error) from error
@@ -237,6 +239,8 @@ class PythonFunction:
                     _uuid(value)
                 elif self._result.id is TypeId.NUMERIC:
                     _decimals([value], self._result)
+                elif self._result.is_integer and isinstance(value, float):
+                    raise TypeError
                 elif self._result.id is not TypeId.INTERVAL:
                     pa.scalar(value, wanted)
             except (pa.ArrowException, TypeError, ValueError, OverflowError):

@@ -21,7 +21,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from zerodb_compiler.errors import error_for
-from zerodb_compiler.sql.external import ExternalFunction, without_doubles
+from zerodb_compiler.sql.external import VOLATILE, ExternalFunction, without_doubles
 from zerodb_storage.catalog import type_from
 
 if TYPE_CHECKING:
@@ -61,6 +61,19 @@ def function_info(schema: str, data: dict[str, Any]) -> ExternalFunction:
     )
     _infos[id(data)] = data, info
     return info
+
+
+def calls_volatile(view: View, expression: str) -> bool:
+    """Whether the SQL text of an expression may call a volatile function that is not built in."""
+    from sqlglot import exp
+
+    from zerodb_compiler.sql.binder_functions import function_name
+    from zerodb_compiler.sql.parse import parse
+
+    tree = parse(f"select {expression}")[0].tree
+    assert tree is not None
+    names = {function_name(call) for call in tree.find_all(exp.Anonymous)}
+    return any(found.volatility == VOLATILE for name in names for found in view.functions(name))
 
 
 class Functions:

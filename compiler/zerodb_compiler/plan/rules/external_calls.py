@@ -37,12 +37,14 @@ from zerodb_compiler.plan.logical import (
     MapExternal,
     MarkJoin,
     Project,
+    Recursive,
     Sort,
     SortKey,
     TableFunction,
     UnionAll,
     Values,
     Window,
+    With,
 )
 from zerodb_compiler.plan.transform import (
     FALSE,
@@ -100,7 +102,18 @@ def _is_volatile(external: ExternalCall) -> bool:
 
 # --- nodes ----------------------------------------------------------------------------------------------------------
 def _placed(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    return map_plan(plan, lambda node: _node(node, fresh, wanted))
+    return _restored(_visit(plan, fresh, wanted), plan)
+
+
+def _visit(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
+    """The output may have more columns than before, but for what is read by place."""
+    parts = inputs_of(plan)
+    if not parts:
+        return _node(plan, fresh, wanted)
+    renewed = [_visit(part, fresh, wanted) for part in parts]
+    if isinstance(plan, UnionAll | Recursive | With):
+        renewed = [_restored(new, old) for new, old in zip(renewed, parts, strict=True)]
+    return _node(with_inputs(plan, renewed), fresh, wanted)
 
 
 def _has(expression: Expression, wanted: Wanted) -> bool:
@@ -114,15 +127,15 @@ def _node(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
         return plan
     match plan:
         case Filter(input=input_, predicate=predicate):
-            return _restored(_filter(input_, conjuncts(predicate), fresh, wanted), plan)
+            return _filter(input_, conjuncts(predicate), fresh, wanted)
         case Join():
-            return _restored(_join(plan, fresh, wanted), plan)
+            return _join(plan, fresh, wanted)
         case MarkJoin():
-            return _restored(_mark_join(plan, fresh, wanted), plan)
+            return _mark_join(plan, fresh, wanted)
         case Values(columns=columns, rows=rows):
             return _values(columns, rows, fresh, wanted)
         case Project() | Aggregate() | Sort() | Window() | TableFunction() | MapExternal():
-            return _restored(_over_calls(plan, _Calls(plan.input, fresh, wanted)), plan)
+            return _over_calls(plan, _Calls(plan.input, fresh, wanted))
     found = next(part for whole in expressions_of(plan) for part in walk(whole) if isinstance(part, ExternalCall))
     raise NotSupportedError(
         f"the function {found.function.name} in {type(plan).__name__.upper()} is not supported", position=found.position
@@ -166,13 +179,11 @@ def _restored(new: LogicalPlan, old: LogicalPlan) -> LogicalPlan:
 
 
 def _filter(input_: LogicalPlan, parts: Sequence[Expression], fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    plan = filtered(input_, [part for part in parts if not _has(part, wanted)])
+    calls = _Calls(filtered(input_, [part for part in parts if not _has(part, wanted)]), fresh, wanted)
     for part in parts:
         if _has(part, wanted):
-            calls = _Calls(plan, fresh, wanted)
-            predicate = calls.take(part)
-            plan = Filter(calls.done(), predicate)
-    return plan
+            calls.filter(calls.take(part))
+    return calls.done()
 
 
 def _values(
@@ -277,7 +288,7 @@ class _Calls:
     def __init__(self, plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> None:
         self._plan, self._fresh, self._wanted = plan, fresh, wanted
         self._open: list[ExternalItem] = []  # of the MapExternal that comes next
-        self._known: dict[object, tuple[Column, object]] = {}  # results and the guards they have
+        self._known = _results(plan)
 
     def done(self) -> LogicalPlan:
         """The plan with all calls."""
@@ -285,6 +296,9 @@ class _Calls:
             self._plan = MapExternal(self._plan, tuple(self._open))
             self._open = []
         return self._plan
+
+    def filter(self, predicate: Expression) -> None:
+        self._plan = Filter(self.done(), predicate)
 
     def take(self, expression: Expression, guard: Expression | None = None) -> Expression:
         """The expression over the results of its calls; these are made where `guard` is true."""
@@ -363,6 +377,20 @@ class _Calls:
             decided = [call(ends, before) for before in parts]
             parts.append(self.take(part, _unless(decided, guard)) if _has(part, self._wanted) else part)
         return call(expression.function, *parts)
+
+
+def _results(plan: LogicalPlan) -> dict[object, tuple[Column, object]]:
+    """The calls whose results a plan gives, by what they compute: the column, and the guard it has."""
+    known: dict[object, tuple[Column, object]] = {}
+    given = output_ids(plan)
+    while isinstance(plan, MapExternal | Filter | Sort | Limit | Project):
+        if isinstance(plan, MapExternal):
+            for item in plan.items:
+                if item.column.id in given:
+                    guard = None if item.guard is None else same_key(item.guard)
+                    known.setdefault(same_key(item.call), (item.column, guard))
+        plan = plan.input
+    return known
 
 
 def _number(value: int) -> Literal:

@@ -43,6 +43,10 @@ class QueryBatches:
     def __len__(self) -> int:
         return len(self._batches)
 
+    @property
+    def nbytes(self) -> int:
+        return sum(len(column.data) + len(column.heap) for batch in self._batches for column in batch.columns)
+
     def rows(self, index: int) -> list[Row]:
         return self._decoder.rows(self._batches[index])
 

@@ -4,8 +4,8 @@
                            <--arrow_column---
 
 Towards the guest an array may be in the canonical Arrow form (zerodb_storage/arrow.py) or in the user's one. What
-comes from a guest is believed in nothing: a list of another length, a validity that is too short or text that is not
-UTF-8 is a MalformedError (22P03), a value that its SQL type does not hold a DataError (22003, 22007, 22008, 22021 ...).
+comes from a guest is believed in nothing: a list of another length or a validity that is too short is a DataError
+(22P03), as is a value that its SQL type does not hold (22003, 22007, 22008, 22021 ...).
 A column of another case than its type's is converted as a parameter would be, so a guest may give texts for dates.
 
 Numbers, text, dates and uuids take no step per value in Python; json, arrays, ranges and composite types do.
@@ -23,7 +23,7 @@ import pyarrow as pa
 from zerodb.components.guest_values import from_values, to_values
 from zerodb.components.marshal import lift_of, lower_of
 from zerodb.components.texts import exact_texts, uuid_texts
-from zerodb.components.vals import MalformedError, Variant
+from zerodb.components.vals import Variant
 from zerodb.components.wit_types import COLUMN_VALUES, RECORD_BATCH
 from zerodb.values import canonical_array, python_array
 from zerodb_compiler.errors import DataError, Error
@@ -185,7 +185,7 @@ def from_record_batch(batch: BatchRecord, types: Sequence[SqlType] | None = None
     if types is None:
         return [natural_column(column, rows) for column in columns]
     if len(columns) != len(types):
-        raise MalformedError(f"a record batch has {len(columns)} columns, not {len(types)}")
+        raise DataError(f"a record batch has {len(columns)} columns, not {len(types)}", sqlstate="22P03")
     return [arrow_column(column, type_, rows) for column, type_ in zip(columns, types, strict=True)]
 
 
@@ -249,13 +249,13 @@ def _given(values: ColumnRecord, rows: int) -> pa.Array:
     validity, data = values["validity"], values["data"]
     case, payload = data.tag, data.payload
     if validity is not None and len(validity) < (rows + 7) // 8:
-        raise MalformedError(f"a validity of {len(validity)} bytes for {rows} rows")
+        raise DataError(f"a validity of {len(validity)} bytes for {rows} rows", sqlstate="22P03")
     mask = None if validity is None else pa.py_buffer(bytes(validity))
     if case == "intervals":
         return _interval_bytes(payload, rows, mask)
     number = _NUMBERS.get(case)
     if len(payload) != rows:
-        raise MalformedError(f"a column of {len(payload)} values in a batch of {rows} rows")
+        raise DataError(f"a column of {len(payload)} values in a batch of {rows} rows", sqlstate="22P03")
     if number is None:
         kind = pa.binary() if case == "binaries" else pa.string()
         strings = payload
@@ -275,7 +275,7 @@ def _interval_bytes(payload: Any, rows: int, mask: pa.Buffer | None) -> pa.Array
         )
     months, days, micros = payload
     if len(months) != rows:
-        raise MalformedError(f"a column of {len(months)} values in a batch of {rows} rows")
+        raise DataError(f"a column of {len(months)} values in a batch of {rows} rows", sqlstate="22P03")
     words = np.empty((rows, 2), np.int64)
     words[:, 0] = micros
     words[:, 1] = (months.astype(np.int64) << 32) | (days.astype(np.int64) & 0xFFFFFFFF)

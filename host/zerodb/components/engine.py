@@ -13,6 +13,7 @@ There are two engines, since code that counts fuel is compiled apart.
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import hashlib
 import hmac
@@ -55,6 +56,7 @@ class ComponentEngine:
         self._components: OrderedDict[bytes, Component] = OrderedDict()
         self._lock = threading.Lock()
         self._compiling = threading.Lock()
+        atexit.register(self._components.clear)  # while wasmtime-py can still free them
 
     def load(self, data: bytes, name: str) -> Component:
         """The compiled component; 22P03 if the bytes are none. `name` is for errors."""

@@ -67,6 +67,10 @@ _add_resource = ctypes.CFUNCTYPE(
 _instances: dict[int, Instance] = {}  # by their stores' contexts
 
 
+MOST_HANDLES = 1 << 16
+MOST_HELD_BYTES = 1 << 30
+
+
 class Closable(Protocol):
     def close(self) -> None: ...
 
@@ -95,22 +99,31 @@ class Interface:
 
 
 class Handles:
-    """The objects that a guest's handles mean, with the number of their types."""
+    """The objects that a guest's handles mean, with the number of their types, and how many bytes of the host's they
+    keep (results): the limits are those of a guest that forgets to drop, or does not want to."""
 
-    __slots__ = ("_found", "_last")
+    __slots__ = ("_found", "_held", "_last")
 
     def __init__(self) -> None:
-        self._found: dict[int, tuple[int, Closable]] = {}
+        self._found: dict[int, tuple[int, Closable, int]] = {}
+        self._held = 0
         self._last = 0
 
-    def add(self, type_: int, found: Closable) -> Own:
+    def add(self, type_: int, found: Closable, held: int = 0) -> Own:
         """A handle for the guest."""
+        if len(self._found) >= MOST_HANDLES or self._held + held > MOST_HELD_BYTES:
+            found.close()
+            if held and len(self._found) < MOST_HANDLES:
+                message = "the results that a guest has open are larger than 1 GB"
+                raise error_for("53200", message, hint="drop cursors; ask for fewer rows")
+            raise error_for("54000", f"a guest has at most {MOST_HANDLES} handles", hint="drop them")
         self._last += 1
-        self._found[self._last] = type_, found
+        self._found[self._last] = type_, found, held
+        self._held += held
         return Own(type_, self._last)
 
     def get(self, number: int, type_: int) -> Any:
-        kind, found = self._found.get(number, (0, None))
+        kind, found, _ = self._found.get(number, (0, None, 0))
         if kind != type_:
             raise MalformedError("a handle that is not there")
         return found
@@ -118,11 +131,12 @@ class Handles:
     def take(self, number: int, type_: int) -> Any:
         """The object of a handle that the guest gave away."""
         found = self.get(number, type_)
-        del self._found[number]
+        self._held -= self._found.pop(number)[2]
         return found
 
     def drop(self, number: int) -> None:
-        _, found = self._found.pop(number, (0, None))
+        _, found, held = self._found.pop(number, (0, None, 0))
+        self._held -= held
         if found is not None:
             found.close()
 

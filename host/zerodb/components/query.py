@@ -21,6 +21,7 @@ from zerodb.components.guest_values import from_values, to_values
 from zerodb.components.instance import HostFunction, Instance, Interface
 from zerodb.components.vals import NUMBERS, MalformedError, Own, Variant, list_of, lower_own, option_of, result_of
 from zerodb.engine.result import arrow_schema
+from zerodb.outcome import QueryBatches
 from zerodb_compiler.errors import InterfaceError, error_for
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ RESOURCES = {"connection": CONNECTION, "statement": STATEMENT, "cursor": CURSOR}
 MOST_ROWS = 1 << 16  # of one batch
 MOST_VALUES = 1 << 20
 MOST_BYTES = 32 << 20
+MOST_EMPTY_ROWS = 1 << 20  # rows that cost a guest nothing
+MOST_CONNECTIONS = 1000
 MOST_SINGLE_ROWS = 1 << 12  # of one list of rows, each value of which is a Python object
 
 
@@ -49,6 +52,8 @@ class GuestSession:
     def open(self, name: str) -> GuestConnection:
         if name not in ("", "default"):
             raise error_for("3D000", f'database "{name}" does not exist', hint='a guest has the database ""')
+        if len(self._open) >= MOST_CONNECTIONS:
+            raise error_for("53300", f"a guest has at most {MOST_CONNECTIONS} connections", hint="drop them")
         connection = self._connection.duplicate()
         if self._grants is not None:
             connection._guard = self._grants.check
@@ -97,6 +102,12 @@ class GuestCursor:
         self._next = 0
         self._rest: pa.RecordBatch | None = None  # of a batch of which a part was given
 
+    @property
+    def size(self) -> int:
+        """How many bytes the result has, about."""
+        batches = self._batches
+        return batches.nbytes if isinstance(batches, QueryBatches) else 0
+
     def next_batch(self, most: int) -> Mapping[str, Any] | None:
         wanted = min(max(most, 1), MOST_ROWS, max(1, MOST_VALUES // max(1, len(self._types))))
         parts: list[pa.RecordBatch] = []
@@ -141,6 +152,10 @@ class GuestCursor:
         self._rest = None
 
 
+def _opened(instance: Instance, cursor: GuestCursor) -> Own:
+    return instance.handles.add(CURSOR, cursor, cursor.size)
+
+
 # --- connections ------------------------------------------------------------------------------------------------------
 
 
@@ -158,7 +173,7 @@ def _execute(_: Instance, self: GuestConnection, sql: str, values: Sequence[Vari
 
 
 def _query(instance: Instance, self: GuestConnection, sql: str, values: Sequence[Variant]) -> Own:
-    return instance.handles.add(CURSOR, GuestCursor(self.connection.execute(sql, from_values(values))))
+    return _opened(instance, GuestCursor(self.connection.execute(sql, from_values(values))))
 
 
 def _execute_script(_: Instance, self: GuestConnection, sql: str) -> None:
@@ -193,6 +208,8 @@ def _execute_batch(_: Instance, self: GuestStatement, batch: Mapping[str, Any]) 
     if len(batch["columns"]) != len(statement.parameters):
         wanted = len(statement.parameters)
         raise error_for("08P01", f"the statement has {wanted} parameters, the batch {len(batch['columns'])} columns")
+    if not batch["columns"] and count > MOST_EMPTY_ROWS:
+        raise error_for("54000", f"a batch without columns has at most {MOST_EMPTY_ROWS} rows, not {count}")
     if many.takes_columns(statement):
         arrays = from_record_batch(batch, [parameter.type for parameter in statement.parameters])
         return many.execute_columns(statement, arrays, count)
@@ -205,7 +222,7 @@ def _execute_batch(_: Instance, self: GuestStatement, batch: Mapping[str, Any]) 
 
 
 def _statement_query(instance: Instance, self: GuestStatement, values: Sequence[Variant]) -> Own:
-    return instance.handles.add(CURSOR, GuestCursor(self.statement.execute(from_values(values))))
+    return _opened(instance, GuestCursor(self.statement.execute(from_values(values))))
 
 
 def _query_row(_: Instance, self: GuestStatement, values: Sequence[Variant]) -> list[Variant] | None:

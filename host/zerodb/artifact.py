@@ -1,13 +1,15 @@
 """A compiled query as a file: `zerodb compile` writes it, `zerodb run` runs it.
 
-The file is a WebAssembly *component*. Its first section holds the generated core module verbatim; then come what other
-hosts run, and custom sections that they skip:
+The file is a WebAssembly *component*: what other hosts run, and custom sections that they skip.
 
     00 61 73 6d 0d 00 01 00     preamble of a component
-    01 <length> <core module>   section 1: the module that our code generator made
+    00 "zerodb.module"          the core module that our code generator made, verbatim
     ...                         the export zerosys:db/compiled-query (query_component.py): other core modules and types
     00 "zerodb.query"           msgpack: SQL text, parameters, columns, tables as they were, how to run the module
     00 "zerodb.signature"       BLAKE2b over all of the above, keyed with a secret of this user on this machine
+
+Why our own module is no section of code: it wants a shared memory and wide arithmetic. Hosts check all code of a
+component before they run any (Node compiles it), and would refuse the file for code that they never need.
 
 The core module runs over the memory that holds all tables, so it is run only if the signature says that our own
 compiler made it, and if the tables still have the schema and layout it was made for. Otherwise the SQL text that it
@@ -30,11 +32,10 @@ from zerodb.engine.cache import user_secret
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.queries import present_moments
 from zerodb.query_component import (
-    CORE_MODULE_SECTION,
     CUSTOM_SECTION,
     PREAMBLE,
+    component_sections,
     leb,
-    query_component,
     section,
     unsigned,
 )
@@ -54,7 +55,8 @@ if TYPE_CHECKING:
     from zerodb.engine.program import CompiledProgram
     from zerodb.view import View
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
+MODULE_SECTION = "zerodb.module"
 QUERY_SECTION = "zerodb.query"
 SIGNATURE_SECTION = "zerodb.signature"
 _DIGEST_BYTES = 32
@@ -97,12 +99,11 @@ def component(ready: Ready, view: View) -> Made:
         "tables": {dependency.key: _table(view, dependency.key) for dependency in prepared.dependencies},
         "program": replace(query.program, wasm=b""),
     }
-    missing = None
+    data, missing = PREAMBLE + _custom(MODULE_SECTION, query.program.wasm), None
     try:
-        data = query_component(query.program.wasm, _modules(ready, prepared.statement, query))
+        data += component_sections(_modules(ready, prepared.statement, query))
     except NotSupportedError as reason:
         missing = reason.message
-        data = PREAMBLE + section(CORE_MODULE_SECTION, query.program.wasm)
     data += _custom(QUERY_SECTION, codec.pack(about))
     return Made(data + _custom(SIGNATURE_SECTION, _signature(data)), missing)
 
@@ -197,11 +198,11 @@ def parse(data: bytes) -> Artifact:
         while at < len(data):
             start = at
             kind_of, body, at = _next_section(data, at)
-            if kind_of == CORE_MODULE_SECTION and not module:
-                module = body
-            elif kind_of == CUSTOM_SECTION:
+            if kind_of == CUSTOM_SECTION:
                 name, rest = _name(body)
-                if name == QUERY_SECTION and about is None:
+                if name == MODULE_SECTION and not module:
+                    module = rest
+                elif name == QUERY_SECTION and about is None:
                     about = codec.unpack(rest)
                 elif name == SIGNATURE_SECTION:
                     signature, signed = rest, start

@@ -1,7 +1,6 @@
 """The component around a compiled query: what `zerodb compile` adds so that any component host can run it.
 
-    core module 0     the module of our own host, verbatim; never instantiated, since it wants a shared memory
-    core modules 1-3  heap, query and driver (zerodb_compiler/component)
+    core modules 0-2  heap, query and driver (zerodb_compiler/component)
     the rest          types, instances, and the export zerosys:db/compiled-query@0.1.0
 
 The rest is the same for every query. wasmtime's text parser encodes it with empty modules, in whose place the real ones
@@ -26,7 +25,6 @@ CUSTOM_SECTION = 0
 CORE_MODULE_SECTION = 1
 
 _CORE = """
-  (core module $verbatim)
   (core module $heap
     (memory (export "memory") 1)
     (func (export "take") (param i32) (result i32) unreachable)
@@ -166,12 +164,12 @@ def _skeleton() -> tuple[bytes, ...]:
     return tuple(bytes(part) for part in parts)
 
 
-def query_component(verbatim: bytes, modules: CoreModules) -> bytes:
-    """The component, whose first section is the module `verbatim`."""
+def component_sections(modules: CoreModules) -> bytes:
+    """The sections of the component, without the preamble."""
     parts = _skeleton()
-    cores = (verbatim, modules.heap, modules.query, modules.driver)
+    cores = (modules.heap, modules.query, modules.driver)
     assert len(parts) == len(cores) + 1 and not parts[0]
-    data = PREAMBLE
+    data = b""
     for core, part in zip(cores, parts[1:], strict=True):
         data += section(CORE_MODULE_SECTION, core) + part
     return data

@@ -38,6 +38,8 @@ class QueryHost:
     """One instance of a component, in a store of its own; `config` as the host has it."""
 
     def __init__(self, data: bytes, config: wasmtime.Config | None = None) -> None:
+        config = config or wasmtime.Config()
+        config.cranelift_opt_level = "none"  # compiled once, for few rows
         self.engine = wasmtime.Engine(config)
         self.component = wc.Component(self.engine, data)
         self.store = wasmtime.Store(self.engine)
@@ -116,7 +118,7 @@ _EMPTY = {
     "interval": record(months=0, days=0, microseconds=0),
     **dict.fromkeys(("text", "decimal", "uuid", "json", "other"), ""),
 }
-_PLURAL = {"binary": "binaries"}
+PLURAL = {"binary": "binaries"}
 
 
 def case(data_type: str) -> str:
@@ -164,7 +166,7 @@ def batch(rows: Sequence[tuple[Any, ...]], types: Sequence[str]) -> wc.Record:
     for place, data_type in enumerate(types):
         values = [row[place] for row in rows]
         name = case(data_type)
-        data = wc.Variant(_PLURAL.get(name, f"{name}s"), [plain(value, data_type) for value in values])
+        data = wc.Variant(PLURAL.get(name, f"{name}s"), [plain(value, data_type) for value in values])
         columns.append(record(validity=bits(values) if None in values else None, data=data))
     return record(row_count=len(rows), columns=columns)
 

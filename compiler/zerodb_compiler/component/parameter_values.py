@@ -1,7 +1,7 @@
 """The constructor of a run: values of the interface become parameters in the query block.
 
-A number may be given in any form of a number and as text, a date or timestamp as text too. What is wrong is kept: the
-run's later calls say it, since a constructor cannot.
+A number may be given in any form of a number and as text; a date, time or timestamp as text in the ISO form, too. What
+is wrong is kept: the run's later calls say it, since a constructor cannot.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from zerodb_compiler.component.failures import failed, general
 from zerodb_compiler.component.feeding import without_blanks
 from zerodb_compiler.component.imports import entry, kept_copy
 from zerodb_compiler.component.running import new_run
-from zerodb_compiler.kernels import float_decimals, int128, parsing
+from zerodb_compiler.kernels import float_decimals, int128, moments, parsing
 from zerodb_compiler.kernels.intrinsics import (
     f64,
     i32,
@@ -178,12 +178,18 @@ def set_plain(run: ptr, record: ptr, value: ptr, place: ptr) -> i32:
     elif ((kind == at.AS_TIMESTAMP and form == at.TIMESTAMP) or (kind == at.AS_TIMESTAMPTZ and form == at.TIMESTAMPTZ)
             or (kind == at.AS_TIME and form == at.TIME)):  # fmt: skip
         low = load64(value, at.VALUE_PAYLOAD)
-    elif kind == at.AS_DATE and form == at.TEXT:
+    elif form == at.TEXT:
         note_text(run, value)
-        low, status = parsing.parse_date(load32(value, at.VALUE_PAYLOAD), load32(value, at.VALUE_PAYLOAD + 4))
-    elif kind == at.AS_TIMESTAMP and form == at.TEXT:
-        note_text(run, value)
-        low, status = parsing.parse_timestamp(load32(value, at.VALUE_PAYLOAD), load32(value, at.VALUE_PAYLOAD + 4))
+        p = load32(value, at.VALUE_PAYLOAD)
+        length = load32(value, at.VALUE_PAYLOAD + 4)
+        if kind == at.AS_DATE:
+            low, status = moments.parse_day(p, length)
+        elif kind == at.AS_TIMESTAMP:
+            low, status = moments.parse_moment(p, length, 0)
+        elif kind == at.AS_TIME:
+            low, status = moments.parse_time(p, length)
+        else:
+            return WRONG_KIND
     else:
         return WRONG_KIND
     if status == 2:

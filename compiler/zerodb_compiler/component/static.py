@@ -116,10 +116,11 @@ class _Tables:
     def _parameter(self, index: int, parameter: Described, slot: ParameterSlot | None) -> bytes:
         type_, form = parameter.type, forms.input_form(parameter.type)
         name = f"${parameter.name}"
+        moment = type_.id in (TypeId.DATE, TypeId.TIME, TypeId.TIMESTAMP, TypeId.TIMESTAMPTZ)
         errors = self._sites(
             ("42804", f"parameter {name} has type {type_}: a value of another form was given"),
-            ("22003", f"parameter {name} is out of range for type {type_}"),
-            ("22P02", f'invalid input syntax for type {type_}: "{{text}}"'),
+            ("22008" if moment else "22003", f"parameter {name} is out of range for type {type_}"),
+            ("22007" if moment else "22P02", f'invalid input syntax for type {type_}: "{{text}}"'),
         )
         exact = type_.id is TypeId.NUMERIC
         words = (form.parameter, -1 if slot is None else slot.offset, errors,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -368,8 +370,8 @@ def test_tpch_in_node(number: int, tpch: zerodb.Connection, tmp_path: Path) -> N
 @pytest.mark.slow
 def test_texts_decimals_and_nulls_in_node(db: zerodb.Connection, tmp_path: Path) -> None:
     sql = (
-        "select name, price, made, count(n), sum(n * sale.price) total from item left join sale on id = item"
-        " where price > $1 or price is null group by name, price, made order by total desc nulls last, name"
+        "select name, item.price, made, count(n), sum(n * sale.price) total from item left join sale on id = item"
+        " where item.price > $1 or item.price is null group by name, item.price, made order by total desc nulls last, name"
     )
     found = in_node(tmp_path, db, sql, [{"tag": "decimal", "val": "1.50"}])
     described = QueryHost(component(db, sql)).describe()
@@ -384,3 +386,26 @@ def tpch(tmp_path_factory: pytest.TempPathFactory) -> Iterator[zerodb.Connection
         patch.setenv("ZERODB_BENCHMARK_DATA", str(tmp_path_factory.mktemp("data")))
         with load_zerodb(str(tmp_path_factory.mktemp("db") / "tpch.zdb"), "0.01", 1) as connection:
             yield connection
+
+
+@pytest.mark.slow
+def test_the_example(tmp_path: Path) -> None:
+    """examples/compiled_query, by the commands that it names."""
+    try:
+        jco, program = node_modules(tmp_path, JCO) / JCO / "dist" / "jco.js", node()
+    except ProjectError as missing:
+        pytest.skip(str(missing))
+    shutil.copytree(Path(__file__).parents[2] / "examples" / "compiled_query", tmp_path, dirs_exist_ok=True)
+    ours = [sys.executable, "-m", "zerodb.cli.main"]
+    for command in (
+        [*ours, "run", "schema.sql", "--db", "shop.zdb"],
+        [*ours, "compile", "report.sql", "--db", "shop.zdb", "-o", "report.wasm"],
+        [program, str(jco), "transpile", "report.wasm", "-o", "report"],
+    ):
+        subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+    done = subprocess.run([program, "report.mjs"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert done.stdout.splitlines()[-3:] == [
+        "pen: 12 pieces, 14.40, last on 2024-02-29",
+        "ink: 1 pieces, 7.00, last on 2024-02-01",
+        "pad: 5 pieces, no price, last on 2024-03-01",
+    ]

@@ -46,6 +46,7 @@ from zerodb_compiler.component.portable import portable
 from zerodb_compiler.errors import NotSupportedError, error_for
 from zerodb_compiler.layout import TableLayout
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.computed import Computed
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.sql.values import to_canonical
 
@@ -90,6 +91,11 @@ def component(ready: Ready, view: View) -> Made:
     if any(dependency.table_id < 0 for dependency in prepared.dependencies):
         raise error_for("0A000", "a query over registered tables cannot be compiled to a file")
     query = prepared.query
+    if query.program.externals:
+        names = ", ".join(sorted({call.function.name for call in query.program.externals}))
+        raise error_for("0A000", f"a query that calls a function of the user ({names}) cannot be compiled to a file")
+    if any(isinstance(value, Computed) for value in ready.lifted):
+        raise error_for("0A000", "a query with sequences or functions of the session cannot be compiled to a file")
     about = {
         "format": FORMAT_VERSION,
         "sql": ready.text,

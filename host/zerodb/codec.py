@@ -2,6 +2,7 @@
 
     dataclass   {"": class name, field: value, ...}        enum member   {"": class name, "name": member name}
     int > 64 bits   {"": "int", "value": decimal text}     tuple         list (decoded as a tuple)
+    frozenset       {"": "set", "values": list}
 
 Only the classes listed here can be decoded.
 """
@@ -14,6 +15,7 @@ from typing import Any
 
 import msgpack
 
+from zerodb_compiler import pruning
 from zerodb_compiler.codegen import program
 from zerodb_compiler.layout import ColumnLayout, Encoding, TableLayout
 from zerodb_compiler.sql.parameters import Moment, UserParameter
@@ -25,14 +27,23 @@ _CLASSES: dict[str, type[Any]] = {
         program.DictionaryCode,
         program.DictionarySlot,
         program.ErrorSite,
+        program.FirstRows,
+        program.IndexLookup,
         program.Loop,
         program.MorselSource,
+        program.Operand,
         program.OutputColumn,
         program.ParameterSlot,
+        program.PartitionTest,
         program.Pipeline,
         program.Program,
         program.Scan,
         program.ZonePredicate,
+        pruning.Bounds,
+        pruning.Infinite,
+        pruning.KeyColumn,
+        pruning.Level,
+        pruning.PartitionInfo,
         ColumnLayout,
         Encoding,
         Moment,
@@ -67,6 +78,8 @@ def _plain(value: Any) -> Any:
             return value
         case list() | tuple():
             return [_plain(item) for item in value]
+        case frozenset():
+            return {"": "set", "values": [_plain(item) for item in sorted(value, key=repr)]}
         case dict():
             assert "" not in value
             return {key: _plain(item) for key, item in value.items()}
@@ -86,6 +99,8 @@ def _typed(value: Any) -> Any:
         return {key: _typed(item) for key, item in value.items()}
     if name == "int":
         return int(value["value"])
+    if name == "set":
+        return frozenset(_typed(value["values"]))
     kind = _CLASSES[name]
     if issubclass(kind, enum.Enum):
         return kind[value["name"]]

@@ -128,6 +128,8 @@ def case(data_type: str) -> str:
         return "int64"
     if stem in ("varchar", "char"):
         return "text"
+    if data_type.endswith("]"):
+        return "other"
     return "decimal" if stem == "numeric" else _BY_TYPE.get(data_type, "other")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from tests.components.query_host import PLURAL, QueryError, QueryHost, batch, bi
 from wasmtime import component as wc
 
 import zerodb
+from zerodb import artifact
 from zerodb.guests.project import ProjectError
 from zerodb.guests.tools import JCO, node, node_modules
 
@@ -322,6 +324,30 @@ def test_what_needs_the_database(db: zerodb.Connection, sql: str, reason: str) -
     wc.Component(wasmtime.Engine(), made.data)  # still a component, of nothing
 
 
+def test_what_cannot_be_in_a_file(db: zerodb.Connection) -> None:
+    db.create_function("twice", lambda numbers: [2 * number for number in numbers], ["integer"], "integer")
+    db.execute("create sequence numbers")
+    for sql in ("select twice(id) from item", "select twice(3)", "select nextval('numbers')"):
+        with pytest.raises(zerodb.NotSupportedError, match="cannot be compiled to a file"):
+            db.prepare(sql).component()
+
+
+def test_partitioned_tables_are_one_input(db: zerodb.Connection) -> None:
+    db.execute("create table part (id integer, at date) partition by range (at)")
+    for year in (2020, 2021):
+        db.execute(
+            f"create table part_{year} partition of part for values from ('{year}-01-01') to ('{year + 1}-01-01')"
+        )
+    sql = "select id from part where at >= '2021-01-01' order by id"
+    db.execute("insert into part values (1, '2020-05-05'), (2, '2021-05-05')")
+    data = component(db, sql)
+    assert artifact.load(db, data).execute().fetchall() == [(2,)]
+    host = QueryHost(data)
+    assert [given.name for given in host.describe().inputs] == ["part"]
+    days = [datetime.date(year, 6, 1) for year in (2019, 2021, 2030)]
+    assert host.run({"part": list(enumerate(days))}) == [(1,), (2,)]
+
+
 # --- in Node, through jco --------------------------------------------------------------------------------------------
 
 
@@ -371,7 +397,8 @@ def test_tpch_in_node(number: int, tpch: zerodb.Connection, tmp_path: Path) -> N
 def test_texts_decimals_and_nulls_in_node(db: zerodb.Connection, tmp_path: Path) -> None:
     sql = (
         "select name, item.price, made, count(n), sum(n * sale.price) total from item left join sale on id = item"
-        " where item.price > $1 or item.price is null group by name, item.price, made order by total desc nulls last, name"
+        " where item.price > $1 or item.price is null group by name, item.price, made"
+        " order by total desc nulls last, name"
     )
     found = in_node(tmp_path, db, sql, [{"tag": "decimal", "val": "1.50"}])
     described = QueryHost(component(db, sql)).describe()

@@ -12,6 +12,7 @@ Limit: the values of all groups are in memory at once; moving window frames are 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -44,10 +45,17 @@ class AggregateBody:
 
     block_rows = None
 
-    def __init__(self, types: Sequence[SqlType], start: Callable[[], States], *, strict: bool) -> None:
+    def __init__(
+        self,
+        types: Sequence[SqlType],
+        start: Callable[[], AbstractContextManager[States]],
+        *,
+        strict: bool,
+        close: Callable[[], None] | None = None,
+    ) -> None:
         self._types = [wire_type(type_) for type_ in types] or [BOOLEAN]  # something says how many rows there are
         self._parameters = len(types)
-        self._start, self._strict = start, strict
+        self._start, self._strict, self._close = start, strict, close
 
     def call(self, arguments: Sequence[pa.Array], rows: int) -> pa.Array:
         columns: list[pa.Array] = []
@@ -61,14 +69,15 @@ class AggregateBody:
         columns = columns[: self._parameters]
         if self._strict:
             groups, columns = _without_nulls(groups, columns)
-        states = self._start()
-        for start in range(0, len(groups), MAX_ROWS):
-            part = [column.slice(start, MAX_ROWS) for column in columns]
-            states.update(rows, groups[start : start + MAX_ROWS], part)
-        return states.finish(rows)
+        with self._start() as states:
+            for start in range(0, max(len(groups), 1), MAX_ROWS):  # once at least: it says how many groups there are
+                part = [column.slice(start, MAX_ROWS) for column in columns]
+                states.update(rows, groups[start : start + MAX_ROWS], part)
+            return states.finish(rows)
 
     def close(self) -> None:
-        """Nothing is held."""
+        if self._close is not None:
+            self._close()
 
 
 def _without_nulls(groups: Groups, columns: list[pa.Array]) -> tuple[Groups, list[pa.Array]]:
@@ -111,11 +120,9 @@ def create_aggregate(
             id_, version, schema or "public", own, AGGREGATE, names, types, results, IMMUTABLE, strict
         )
 
-    start: Callable[[], States]
-    if vectorized:
-        start = lambda: _Vectorized(function, result, len(types))  # noqa: E731
-    else:
-        start = lambda: _OneByOne(function, result)  # noqa: E731
+    def start() -> AbstractContextManager[States]:
+        return nullcontext(_Vectorized(function, result, len(types)) if vectorized else _OneByOne(function, result))
+
     return connection._database.functions.add(made, AggregateBody(types, start, strict=strict), replace=replace)
 
 

@@ -141,8 +141,17 @@ def _compared(signature: Signature, declared: Declaration) -> Exported:
 
 def described_body(view: View, function: ExternalFunction, data: dict[str, Any], content: bytes) -> Any:
     """The body of a described function."""
-    assert function.kind == "scalar", "others have bodies of their own"
-    return DescribedBody(pool_of(view, content, data["digest"]), function, data["export"])
+    from zerodb.functions import component_sets, component_triggers
+
+    pool, export = pool_of(view, content, data["digest"]), data["export"]
+    match function.kind:
+        case "table":
+            return component_sets.table_body(pool, function, export)
+        case "aggregate":
+            return component_sets.aggregate_body(pool, function, export)
+        case "trigger":
+            return component_triggers.ComponentTrigger(pool, function.signature, export)
+    return DescribedBody(pool, function, export)
 
 
 class DescribedBody:

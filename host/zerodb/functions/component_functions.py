@@ -82,8 +82,6 @@ def _own(export: exports.OwnExport, declared: Declaration) -> Exported:
 
 def open_body(view: View, function: ExternalFunction, data: dict[str, Any]) -> Any:
     """The body of a stored function."""
-    if function.kind != "scalar":
-        raise error_for("0A000", f"calling {function.kind} functions in components is not supported")
     assert view.session is not None
     content = view.session._database.storage.module(data["digest"])
     if content is None:

@@ -29,13 +29,13 @@ def computed_call(view: View, what: Computed, values: Sequence[Any]) -> Canonica
     arguments = [constant_array(part.type, value) for part, value in zip(what.arguments, given, strict=True)]
     body = view.body(function)
     type_ = wire_type(function.result)
-    made = invoke(function, body, arguments, 1, what.position, view, type_, _stopped(view))
+    made = invoke(function, body, arguments, 1, what.position, view, type_, stopping(view))
     result: Canonical = constant_result(made, type_)
     return result
 
 
-def _stopped(view: View) -> Callable[[], str | None]:
-    """Whether the statement is to end, which the engine does not run yet."""
+def stopping(view: View) -> Callable[[], str | None]:
+    """Says why the statement is to end, while the engine does not run it."""
     connection = view.session
     if connection is None:
         return lambda: None

@@ -2,7 +2,7 @@
 
 All rows of a change are one event, and one call. What the component queries through zerosys:db/query runs on the
 connection of the statement, as a part of it; so the connection that it opens is the statement's own, and dropping it
-closes nothing.
+closes nothing. Handles are good for one call: the next one may be of another statement.
 """
 
 from __future__ import annotations
@@ -95,6 +95,7 @@ class ComponentTrigger:
                 answer = export([_LOWER_EVENT], [record], _LIFT_ANSWER)
             finally:
                 instance.owner = before
+                instance.handles.close()
         if not isinstance(answer, Ok):
             raise failure(answer.value, event.rows)
         try:

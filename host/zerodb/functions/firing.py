@@ -21,7 +21,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from zerodb.functions.body import FunctionError
+from zerodb.functions.body import FunctionError, called_by
+from zerodb.functions.calling import stopping
 from zerodb.functions.trigger_events import ChangedRows, Rows, chosen, event_of, holds_at_all, rows_at, rows_of
 from zerodb.functions.trigger_functions import Decision, Event, Mask, TriggerFunction, failure, function_of
 from zerodb.values import python_array
@@ -134,12 +135,14 @@ def _called(
         message = "stack depth limit exceeded"
         hint = f"triggers lead to each other more than {MAX_DEPTH} deep, last {trigger.name} on {table.name}"
         raise error_for("54001", message, hint=hint)
-    function = function_of(connection._view(), trigger)
+    view = connection._view()
+    function = function_of(view, trigger)
     event = event_of(connection, table, trigger, operation, rows)
     session.trigger_depth += 1
     connection._options.changes += 1  # statements by key look again at what they are bound to
     try:
-        return event, _fire(connection, function, trigger, table, event)
+        with called_by(None, stopping(view)):
+            return event, _fire(connection, function, trigger, table, event)
     finally:
         session.trigger_depth -= 1
 

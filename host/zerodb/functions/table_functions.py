@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 
 from zerodb.engine.result import arrow_type
-from zerodb.functions.body import FunctionError
+from zerodb.functions.body import FunctionError, stop_reason
 from zerodb.functions.nested_columns import encode_lists, encode_records
 from zerodb.functions.python_functions import PythonFunction, failed, sql_type_named
 from zerodb.values import canonical_array
@@ -49,18 +49,31 @@ class TableBody:
         parts: list[list[pa.Array]] = [[pa.nulls(0, arrow_type(wire_type(type_)))] for type_ in self._types]
         counts = np.zeros(rows + 1, np.int64)
         for row in range(rows):
-            for batch in self._produce(arguments, row):
-                for column, values in zip(parts, batch, strict=True):
-                    column.append(values)
-                counts[row + 1] += len(batch[0])
-                if counts[row + 1] > MAX_ROWS:
-                    raise FunctionError(f"it gave more than {MAX_ROWS} rows", "54000", row)
+            try:
+                counts[row + 1] = self._collect(arguments, row, parts)
+            except FunctionError as error:
+                error.row = row
+                raise
         offsets = np.cumsum(counts)
         columns = [
             encode_lists(type_, _values(column, type_), offsets)
             for type_, column in zip(self._types, parts, strict=True)
         ]
         return encode_records(columns, rows)
+
+    def _collect(self, arguments: Sequence[pa.Array], row: int, parts: list[list[pa.Array]]) -> int:
+        """Adds the rows for one set of arguments to the columns; how many they are."""
+        count = 0
+        for batch in self._produce(arguments, row):
+            for column, values in zip(parts, batch, strict=True):
+                column.append(values)
+            count += len(batch[0])
+            if count > MAX_ROWS:
+                raise FunctionError(f"it gave more than {MAX_ROWS} rows", "54000")
+            reason = stop_reason()()
+            if reason is not None:
+                raise FunctionError(reason, "57014")
+        return count
 
     def close(self) -> None:
         self._close()

@@ -95,6 +95,12 @@ _CONVERTERS: dict[TypeId, tuple[str, Callable[[Any], Any] | None]] = {
 }
 
 
+def case_of(type_: SqlType) -> str:
+    """The case of `value` that values of a type have."""
+    found = _CONVERTERS.get(type_.id)
+    return "other" if found is None else found[0]
+
+
 # --- from guests ----------------------------------------------------------------------------------------------------
 
 

@@ -36,7 +36,7 @@ from zerodb_compiler.errors import DatabaseError, error_for
 
 T = TypeVar("T")
 
-_clone_short = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(("wasmtime_component_val_clone", ffi.dll))
+clone_short = ctypes.PYFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(("wasmtime_component_val_clone", ffi.dll))
 _clone_long = ctypes.CFUNCTYPE(None, ctypes.c_void_p, ctypes.c_void_p)(("wasmtime_component_val_clone", ffi.dll))
 _delete_val = ctypes.PYFUNCTYPE(None, ctypes.c_void_p)(("wasmtime_component_val_delete", ffi.dll))
 _func_call = ctypes.CFUNCTYPE(
@@ -80,13 +80,15 @@ class HostFunction:
     """`function` gets the instance, the objects that the first parameters' `handles` mean (wasmtime's number of each
     one's type; given away if it is negative), and the other parameters as `lifts` read them, which look whether they
     are what the interface says. What it gives is written by `lower`; its errors become the `err` of its result if it
-    `fails` with them."""
+    `fails` with them. `raw`, of the instance, the context and the addresses of arguments and results, does it
+    all instead, without detours."""
 
     function: Callable[..., Any]
     handles: tuple[int, ...]
     lifts: tuple[Callable[[int], Any], ...]
     lower: Lower
     fails: bool = True
+    raw: Callable[[Instance, int, int, int], None] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +186,13 @@ def _dispatch(index: int | None, context: int, _type: int, args: int, count: int
         assert instance.run is not None
         if instance.run.reason is not None:
             return _failure(instance.run.reason.message)
-        _host_call(instance, *_functions[index or 0], context, args, count, results)
+        name, host = _functions[index or 0]
+        if count != len(host.handles) + len(host.lifts):
+            raise MalformedError(f"{name} is called with {count} arguments")
+        if host.raw is not None:
+            host.raw(instance, context, args, results)
+        else:
+            _host_call(instance, host, context, args, results)
     except MalformedError as error:
         return _failure(str(error))
     except BaseException as error:
@@ -194,17 +202,13 @@ def _dispatch(index: int | None, context: int, _type: int, args: int, count: int
     return 0
 
 
-def _host_call(
-    instance: Instance, name: str, host: HostFunction, context: int, args: int, count: int, results: int
-) -> None:
-    if count != len(host.handles) + len(host.lifts):
-        raise MalformedError(f"{name} is called with {count} arguments")
+def _host_call(instance: Instance, host: HostFunction, context: int, args: int, results: int) -> None:
     arena = _take_arena()
     try:
         values: list[Any] = []
         at = args
         for type_ in host.handles:
-            number = vals.rep_of(at, abs(type_), context, arena)
+            number = vals.rep_of(at, abs(type_), context, instance.out)
             handles = instance.handles
             values.append(handles.get(number, type_) if type_ > 0 else handles.take(number, -type_))
             at += VAL_BYTES
@@ -217,9 +221,20 @@ def _host_call(
             _fallible(host, instance, values, arena, out)
         else:
             host.lower(host.function(instance, *values), arena, out)
-        (_clone_long if arena.is_large else _clone_short)(out, results)
+        (_clone_long if arena.is_large else clone_short)(out, results)
         if arena.resources:
             vals.release_resources(arena)
+    finally:
+        _give_arena(arena)
+
+
+def write_result(lower: Lower, value: Any, results: int) -> None:
+    """Gives a result that holds no handles."""
+    arena = _take_arena()
+    try:
+        out = arena.take(VAL_BYTES)
+        lower(value, arena, out)
+        clone_short(out, results)
     finally:
         _give_arena(arena)
 
@@ -349,6 +364,8 @@ class Instance:
         self.stopped: Callable[[], str | None] | None = None  # by the statement that calls
         self.run: Run | None = None
         self._interrupt = interrupt
+        self._room = ctypes.create_string_buffer(8)
+        self.out = ctypes.addressof(self._room)  # of short calls of wasmtime
         self._engine = engine
         self._component = component
         self._exports: dict[str, Export | None] = {}

@@ -17,9 +17,22 @@ import pyarrow as pa
 from zerodb import many
 from zerodb.components import types, vals
 from zerodb.components.batches import LIFT_BATCH, LOWER_BATCH, from_record_batch, natural_column, to_record_batch
+from zerodb.components.errors import record
 from zerodb.components.guest_values import from_values, to_values
-from zerodb.components.instance import HostFunction, Instance, Interface
-from zerodb.components.vals import NUMBERS, MalformedError, Own, Variant, list_of, lower_own, option_of, result_of
+from zerodb.components.instance import HostFunction, Instance, Interface, clone_short, write_result
+from zerodb.components.query_row import RowMemory, lift_parameters, row_memory
+from zerodb.components.vals import (
+    NUMBERS,
+    Err,
+    MalformedError,
+    Ok,
+    Own,
+    Variant,
+    list_of,
+    lower_own,
+    option_of,
+    result_of,
+)
 from zerodb.engine.result import arrow_schema
 from zerodb.outcome import QueryBatches
 from zerodb_compiler.errors import InterfaceError, error_for
@@ -30,6 +43,7 @@ if TYPE_CHECKING:
     from zerodb.cursor import Cursor
     from zerodb.statement import PreparedStatement
     from zerodb_compiler.codegen.program import OutputColumn
+    from zerodb_compiler.types import SqlType
 
 CONNECTION, STATEMENT, CURSOR = 1, 2, 3
 RESOURCES = {"connection": CONNECTION, "statement": STATEMENT, "cursor": CURSOR}
@@ -82,6 +96,21 @@ class GuestConnection:
 class GuestStatement:
     def __init__(self, statement: PreparedStatement) -> None:
         self.statement = statement
+        self._ready: object = None
+        self._types: list[SqlType] = []
+        self._memory: RowMemory | None = None
+
+    def row_form(self) -> tuple[list[SqlType], RowMemory | None]:
+        """The types of its rows, and where such a row is laid out; as of its last execution."""
+        ready = self.statement._ready
+        if ready is not self._ready:
+            columns = self.statement.columns
+            if columns is None:
+                raise InterfaceError("the statement gives no rows", sqlstate="24000", hint="use execute")
+            self._types = [column.type for column in columns]
+            self._memory = row_memory(self._types)
+            self._ready = ready
+        return self._types, self._memory
 
     def close(self) -> None:
         """Nothing is open between executions."""
@@ -225,13 +254,28 @@ def _statement_query(instance: Instance, self: GuestStatement, values: Sequence[
     return _opened(instance, GuestCursor(self.statement.execute(from_values(values))))
 
 
-def _query_row(_: Instance, self: GuestStatement, values: Sequence[Variant]) -> list[Variant] | None:
-    statement = self.statement
-    columns = statement.columns
-    if columns is None:
-        raise InterfaceError("the statement gives no rows", sqlstate="24000", hint="use execute")
-    row = statement.execute(from_values(values)).fetchone()
-    return None if row is None else to_values(row, [column.type for column in columns])
+def _query_row(instance: Instance, context: int, args: int, results: int) -> None:
+    """query-row, from wasmtime's arguments to its results."""
+    self: GuestStatement = instance.handles.get(vals.rep_of(args, STATEMENT, context, instance.out), STATEMENT)
+    try:
+        if self._ready is None:
+            self.row_form()
+        row = self.statement.execute(lift_parameters(args + vals.VAL_BYTES)).fetchone()
+        types_, memory = self.row_form()
+        if row is None:
+            write_result(_ROW, Ok(None), results)
+        elif memory is not None:
+            clone_short(memory.write(row), results)
+        else:
+            write_result(_ROW, Ok(to_values(row, types_)), results)
+    except MalformedError:
+        raise
+    except Exception as error:
+        write_result(_ROW, Err(record(error)), results)
+
+
+def _general(*_: object) -> None:
+    raise AssertionError("query-row takes its own way")
 
 
 # --- cursors ----------------------------------------------------------------------------------------------------------
@@ -292,7 +336,7 @@ QUERY = Interface(
         "[method]statement.execute": HostFunction(_statement_execute, (STATEMENT,), (lift_values,), _COUNT),
         "[method]statement.execute-batch": HostFunction(_execute_batch, (STATEMENT,), (LIFT_BATCH,), _COUNT),
         "[method]statement.query": HostFunction(_statement_query, (STATEMENT,), (lift_values,), _OWN),
-        "[method]statement.query-row": HostFunction(_query_row, (STATEMENT,), (lift_values,), _ROW),
+        "[method]statement.query-row": HostFunction(_general, (STATEMENT,), (lift_values,), _ROW, raw=_query_row),
         "[method]cursor.columns": HostFunction(_cursor_columns, (CURSOR,), (), _COLUMNS, fails=False),
         "[method]cursor.next-batch": HostFunction(
             _next_batch, (CURSOR,), (lift_count,), result_of(option_of(LOWER_BATCH), _ERROR)

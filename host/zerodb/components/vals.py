@@ -352,7 +352,7 @@ def list_of(element: Lower, kind: int | None = None) -> Lower:
 
 
 def record_of(fields: Sequence[tuple[str, Lower]]) -> Lower:
-    names = [_constant(name) for name, _ in fields]
+    names = [constant(name) for name, _ in fields]
     put_name = struct.Struct("<QQ").pack_into
     lowers = [(name, size, address, lower) for (name, lower), (size, address) in zip(fields, names, strict=True)]
 
@@ -379,7 +379,7 @@ def tuple_of(elements: Sequence[Lower]) -> Lower:
 
 
 def variant_of(cases: Mapping[str, Lower | None]) -> Lower:
-    known = {tag: (*_constant(tag), lower) for tag, lower in cases.items()}
+    known = {tag: (*constant(tag), lower) for tag, lower in cases.items()}
 
     def variant(value: Variant, arena: Arena, at: int) -> None:
         size, address, lower = known[value.tag]
@@ -393,7 +393,7 @@ def variant_of(cases: Mapping[str, Lower | None]) -> Lower:
 
 
 def enum_of(names: Sequence[str]) -> Lower:
-    known = {name: _constant(name) for name in names}
+    known = {name: constant(name) for name in names}
 
     def enum(value: str, _arena: Arena, at: int) -> None:
         size, address = known[value]
@@ -467,12 +467,11 @@ def release_resources(arena: Arena) -> None:
 _out = struct.Struct("<Q")
 
 
-def rep_of(handle_at: int, type_: int, context: int, arena: Arena) -> int:
+def rep_of(handle_at: int, type_: int, context: int, out: int) -> int:
     """The number of our resource whose val is at an address; MalformedError if it is not one of that type. Ends a
-    borrow, so it must be called for each handle of a call."""
+    borrow, so it must be called for each handle of a call. `out` is room for a pointer."""
     if MEMORY[handle_at] != RESOURCE:
         raise MalformedError("no handle where the interface has one")
-    out = arena.take(8)
     error = _any_to_host(context, _word(MEMORY, handle_at + 8)[0], out)
     if error:
         _error_delete(error)
@@ -490,7 +489,7 @@ def rep_of(handle_at: int, type_: int, context: int, arena: Arena) -> int:
 _names: dict[str, tuple[int, ctypes.Array[ctypes.c_char]]] = {}
 
 
-def _constant(name: str) -> tuple[int, int]:
+def constant(name: str) -> tuple[int, int]:
     """Size and address of a name that stays."""
     if name not in _names:
         data = name.encode()

@@ -99,8 +99,8 @@ class _Renamed(Step):
 
 
 def canonical(p: Emitter, value: SqlValue, column: Column) -> SqlValue:
-    """The value as any value of the column's type may look: full bounds, texts as texts, always with a NULL flag
-    if the column may be NULL."""
+    """The value as any value of the column's type may look: full bounds, texts as texts, a NULL flag if the column may
+    be NULL, and none otherwise: an input whose values have one although they are never NULL must look like the rest."""
     from dataclasses import replace
 
     from zerodb_compiler.codegen.sqlvalues import Code, Int, Wide, fits_i64
@@ -116,9 +116,9 @@ def canonical(p: Emitter, value: SqlValue, column: Column) -> SqlValue:
         else:
             wide = to_wide(replace(value, value=p.keep(value.value)))
             value = replace(wide, low=low, high=high)
-    if column.nullable and value.null is None:
-        value = replace(value, null=I32.const(0))
-    return value
+    if not column.nullable:
+        return replace(value, null=None)
+    return value if value.null is not None else replace(value, null=I32.const(0))
 
 
 def produce_union(context: Context, plan: physical.UnionAll, consumer: Consumer, needed: frozenset[int]) -> None:

@@ -14,6 +14,7 @@ from zerodb_compiler.plan.logical import (
     Filter,
     Item,
     Join,
+    JoinKind,
     Lateral,
     Limit,
     LogicalPlan,
@@ -30,6 +31,7 @@ from zerodb_compiler.plan.logical import (
     Values,
     Window,
     With,
+    inputs,
 )
 from zerodb_compiler.plan.transform import (
     Fresh,
@@ -173,11 +175,21 @@ def _is_plain(expression: Expression) -> bool:
 
 
 def _join(plan: Join, needed: Set[int]) -> LogicalPlan:
+    is_read = plan.kind is not JoinKind.SINGLE or any(column.id in needed for column in plan.right.output)
+    if not is_read and not _is_volatile(plan.right):
+        return _prune(plan.left, needed)  # nobody reads the subquery's value: it is not computed, nor whether it is one
     used = needed if plan.condition is None else needed | ids_of(plan.condition)
     left, right = _prune(plan.left, used), _prune(plan.right, used)
     if left is plan.left and right is plan.right:
         return plan
     return Join(plan.kind, left, right, plan.condition)
+
+
+def _is_volatile(plan: LogicalPlan) -> bool:
+    """Whether a volatile function is called in it."""
+    if isinstance(plan, MapExternal) and any(item.call.function.volatility == VOLATILE for item in plan.items):
+        return True
+    return any(map(_is_volatile, inputs(plan)))
 
 
 def _window(plan: Window, needed: Set[int]) -> LogicalPlan:

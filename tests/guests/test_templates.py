@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -113,6 +114,16 @@ def test_a_project_is_made_once(tmp_path: Path) -> None:
     assert run("new", "guest", "--lang", "c", str(folder))[0] == 2
     assert run("new", "guest", "--lang", "c", str(tmp_path / "No Name"))[0] == 2
     assert run("new", "guest", "--lang", "rust", "--kind", "trigger", str(tmp_path / "x"))[0] == 2
+
+
+def test_what_an_installer_compiled_is_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = shutil.copytree(SDK, tmp_path / "sdk")
+    compiled = copy / "python" / "templates" / "guest" / "__pycache__" / "app.cpython-311.pyc"
+    compiled.parent.mkdir()
+    compiled.write_bytes(bytes(range(256)))
+    monkeypatch.setattr("zerodb.guests.scaffold.SDK", copy)
+    scaffold(tmp_path / "words", "python", "guest")
+    assert sorted(path.name for path in (tmp_path / "words").iterdir()) == [".gitignore", "app.py", "zerodb.toml"]
 
 
 def test_what_is_wrong_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,7 @@
 """`zerodb new`: a folder with a small working program, or function, and its `zerodb.toml`.
 
 The templates are files of the SDK; `__NAME__` in them becomes the project's name, `__FUNCTION__` the same as SQL writes
-names.
+names. Installers compile Python files wherever they lie: what they made is no part of a template.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def scaffold(folder: Path, language: str, kind: str) -> None:
         raise ProjectError(f"there is no template for {kind} in {language}, only for {kinds}")
     if folder.exists():
         raise ProjectError(f"{folder} is there already")
-    for source in sorted(path for path in template.rglob("*") if path.is_file()):
+    for source in sorted(path for path in template.rglob("*") if path.is_file() and path.suffix != ".pyc"):
         text = source.read_text(encoding="utf-8")
         target = folder / source.relative_to(template)
         target.parent.mkdir(parents=True, exist_ok=True)

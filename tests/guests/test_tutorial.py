@@ -14,8 +14,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tests.guests.building import cache, install_npm_packages, need_tools
+
 from zerodb.guests import tools
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tests.components.query_host import PLURAL, QueryError, QueryHost, batch, bi
 from wasmtime import component as wc
 
 import zerodb
-from zerodb import artifact
+from zerodb import artifact, query_component
 from zerodb.guests.project import ProjectError
 from zerodb.guests.tools import JCO, node, node_modules
 
@@ -131,6 +132,28 @@ def test_it_imports_nothing(db: zerodb.Connection) -> None:
         "zerosys:db/types@0.1.0",
         "zerosys:db/compiled-query@0.1.0",
     }
+
+
+def test_its_types_are_those_of_the_wit() -> None:
+    """The skeleton's types have the names, in their order, that wit/ has."""
+    folder = Path(__file__).parents[2] / "wit"
+    text = re.sub(r"///?.*", "", (folder / "types.wit").read_text() + (folder / "compiled-query.wit").read_text())
+    declared = {
+        name: re.findall(r"^\s*([a-z0-9-]+)[^\n]*,$", body, re.MULTILINE)
+        for name, body in re.findall(r"(?:variant|record) ([a-z-]+) \{\n(.*?)\n\s*\}", text, re.DOTALL)
+    }
+    ours = {**query_component._TYPES, "input": query_component._INPUT, "description": query_component._DESCRIPTION}
+    assert {name: re.findall(r'(?:case|field) "([a-z0-9-]+)"', form) for name, form in ours.items()} == declared
+
+
+def test_more_rows_than_there_can_be(db: zerodb.Connection) -> None:
+    host = QueryHost(component(db, "select count(*) from word"))
+    run = host.start([])
+    with pytest.raises(QueryError, match="53200"):
+        host.feed(run, 0, record(row_count=2**31, columns=[]))
+    for _ in range(2):
+        host.feed(run, 0, record(row_count=100_000, columns=[]))
+    assert list(host.batches(run, 1)) == [[(200_000,)]]
 
 
 def test_hosts_without_threads_and_wide_arithmetic(db: zerodb.Connection) -> None:

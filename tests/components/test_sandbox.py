@@ -149,7 +149,9 @@ def make_instance(db: zerodb.Connection, guest: bytes) -> Instance:
     component = engine.load(guest, "hostile")
     return Instance(
         *(engine, guest_linker(engine), component, "hostile", Limits(timeout_s=10), grants.wasi()),
-        own_output=False, owner=session, interrupt=session.interrupt,
+        own_output=False,
+        owner=session,
+        interrupt=session.interrupt,
     )
 
 

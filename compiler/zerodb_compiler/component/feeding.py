@@ -46,7 +46,7 @@ def feed(about: ptr, run: ptr, number: i32, rows: i32, columns: ptr, count: i32)
     if count != load32(record, at.INPUT_COLUMNS):
         return refused(about, run, load32(record, at.INPUT_ERRORS))
     batch = take_for(run + at.RUN_BLOCKS, at.BATCH_COLUMNS + count * at.BATCH_COLUMN_BYTES)
-    if batch == 0:
+    if batch == 0 or rows < 0:
         return refused(about, run, general(about, at.FAIL_MEMORY))
     for i in range(count):
         column = entry(record + at.INPUT_COLUMNS + 4, i, at.COLUMN_RECORD)

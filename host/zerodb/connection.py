@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -292,36 +293,60 @@ class Connection:
     def create_function(
         self,
         name: str,
-        function: Callable[..., Any],
+        function: Callable[..., Any] | str | os.PathLike[str],
         parameters: Sequence[str] | None = None,
         returns: str | None = None,
         *,
-        volatility: str = "volatile",
-        strict: bool = True,
+        volatility: str | None = None,
+        strict: bool | None = None,
         vectorized: str | None = None,
         replace: bool = False,
+        export: str | None = None,
     ) -> None:
-        """Makes a Python callable known as a function of SQL, to all connections of this process to the database.
+        """Makes a function of SQL: of a Python callable, known to all connections of this process to the database, or
+        of a file of WebAssembly, which is kept in the database (as CREATE FUNCTION does).
 
-        `parameters` and `returns` are SQL types; without them the annotations say them. `volatility` is "immutable"
-        (the same result for the same arguments, always: may stand in indexes), "stable" (within a statement) or
-        "volatile". A `strict` function is not called where an argument is NULL; the result is NULL. `vectorized`:
-        "arrow" (pyarrow arrays in and out), "lists", or None for a call a row, which is slow. `replace` allows to
-        replace a function with the same parameters; compiled statements notice."""
+        `parameters` and `returns` are SQL types; without them the annotations say them, or the component's own types.
+        `volatility` is "immutable" (the same result for the same arguments, always: may stand in indexes), "stable"
+        (within a statement) or "volatile", which is the default. A `strict` function is not called where an argument is
+        NULL; the result is NULL: Python callables are unless told otherwise, components say it themselves.
+        `vectorized`: "arrow" (pyarrow arrays in and out), "lists", or None for a call a row, which is slow. `replace`
+        allows to replace a function with the same parameters; compiled statements notice. `export` is the name of a
+        file's function where it is another than `name`."""
+        self._check_open()
+        if isinstance(function, (str, os.PathLike)):
+            from zerodb.functions.making import create_from_file
+
+            if vectorized is not None:
+                raise ProgrammingError("vectorized is for Python callables: a component says it by its types")
+            given = {"volatility": volatility, "strict": strict}
+            create_from_file(self, name, function, parameters, returns, **given, replace=replace, export=export)  # type: ignore[arg-type]
+            return
         from zerodb.functions.python_functions import create_function
 
-        self._check_open()
+        if export is not None:
+            raise ProgrammingError("export is for files of WebAssembly")
         create_function(
             self,
             name,
             function,
             parameters,
             returns,
-            volatility=volatility,
-            strict=strict,
+            volatility=volatility or "volatile",
+            strict=strict is not False,
             vectorized=vectorized,
             replace=replace,
         )
+
+    def create_functions(
+        self, file: str | os.PathLike[str], *, schema: str | None = None, replace: bool = False
+    ) -> list[str]:
+        """Makes a function of all that a component exports and SQL can call, with the types that it says itself;
+        their names."""
+        from zerodb.functions.making import create_from_component
+
+        self._check_open()
+        return create_from_component(self, file, schema, replace=replace)
 
     def drop_function(self, name: str, parameters: Sequence[str] | None = None, *, missing_ok: bool = False) -> None:
         """Forgets a Python callable; `parameters` are needed where there are several of the name."""

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 HELP = """\
 .tables                  the tables and how many rows they have
 .schema [TABLE]          how tables are declared
+.functions               the functions that were made for this database
 .import TABLE FILE       append a CSV, Parquet, JSON lines or Arrow file
 .timing [on|off]         say how long statements take
 .help                    this text
@@ -181,6 +182,8 @@ class Shell:
                 click.echo(HELP)
             case [".tables"]:
                 self._tables()
+            case [".functions"]:
+                self._functions()
             case [".schema", *names] if len(names) <= 1:
                 self._schema(names)
             case [".timing", *rest] if rest in ([], ["on"], ["off"]):
@@ -196,6 +199,13 @@ class Shell:
         for name in self._connection.tables():
             rows = self._connection.schema(name).row_count
             click.echo(f"{name:<24} {rows:>12,} row{'' if rows == 1 else 's'}")
+
+    def _functions(self) -> None:
+        query = """
+            select pg_get_functiondef(p.oid) from pg_proc p join pg_namespace n on n.oid = p.pronamespace
+            where n.nspname not in ('pg_catalog', 'information_schema') and prokind = 'f' order by n.nspname, proname"""
+        for (text,) in self._connection.execute(query):
+            click.echo(text.removeprefix("CREATE OR REPLACE ").replace("\n", "").strip())
 
     def _schema(self, names: list[str]) -> None:
         try:

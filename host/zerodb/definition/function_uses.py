@@ -57,7 +57,8 @@ class Use:
 
 
 def functions_in(part: object) -> set[int]:
-    """The ids of the stored functions that a bound expression, plan or statement calls."""
+    """The ids of the stored functions that a bound expression, plan or statement calls. Calls that are computed once
+    are not in it, but among the `samples` of its parameters."""
     found: set[int] = set()
     _collect(part, found, set())
     return found
@@ -125,9 +126,9 @@ def _index_texts(index: Index) -> tuple[str, ...]:
 def _bound(catalog: Catalog, table: TableInfo, text: str) -> set[int]:
     """The functions that an expression over the table's columns calls."""
     try:
-        return functions_in(
-            table_expressions(table.name, table.columns, catalog, "CHECK").bound(parse_expression(text))
-        )
+        binder = table_expressions(table.name, table.columns, catalog, "CHECK")
+        bound = binder.bound(parse_expression(text))
+        return functions_in((bound, binder.binder.context.samples))
     except Error:  # it names what is gone: its table cannot be used either, and says why when it is
         return set()
 

@@ -90,7 +90,7 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateView
         [id_, slot] for id_, slots in used.items() if id_ > 0 for slot in sorted(slots) or [NO_SLOT]
     ]
     depends += [[found.id, None] for found in binder.views_by_name.values()]
-    called = functions_in((query, [part.statement for part in binder.locking.parts]))
+    called = functions_in((query, [part.statement for part in binder.locking.parts], binder.context.samples))
     depends += [[id_, None] for id_ in sorted(called)]
     data: dict[str, Any] = {
         "id": 0,

@@ -90,6 +90,8 @@ def component(ready: Ready, view: View) -> Made:
         raise error_for("0A000", "a query with FOR UPDATE or FOR SHARE cannot be compiled to a file")
     if any(dependency.table_id < 0 for dependency in prepared.dependencies):
         raise error_for("0A000", "a query over registered tables cannot be compiled to a file")
+    if any(functions for _, _, functions in prepared.bound.functions):
+        raise error_for("0A000", "a query that calls functions from outside cannot be compiled to a file")
     query = prepared.query
     if query.program.externals:
         names = ", ".join(sorted({call.function.name for call in query.program.externals}))

@@ -14,8 +14,11 @@ from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import analyze
 from zerodb_compiler.sql.binder_ddl import define_table
+from zerodb_compiler.sql.computed import Computed
+from zerodb_compiler.sql.expressions import Parameter
 from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.shape import BoundShape
+from zerodb_compiler.types import BIGINT, DOUBLE, INTEGER, TEXT, UNCONSTRAINED_NUMERIC, SqlType, array, numeric
 
 
 class MemoryCatalog:
@@ -72,7 +75,40 @@ create table part_supp (p integer, s integer, q integer not null, primary key (p
 
 @pytest.fixture(scope="session")
 def catalog() -> MemoryCatalog:
-    return MemoryCatalog().run(SCHEMA)
+    made = MemoryCatalog().run(SCHEMA)
+    made.external = _external()
+    return made
+
+
+def _external() -> list[ExternalFunction]:
+    """twice is immutable, all others are volatile."""
+    declared: list[tuple[str, list[SqlType], SqlType]] = [
+        ("twice", [BIGINT], BIGINT),
+        ("once", [BIGINT], BIGINT),
+        ("kind", [BIGINT], TEXT),
+        ("kind", [DOUBLE], TEXT),
+        ("kind", [TEXT], TEXT),
+        ("pair", [BIGINT, INTEGER], INTEGER),
+        ("pair", [INTEGER, BIGINT], INTEGER),
+        ("amounts", [UNCONSTRAINED_NUMERIC], numeric(10, 2)),
+        ("listed", [array(BIGINT)], array(BIGINT)),
+        ("upper", [BIGINT], TEXT),
+    ]
+    return [
+        ExternalFunction(
+            number,
+            1,
+            "public",
+            name,
+            "scalar",
+            tuple(f"arg{i + 1}" for i in range(len(arguments))),
+            tuple(arguments),
+            ((name, result),),
+            "immutable" if name == "twice" else "volatile",
+            True,
+        )
+        for number, (name, arguments, result) in enumerate(declared, 1)
+    ]
 
 
 @pytest.fixture(scope="session")
@@ -97,13 +133,23 @@ def _render(text: str, catalog: MemoryCatalog) -> str:
         return "\n".join(lines)
 
 
+def _value(value: object) -> str:
+    if isinstance(value, Computed) and value.function is not None:
+        given = ", ".join(
+            f"${part.index}" if isinstance(part, Parameter) else repr(getattr(part, "value", part))
+            for part in value.arguments
+        )
+        return f"{value.function.signature} of {given}"
+    return repr(value)
+
+
 def _bound(bound: BoundShape) -> str:
     lines = [_statement(bound.statement)]
     if bound.shape is not None:
         values = bound.values(bound.shape)
         assert values is not None
         lines += [
-            f"parameter {p.slot}: {p.type} = {v!r} from literal {', '.join(map(str, p.literals))}"
+            f"parameter {p.slot}: {p.type} = {_value(v)} from literal {', '.join(map(str, p.literals))}"
             for p, v in zip(bound.lifted, values, strict=True)
         ]
     lines += [f"parameter {p.slot}: {p.type} given as {p.name!r}" for p in bound.user_parameters]

@@ -24,7 +24,7 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_locks import LockingParts, locks_of
 from zerodb_compiler.sql.binder_with import Shared
 from zerodb_compiler.sql.expressions import Column
-from zerodb_compiler.sql.external import ExternalFunction
+from zerodb_compiler.sql.external import ExternalFunction, without_doubles
 from zerodb_compiler.sql.nodes import describe, fold, only, position_of, unsupported
 from zerodb_compiler.sql.parameters import Constant, ParameterContext
 from zerodb_compiler.sql.parse import ParsedStatement
@@ -273,6 +273,9 @@ class Binder:
 
     def functions(self, name: str, schema: str | None) -> tuple[ExternalFunction, ...]:
         """The functions of that name that are not built in; the statement depends on them, or on there being none."""
+        if schema is None and self.inlining:  # the view's path, not the session's
+            places = self.inlined[self.inlining[-1]].path
+            return tuple(without_doubles(self.functions(name, place) for place in places))
         known = self.external.get((name, schema))
         if known is None:
             known = self.external[name, schema] = tuple(self.catalog.functions(name, schema))

@@ -197,6 +197,8 @@ def scalar(b: ExpressionBinder, name: str, nodes: list[exp.Expr], node: exp.Expr
             raise
         found = external(b, name, None, values, node)
         if found is None:
+            if b.binder.functions(name, None):  # there is one, for other arguments
+                error.hint = None
             raise
         return found
 

@@ -200,11 +200,11 @@ FUNCTIONS = {
 RESOURCES = {"query": ("connection", "statement", "cursor"), "transaction": ("transaction",), "kv": ("bucket",)}
 
 
-def component(core: bytes) -> bytes:
+def component(core: bytes, exports: str = RUN) -> bytes:
     """A guest around a core module."""
     from wasmtime import wat2wasm
 
-    binary = bytes(wat2wasm(_component_text()))
+    binary = bytes(wat2wasm(_component_text(exports)))
     start, end = _last_core_module(binary)
     return binary[:start] + b"\x01" + _unsigned(len(core)) + core + binary[end:]
 
@@ -234,7 +234,7 @@ def _unsigned(value: int) -> bytes:
     return bytes([*out, value])
 
 
-def _component_text() -> str:
+def _component_text(exports: str) -> str:
     lines = ["(component", TYPES, QUERY, TRANSACTION, KV, MEMORY]
     for interface, names in FUNCTIONS.items():
         lines.append(f"  (core instance ${interface}-imports")
@@ -254,7 +254,7 @@ def _component_text() -> str:
     lines.append("  (core module $main)")
     imports = "".join(f' (with "zerosys:db/{name}@0.1.0" (instance ${name}-imports))' for name in FUNCTIONS)
     lines.append(f'  (core instance $main (instantiate $main{imports} (with "env" (instance $memory))))')
-    return "\n".join([*lines, RUN, ")"])
+    return "\n".join([*lines, exports, ")"])
 
 
 @functools.cache
@@ -265,7 +265,7 @@ def cache_folder() -> Path:
     return folder
 
 
-def c_guest(source: str) -> bytes:
+def c_guest(source: str, exports: str = RUN) -> bytes:
     """A guest from C, the component's bytes. Skips the test where there is no zig."""
     if importlib.util.find_spec("ziglang") is None:
         pytest.skip("the C compiler is not here: pip install ziglang")
@@ -273,13 +273,13 @@ def c_guest(source: str) -> bytes:
 
     header = (FOLDER / "guest.h").read_text()
     about = f"{CACHE_VERSION} {version('ziglang')} {Path(__file__).read_text()}"
-    digest = hashlib.sha256("\0".join((about, header, source)).encode()).hexdigest()
+    digest = hashlib.sha256("\0".join((about, header, source, exports)).encode()).hexdigest()
     built = cache_folder() / f"{digest}.wasm"
     if not built.exists():
         with tempfile.TemporaryDirectory() as folder:
             core = compile_c(source, Path(folder))
         partial = built.with_suffix(f".{digest[:8]}.partial")
-        partial.write_bytes(component(core))
+        partial.write_bytes(component(core, exports))
         partial.replace(built)
     return built.read_bytes()
 
@@ -289,6 +289,6 @@ def compile_c(source: str, folder: Path) -> bytes:
     code.write_text(source)
     command = [sys.executable, "-m", "ziglang", "cc", "-target", "wasm32-freestanding", "-O2", "-g0", "-nostdlib", "-I"]
     command += [str(FOLDER), str(code), "-o", str(out), "-Wl,--no-entry", "-Wl,--import-memory"]
-    command += ["-Wl,--initial-memory=2097152", "-Wl,-z,stack-size=65536", "-Wl,--export=run"]
+    command += ["-Wl,--initial-memory=2097152", "-Wl,-z,stack-size=65536"]
     subprocess.run(command, check=True, timeout=120)
     return out.read_bytes()

@@ -58,6 +58,8 @@ def trap_error(text: str, name: str, used: int = 0, limit: int = 0) -> DatabaseE
     said = re.sub(r"^\d+: ", "", said)
     if "memory minimum size" in text or "forcing trap when growing memory" in text:
         return error_for("53200", f'guest "{name}" needs more memory than its limit allows', hint="raise memory_limit")
+    if not reason and re.search(r"matching implementation|wrong type|not found in the linker", text):
+        return error_for("22P03", f'"{name}" imports what this host does not have: {said}', hint=_cause(text))
     if used * 2 > limit > 0:
         said = f"with {used >> 20} MB of the {limit >> 20} MB of memory that it may have"
         return error_for("53200", f'guest "{name}" gave up {said}', hint="raise memory_limit")
@@ -66,6 +68,12 @@ def trap_error(text: str, name: str, used: int = 0, limit: int = 0) -> DatabaseE
     if _EXHAUSTED in said:
         return error_for("39000", f'guest "{name}" trapped: {said}', hint="its recursion is too deep")
     return error_for("39000", f'guest "{name}" trapped: {said}', hint=_trace(text))
+
+
+def _cause(text: str) -> str | None:
+    """The last reason that wasmtime gives."""
+    found = re.findall(r"^\s+\d+: (.+)$", text, re.MULTILINE)
+    return found[-1] if found else None
 
 
 def _trace(text: str) -> str | None:

@@ -2,7 +2,7 @@
 
 All functions of one component share its instances.
 
-Limit: what a function imports of zerosys:db is there, but it cannot open a connection (0A000).
+What a function imports of zerosys:db is there: it sees what the statement sees that calls it (calling_session.py).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import wasmtime
 from wasmtime.component import Component
@@ -22,6 +22,7 @@ from zerodb.components.limits import Limits
 from zerodb.components.running import guest_linker
 from zerodb.components.vals import MalformedError
 from zerodb.functions.body import FunctionError, stop_reason
+from zerodb.functions.calling_session import CallingSession
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_storage.modules import digest_of
 
@@ -32,14 +33,7 @@ if TYPE_CHECKING:
 LIMITS = Limits()
 
 
-class _NoSession:
-    """What an instance has of the database."""
-
-    def open(self, name: str) -> Any:
-        raise error_for("0A000", "a function that SQL calls cannot open a connection")
-
-
-OWNER = _NoSession()
+OWNER = CallingSession()
 
 
 class Pool:
@@ -66,6 +60,8 @@ class Pool:
         except MalformedError as error:
             raise FunctionError(str(error), "22P03") from None
         finally:
+            if instance.handles:
+                instance.handles.close()
             self._give_back(instance)
 
     def _take(self, name: str) -> Instance:

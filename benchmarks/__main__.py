@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import click
 
 from benchmarks.measure import RUNS
@@ -124,6 +126,18 @@ def mixed(rows: int, seconds: float, rounds: int, cores: int) -> None:
     from benchmarks.mixed_benchmark import run
 
     run(rows, seconds, rounds, cores)
+
+
+@main.command()
+@click.option("--runs", default=5, show_default=True)
+@click.option("--only", type=click.Choice(["", "guests", "functions"]), default="", help="One half.")
+@click.option("--cpu", is_flag=True, help="Time of the processor, not of the clock: for a machine with other work.")
+def components(runs: int, only: str, cpu: bool) -> None:
+    """Guests and functions in WebAssembly components."""
+    from benchmarks.components_benchmark import Sizes, run
+
+    if not run(runs, Sizes(clock=time.process_time if cpu else time.perf_counter), only):
+        raise SystemExit(1)
 
 
 if __name__ == "__main__":

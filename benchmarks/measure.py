@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 RUNS = 7
+Clock = Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,9 @@ class Timing:
         return min(self.seconds)
 
 
-def alternate(actions: Sequence[Callable[[], object]], runs: int = RUNS, warm_up: int = 2) -> list[Timing]:
+def alternate(
+    actions: Sequence[Callable[[], object]], runs: int = RUNS, warm_up: int = 2, clock: Clock = time.perf_counter
+) -> list[Timing]:
     """Runs the actions in turn, so that what disturbs the machine disturbs all of them alike."""
     for _ in range(warm_up):
         for action in actions:
@@ -38,9 +41,9 @@ def alternate(actions: Sequence[Callable[[], object]], runs: int = RUNS, warm_up
     gc.collect()
     for _ in range(runs):
         for i, action in enumerate(actions):
-            began = time.perf_counter()
+            began = clock()
             action()
-            seconds[i].append(time.perf_counter() - began)
+            seconds[i].append(clock() - began)
     return [Timing(tuple(items)) for items in seconds]
 
 

@@ -260,7 +260,7 @@ def test_values_fit_where_the_types_allow_it() -> None:
         (None, Variant("int64s", np.arange(3))),
         (None, Variant("int64s", np.arange(5))),
         (None, Variant("texts", ["a"])),
-        (None, Variant("intervals", (np.zeros(3), np.zeros(3), np.zeros(3)))),
+        (None, Variant("intervals", ([1, 2, 3], [1, 2, 3], [1, 2, 3]))),
         (b"", Variant("int64s", np.arange(4))),
     ],
 )

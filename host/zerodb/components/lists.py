@@ -10,14 +10,15 @@ What lists of each type are here:
     list<bool>, list<s32>, ...     a NumPy array; taken: NumPy or Arrow arrays (what lies under their NULLs goes as it
                                    is) and sequences
     list<string>, list<list<u8>>   lists of str or bytes, or Arrow arrays where the reader was asked for these
-    list<record of numbers>        a tuple of arrays, one for each field
+    list<record of numbers>        a tuple of arrays, one for each field, where Arrow was asked for; else a list of
+                                   mappings; both are taken
     list<option<T>>                an Arrow array with NULLs (where asked), else a list with None
 """
 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -397,6 +398,8 @@ def _record_writer(fields: Sequence[tuple[str, str]]) -> ListWriter:
     names = [_constant(name) for name, _ in fields]
 
     def write(columns: Any, arena: Arena) -> tuple[int, int]:
+        if isinstance(columns, list):
+            columns = _fields_of(columns, fields)
         if not isinstance(columns, tuple) or len(columns) != len(fields):
             raise MalformedError(f"a list of records is given as {len(fields)} arrays, one for each field")
         arrays = [numbers_of(column, NUMBERS[kind]) for column, (_, kind) in zip(columns, fields, strict=True)]
@@ -415,6 +418,13 @@ def _record_writer(fields: Sequence[tuple[str, str]]) -> ListWriter:
         return count, address
 
     return write
+
+
+def _fields_of(records: list[Any], fields: Sequence[tuple[str, str]]) -> tuple[list[Any], ...]:
+    names = [name for name, _ in fields]
+    if not all(isinstance(record, Mapping) and record.keys() == set(names) for record in records):
+        raise MalformedError(f"a record of {', '.join(names)} was expected")
+    return tuple([record[name] for record in records] for name in names)
 
 
 def _widened(array: Array) -> Array:

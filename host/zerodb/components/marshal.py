@@ -223,7 +223,7 @@ def _lower_number(name: str) -> Lower:
     wanted: type | tuple[type, ...] = bool if name == "bool" else (float, int) if name[0] == "f" else int
 
     def checked(value: Any, arena: Arena, at: int) -> None:
-        if not isinstance(value, wanted):
+        if not isinstance(value, wanted) or (name != "bool" and isinstance(value, bool)):
             raise MalformedError(f"{type(value).__name__} in place of {name}")
         try:
             lower(value, arena, at)

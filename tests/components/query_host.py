@@ -151,7 +151,7 @@ def plain(value: Any, data_type: str) -> Any:
         case list() if case(data_type) == "other":
             return "{" + ",".join("NULL" if item is None else str(item) for item in value) + "}"
     if case(data_type) == "json":
-        return json.dumps(value)
+        return value if isinstance(value, str) else json.dumps(value)
     return str(value) if case(data_type) in ("uuid", "other") else value
 
 

@@ -160,12 +160,13 @@ def test_grants(play: Play, db: zerodb.Connection, tmp_path: Path) -> None:
     denied = "42501: permission denied for table "
     assert play("qselect * from a", grants=grants) == ["1"]
     assert play("pselect * from a where a = $1", "i1", "r", "i1", "r", "i1", "r", grants=grants) == ["1"] * 3
-    assert play("qselect * from b", "qselect * from v", "xselect (select max(a) from b)", grants=grants) == [
-        denied + "b"
-    ] * 3
-    assert play("xinsert into a values (2)", "pinsert into a values ($1)", "i1", "e", grants=grants) == [
-        denied + "a"
-    ] * 2
+    assert (
+        play("qselect * from b", "qselect * from v", "xselect (select max(a) from b)", grants=grants)
+        == [denied + "b"] * 3
+    )
+    assert (
+        play("xinsert into a values (2)", "pinsert into a values ($1)", "i1", "e", grants=grants) == [denied + "a"] * 2
+    )
     assert play("xinsert into shop.orders select a from a", "xdelete from shop.orders", grants=grants) == ["1", "1"]
     assert play("xinsert into shop.orders select a from b", grants=grants) == [denied + "b"]
     assert play("xwith x as (delete from a returning a) select * from x", grants=grants) == [denied + "a"]

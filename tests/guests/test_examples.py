@@ -33,7 +33,6 @@ def test_distance_in_where(tmp_path: Path) -> None:
         )
 
 
-@pytest.mark.skip(reason="aggregates in components cannot be called yet")
 def test_median_of_groups(tmp_path: Path) -> None:
     component = example(EXAMPLES / "median_c", tmp_path)
     with zerodb.connect(":memory:") as db:
@@ -102,7 +101,6 @@ def test_transfers_meet_and_are_tried_again(tmp_path: Path) -> None:
         assert db.run_component(component, ["move", "ann", "bob", "100"]) == "ann has 0"
 
 
-@pytest.mark.skip(reason="triggers in components cannot be called yet")
 @pytest.mark.slow
 def test_trigger_validates(tmp_path: Path) -> None:
     component = example(EXAMPLES / "customer_trigger_python", tmp_path)

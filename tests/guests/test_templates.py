@@ -17,7 +17,7 @@ from zerodb.guests.project import ProjectError, read_project
 from zerodb.guests.scaffold import scaffold
 
 KINDS = ("guest", "scalar", "table", "aggregate", "trigger")
-CALLED = ("guest", "scalar")  # what SQL can call
+CALLED = KINDS
 
 
 def template(language: str, kind: str, folder: Path) -> Path:

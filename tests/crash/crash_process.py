@@ -11,6 +11,7 @@ invariant, an error nobody expects) is journalled, too.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
 import random
@@ -59,7 +60,7 @@ class Process:
             self.stop.wait(self.config["seconds"])
             self.stop.set()
             for thread in threads:
-                thread.join(60)
+                thread.join(40)
                 if thread.is_alive():
                     self.note("bad", json.dumps("a thread does not end"))
                     os._exit(1)
@@ -304,6 +305,7 @@ def own(db: zerodb.Connection, table: str, what: str, low: int, count: int, colu
 
 
 def main() -> None:
+    faulthandler.enable()  # SIGABRT to one that hangs: where its threads are
     config = json.loads(sys.argv[1])
     publishing.FOLD_ROWS = config["fold_rows"]
     publishing.FOLD_RECORDS = config["fold_records"]

@@ -25,13 +25,14 @@ from typing import Any
 import crash_points
 import crash_workload as workload
 from crash_backups import FOLDER, Backups
+from crash_followers import Follower
 
 import zerodb
 
 PROCESS = Path(__file__).with_name("crash_process.py")
 ENVIRONMENT = {**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
 SLOTS = 4
-MOST_SECONDS = 20.0  # until a chosen step must have come, on a slow machine
+MOST_SECONDS = 45.0  # until a chosen step must have come, on a slow machine
 
 
 @dataclass(slots=True)
@@ -77,6 +78,7 @@ class Rounds:
         self.path = str(folder / "test.zdb")
         self.model = workload.Model(slots)
         self.backups = Backups(folder, seed, slots)
+        self.follower = Follower(folder, self.path, seed)
         self.imports: Counter[tuple[int, int]] = Counter()  # batches by slot
         self.run = 0
         self.open: list[Journal] = []  # of runs that were not compared yet
@@ -85,10 +87,18 @@ class Rounds:
 
     def rounds(self, count: int) -> None:
         generator = random.Random(self.seed)
-        for number in range(count):
-            self.one(generator)
-            if number == count - 1 or generator.random() < 0.8:  # else crash again before anybody looks
-                self.compare(generator)
+        try:
+            for number in range(count):
+                if number % 3 != 1:
+                    self.follower.start()
+                else:
+                    self.follower.stop(kill=number % 2 == 1)
+                self.one(generator)
+                if number == count - 1 or generator.random() < 0.8:  # else crash again before anybody looks
+                    self.compare(generator)
+                self.follower.check()
+        finally:
+            self.follower.stop()
 
     def one(self, r: random.Random) -> None:
         """Starts the process and kills it: at a step of its own, after some commits, or while it opens."""
@@ -138,7 +148,7 @@ class Rounds:
             try:
                 first = process.stdout.readline()
                 if point:
-                    process.wait(MOST_SECONDS)
+                    _wait_for_end(process)
                 else:
                     self._wait_for(commits, process)
                     time.sleep(delay_s)
@@ -146,6 +156,7 @@ class Rounds:
                 process.send_signal(signal.SIGKILL)
             code = process.wait()
             errors = process.stderr.read().decode()
+            assert code != -signal.SIGABRT, f"run {self.run} hangs, with {point}:\n{errors}"
             journal = Journal.read(self.folder / f"journal_{self.run}", self.run)
             assert first.startswith(b"ready"), errors
             # 0: the chosen step did not come in time, and the process ended by itself.
@@ -234,6 +245,15 @@ class Rounds:
         assert not found
         total = db.execute(f"select count(*) from imports_{slot}").fetchone()
         assert total == (self.imports[slot, 0] * workload.IMPORT_ROWS,) or run != self.run
+
+
+def _wait_for_end(process: subprocess.Popen[bytes]) -> None:
+    """One that hangs says where."""
+    try:
+        process.wait(MOST_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.send_signal(signal.SIGABRT)
+        process.wait(MOST_SECONDS)
 
 
 def _check_is_prefix(done: set[Any], acknowledged: dict[Any, int], begun: dict[Any, int]) -> None:

@@ -18,6 +18,9 @@ def check(folder: Path, seed: int, count: int, synchronous: str) -> None:
     assert rounds.committed > count
     if count > 10:
         assert rounds.killed_by_step
+    if count > 5:
+        assert rounds.follower.snapshots
+        assert rounds.follower.killed
 
 
 @pytest.mark.parametrize("synchronous", ["full", "normal", "off"])

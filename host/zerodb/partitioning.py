@@ -52,7 +52,7 @@ def apply_to_partitions(connection: Connection, write: WriteTransaction, change:
 
     count = 0
     parts = leaves(write, change.table.id)
-    if change.deleted is not None and change.inserted is not None and any(table_info(part).triggers for part in parts):
+    if change.is_update:
         return _update_in_partitions(connection, write, change, parts)
     if change.deleted is not None:
         numbers = change.deleted >> PARTITION_SHIFT
@@ -75,8 +75,8 @@ def apply_to_partitions(connection: Connection, write: WriteTransaction, change:
 def _update_in_partitions(
     connection: Connection, write: WriteTransaction, change: RowChange, parts: list[TableVersion]
 ) -> int:
-    """An UPDATE where partitions have triggers: rows that stay in their partition are updated there, others are deleted
-    from one and inserted into the other."""
+    """An UPDATE: rows that stay in their partition are updated there (their keys stay if they are not assigned, and
+    triggers see an update), others are deleted from one and inserted into the other."""
     from zerodb.changes import RowChange, apply
 
     assert change.deleted is not None

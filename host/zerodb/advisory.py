@@ -25,7 +25,7 @@ def advisory(connection: Connection, what: Computed, values: Sequence[Any]) -> C
     """Calls one of the functions pg_advisory_... (compiler: sql/binder_advisory.py)."""
     name = what.sequence
     assert isinstance(name, str)
-    arguments = [_value(argument, values) for argument in what.arguments]
+    arguments = [value_of(argument, values) for argument in what.arguments]
     if None in arguments:
         return None
     key = tuple(arguments)
@@ -41,7 +41,7 @@ def advisory(connection: Connection, what: Computed, values: Sequence[Any]) -> C
     return locked if nowait else ""
 
 
-def _value(argument: object, values: Sequence[Any]) -> Any:
+def value_of(argument: object, values: Sequence[Any]) -> Any:
     match argument:
         case Literal(value=value):
             return value

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from zerodb.components.instance import Instance
     from zerodb.engine.engine import Execution
     from zerodb.functions.trigger_functions import Event
+    from zerodb.notifications import Notification
     from zerodb.replaying import Recorder
     from zerodb.system import Tables
     from zerodb_storage.backups.files import Report
@@ -86,6 +87,7 @@ class Connection:
             database.storage,
             database.engine.forget_table,
             self._options,
+            database.switchboard,
             read_only=read_only,
         )
         self._named: dict[str, NamedStatement] = {}  # of PREPARE
@@ -556,6 +558,12 @@ class Connection:
         self._database.engine.interrupt(self)
         for guest in list(self._guests):
             guest.stop(error_for("57014", "the guest was interrupted"))
+
+    def notifications(self, wait_s: float = 0.0) -> list[Notification]:
+        """What other connections, and this one, have sent with NOTIFY to channels that this one listens to (LISTEN),
+        since the last call; waits so long for a first one. Within a transaction nothing is given: after it."""
+        self._check_open()
+        return [] if self._session.in_transaction else self._session.announcements.inbox.take(wait_s)
 
     def close(self) -> None:
         """Rolls back what was not committed. Closing twice is no error."""

@@ -21,6 +21,7 @@ from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
 from zerodb.engine.engine import Engine
 from zerodb.functions.registry import Functions
+from zerodb.notifications import Switchboard
 from zerodb.view import View
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.errors import ProgrammingError, error_for
@@ -61,6 +62,7 @@ class Database:
         self.texts: weakref.WeakSet[PointTexts] = weakref.WeakSet()  # of its connections
         self._statements: ShapeCache[Prepared] = ShapeCache(STATEMENTS_MAX)
         self.functions = Functions()
+        self.switchboard = Switchboard()
 
     def prepare(self, text: str, view: View, types: Sequence[SqlType] = ()) -> Ready:
         """The compiled statement for a text of one statement, fit for the tables of `view`. `types` are those declared

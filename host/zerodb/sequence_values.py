@@ -45,6 +45,10 @@ def _value(connection: Connection, what: Computed, values: Sequence[Any]) -> Can
         from zerodb.advisory import advisory
 
         return advisory(connection, what, values)
+    if what.kind == "notify":
+        from zerodb.notifications import pg_notify
+
+        return pg_notify(connection, what, values)
     if what.kind in ("session", "setting", "set setting"):
         from zerodb.session_values import session_value
 

@@ -29,6 +29,7 @@ from zerodb import deferral
 from zerodb.advisory import Advisory
 from zerodb.deferral import Deferral
 from zerodb.engine import keyboard
+from zerodb.notifications import Announcements, Switchboard
 from zerodb.options import Options, Settings
 from zerodb.statement_text import command_name
 from zerodb_compiler.errors import Error, error_for
@@ -92,7 +93,15 @@ class Transaction:
 class Session:
     """BEGIN, COMMIT, ROLLBACK, and the snapshot and write transaction that a statement runs in."""
 
-    def __init__(self, storage: Storage, forget: Callable[[int], None], options: Options, *, read_only: bool) -> None:
+    def __init__(
+        self,
+        storage: Storage,
+        forget: Callable[[int], None],
+        options: Options,
+        switchboard: Switchboard,
+        *,
+        read_only: bool,
+    ) -> None:
         """`forget` is told the id of each table whose drop has been committed; `options` end with the transaction or
         are undone with it."""
         self._storage = storage
@@ -105,6 +114,7 @@ class Session:
         self._alone: tuple[Snapshot, Member] | None = None  # of a serializable statement outside of a transaction
         self.locker = storage.locks.owner()  # of locks that outlive transactions; its transactions are of its party
         self.advisory = Advisory(self, storage.locks)
+        self.announcements = Announcements(switchboard, self.locker.number)
         self._reading: Owner | None = None  # of a read-only transaction's locks
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
@@ -265,10 +275,12 @@ class Session:
                     self._finish(transaction.write, transaction.member)
                 except BaseException as error:
                     self._options.rollback()
+                    self.announcements.forget()
                     if isinstance(error, Outdated):
                         raise self._conflict() from None
                     raise
             self._options.commit()
+            self.announcements.tell()
             return True
 
     def rollback(self) -> None:
@@ -293,9 +305,11 @@ class Session:
         """Gives up the session's own locks."""
         self.end_reading()
         self.advisory.unlock_all()
+        self.announcements.close()
 
     def _undo(self, transaction: Transaction) -> None:
         self._options.rollback()
+        self.announcements.forget()
         if transaction.write is not None:
             transaction.write.rollback()
         self._leave(transaction.member)
@@ -329,6 +343,8 @@ class Session:
             self._again = None
         self._leave_alone()
         transaction = self._transaction
+        if transaction is None:
+            self.announcements.forget()
         if transaction is None or transaction.failed:
             return
         transaction.failed = True
@@ -404,6 +420,7 @@ class Session:
         """A statement has ended."""
         if self._transaction is None:
             self.end_reading()
+            self.announcements.tell()
         else:
             self._transaction.first = self._transaction.first and self._transaction.snapshot is None
 
@@ -440,10 +457,13 @@ class Session:
         transaction = self._in_transaction("SAVEPOINT")
         saved = transaction.write.savepoint() if transaction.write is not None else None
         transaction.savepoints.append((name, saved, self._options.saved(), transaction.deferral))
+        self.announcements.savepoint()
 
     def release(self, name: str) -> None:
         transaction = self._in_transaction("RELEASE SAVEPOINT")
-        del transaction.savepoints[self._find(transaction, name) :]
+        index = self._find(transaction, name)
+        del transaction.savepoints[index:]
+        self.announcements.release(index)
 
     def rollback_to(self, name: str) -> None:
         """Undoes what was done since the savepoint, which stays."""
@@ -451,6 +471,7 @@ class Session:
         index = self._find(transaction, name)
         _, saved, settings, transaction.deferral = transaction.savepoints[index]
         del transaction.savepoints[index + 1 :]
+        self.announcements.rollback_to(index)
         transaction.failed = False
         self._options.restore(settings)
         if transaction.write is None:

@@ -59,6 +59,10 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
             return _deallocate(connection, name)
         case us.Discard(what=what):
             return _discard(connection, what)
+        case us.Listen() | us.Unlisten() | us.Notify():
+            from zerodb.notifications import run_listening
+
+            return run_listening(connection, statement)
         case us.Copy():
             from zerodb.copying import run_copy
 

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from tests.isolation.tester import Failure, Result, Table
+from tests.isolation.tester import Failure, Notification, Result, Table
 
 import zerodb
 from zerodb_compiler.types import TypeId
@@ -28,20 +28,22 @@ class ZerodbEngine:
     def __init__(self, path: str) -> None:
         self._path = path
         self._kept = zerodb.connect(path, synchronous="off", threads=1)
+        self._names: dict[int, str] = {}  # of sessions, by the numbers that notifications have
 
     def connect(self, name: str) -> ZerodbConnection:
         connection = zerodb.connect(self._path)
         for setting in DEFAULTS:
             connection.execute(setting)
-        return ZerodbConnection(connection, name)
+        self._names[connection._session.locker.number] = name
+        return ZerodbConnection(connection, name, self._names)
 
     def close(self) -> None:
         self._kept.close()
 
 
 class ZerodbConnection:
-    def __init__(self, connection: zerodb.Connection, name: str) -> None:
-        self._connection = connection
+    def __init__(self, connection: zerodb.Connection, name: str, names: dict[int, str]) -> None:
+        self._connection, self._names = connection, names
         self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._done = threading.Event()
         self._done.set()
@@ -82,6 +84,8 @@ class ZerodbConnection:
             try:
                 for result in _run(self._connection, sql):
                     self._results.append(result)
+                for told in self._connection.notifications():
+                    self._results.append(Notification(told.channel, told.payload, self._names[told.sender]))
             except zerodb.Error as error:
                 self._results.append(Failure(str(error.args[0])))
             except BaseException as error:  # a fault of ours, which the comparison shows

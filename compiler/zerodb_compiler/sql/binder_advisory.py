@@ -34,9 +34,7 @@ def _advisory(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Exp
     wanted = (BIGINT,) if len(values) == 1 else (INTEGER, INTEGER)
     if (not values) is not (name == "pg_advisory_unlock_all") or len(values) > 2:
         raise no_function(name, types, node)
-    once = b.clause == "WHERE" or (b.clause in ("SELECT", "VALUES") and not b.scope.relations)
-    if b.scope.parent is not None or not once or node.find_ancestor(exp.Case, exp.If, exp.Coalesce):
-        raise unsupported(f"{name} where it is not evaluated exactly once", node)
+    check_once(b, name, node)
     arguments = []
     for value, type_, target in zip(values, types, wanted, strict=False):
         if not _fits(type_, target, value):
@@ -47,6 +45,13 @@ def _advisory(b: ExpressionBinder, name: str, values: list[Bound], node: exp.Exp
         arguments.append(argument)
     result = BOOLEAN if name.startswith("pg_try") or name in _UNLOCKING else TEXT  # for void
     return replace(computed(b.binder, Computed("advisory", name, arguments=tuple(arguments)), result), nullable=True)
+
+
+def check_once(b: ExpressionBinder, name: str, node: exp.Expr) -> None:
+    """0A000 for a function that does something where it is not evaluated exactly once."""
+    once = b.clause == "WHERE" or (b.clause in ("SELECT", "VALUES") and not b.scope.relations)
+    if b.scope.parent is not None or not once or node.find_ancestor(exp.Case, exp.If, exp.Coalesce):
+        raise unsupported(f"{name} where it is not evaluated exactly once", node)
 
 
 def _fits(source: SqlType, target: SqlType, value: Bound) -> bool:

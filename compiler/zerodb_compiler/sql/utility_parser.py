@@ -1,4 +1,5 @@
-"""Utility statements read from the tokens: TRUNCATE, LOCK, PREPARE, EXECUTE, DEALLOCATE, DISCARD, SET, SHOW, RESET."""
+"""Utility statements read from the tokens: TRUNCATE, LOCK, PREPARE, EXECUTE, DEALLOCATE, DISCARD, LISTEN, NOTIFY,
+SET, SHOW, RESET."""
 
 from __future__ import annotations
 
@@ -174,6 +175,8 @@ def utility(tokens: list[Token], text: str) -> us.UtilityStatement | st.SetOptio
             return _deallocate(reader)
         case "DISCARD":
             return _discard(reader)
+        case "LISTEN" | "UNLISTEN" | "NOTIFY":
+            return _listening(reader)
         case "SET":
             return _set(reader)
         case "SHOW" | "RESET":
@@ -259,6 +262,24 @@ def _discard(reader: Reader) -> us.Discard:
         raise reader.error()
     reader.end()
     return us.Discard({"TEMPORARY": "temp"}.get(what, what.lower()))
+
+
+def _listening(reader: Reader) -> us.Listen | us.Unlisten | us.Notify:
+    word = reader.one_of("LISTEN", "UNLISTEN", "NOTIFY")
+    if word == "UNLISTEN" and reader.accept("*"):
+        reader.end()
+        return us.Unlisten(None)
+    channel, payload = reader.name(), ""
+    if word == "NOTIFY" and reader.accept(","):
+        token = reader.next()
+        if token.token_type is not TokenType.STRING:
+            reader.index -= 1
+            raise reader.error()
+        payload = str(token.text)
+    reader.end()
+    if word == "NOTIFY":
+        return us.Notify(channel, payload)
+    return us.Listen(channel) if word == "LISTEN" else us.Unlisten(channel)
 
 
 def _set(reader: Reader) -> us.UtilityStatement | st.SetOption:

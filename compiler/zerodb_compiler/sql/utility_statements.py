@@ -61,6 +61,24 @@ class Discard:
 
 
 @dataclass(frozen=True, slots=True)
+class Listen:
+    channel: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unlisten:
+    """`channel` None is *."""
+
+    channel: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Notify:
+    channel: str
+    payload: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class TransactionModes:
     """Characteristics of a transaction, None where nothing is said. `isolation` is "serializable", "repeatable read",
     "read committed" or "read uncommitted"."""
@@ -110,6 +128,9 @@ UtilityStatement = (
     | ExecuteStatement
     | Deallocate
     | Discard
+    | Listen
+    | Unlisten
+    | Notify
     | SetTransaction
     | SetConstraints
     | Copy

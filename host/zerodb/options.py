@@ -33,11 +33,13 @@ _FLAG_HINTS = """
     enable_indexscan enable_material enable_memoize enable_mergejoin enable_nestloop enable_parallel_append
     enable_parallel_hash enable_partition_pruning enable_partitionwise_aggregate enable_partitionwise_join
     enable_seqscan enable_sort enable_tidscan geqo jit check_function_bodies escape_string_warning
+    parallel_leader_participation
 """
 _NUMBER_HINTS = """
     cpu_index_tuple_cost cpu_operator_cost cpu_tuple_cost default_statistics_target effective_io_concurrency
     from_collapse_limit geqo_threshold join_collapse_limit max_parallel_workers max_parallel_workers_per_gather
-    parallel_setup_cost parallel_tuple_cost random_page_cost seq_page_cost
+    parallel_setup_cost parallel_tuple_cost random_page_cost seq_page_cost debug_discard_caches vacuum_freeze_min_age
+    vacuum_freeze_table_age vacuum_multixact_freeze_min_age vacuum_multixact_freeze_table_age
 """
 _SIZE_HINTS = """
     effective_cache_size maintenance_work_mem min_parallel_index_scan_size min_parallel_table_scan_size temp_buffers
@@ -230,7 +232,7 @@ def _number(name: str, value: str) -> str:
 
 
 def _size(name: str, value: str) -> str:
-    if value.strip() != "-1":
+    if value.strip() not in ("-1", "0"):
         parse_size(value)
     return value
 
@@ -340,6 +342,12 @@ _TABLE = (
     Setting("lock_timeout", "0", _duration, "longest wait for a lock"),
     Setting("max_identifier_length", "63", _fixed),
     Setting("memory_limit", "", _memory_limit, "bytes for columns and workspace"),
+    Setting(
+        "plan_cache_mode",
+        "auto",
+        partial(_one_of, ("auto", "force_generic_plan", "force_custom_plan")),
+        "has no effect here",
+    ),
     Setting("role", "none", _no_user),
     Setting("row_security", "on", _flag),
     Setting("search_path", '"$user", public', _any, "schemas that names are looked for in"),

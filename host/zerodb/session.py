@@ -673,6 +673,13 @@ class Session:
         self.waiting = owner
         keyboard.while_waiting(owner.cancel)
 
+    def sleep(self, seconds: float) -> str:
+        """pg_sleep: a wait that ends as those for locks do."""
+        with keyboard.held():
+            self.limit(self.locker)
+            self.locker.sleep(seconds)
+        return ""
+
     def _commit(self, write: WriteTransaction) -> None:
         before = {version.id for version in write.base.tables.values()}
         after = {version.id for version in write.tables.values()}

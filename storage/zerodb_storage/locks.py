@@ -78,6 +78,14 @@ class Owner(lock_spaces.Owner):
         finally:
             self._at_condition = False
 
+    def sleep(self, seconds: float) -> None:
+        """Waits for nothing but time. 57014 as for locks."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._cancelled or (self.deadline_s is not None and time.monotonic() >= self.deadline_s):
+                raise self._locks.given_up(self)
+            time.sleep(min(left, CONDITION_WAIT_S))
+
     def cancel(self) -> None:
         """Ends its wait, or the next one of this statement, with 57014. For any thread; takes no lock that a signal's
         handler could be inside of."""

@@ -36,6 +36,7 @@ from zerodb_compiler.sql.binder_sequences import set_sequence  # isort: skip
 from zerodb_compiler.sql import binder_session as _session  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_advisory as _advisory  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_notify as _notify  # noqa: F401  isort: skip
+from zerodb_compiler.sql import binder_sleep as _sleep  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_catalog as _catalog  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_enums as _enums  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_moments as _moments  # noqa: F401  isort: skip

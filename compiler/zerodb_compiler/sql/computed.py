@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 class Computed:
     """`kind`: nextval, currval, lastval, setval; or base and step, of a nextval for all rows of a query. A sequence is
     named by its id or by its name as regclass reads it. "session", "setting" and "set setting" are binder_session's,
-    "advisory" is binder_advisory's, "notify" binder_notify's, "external" is a call of `function` (binder_external)."""
+    "advisory" is binder_advisory's, "notify" binder_notify's, "sleep" binder_sleep's,
+    "external" is a call of `function` (binder_external)."""
 
     kind: str
     sequence: int | str | None = None

@@ -154,6 +154,7 @@ class Drop:
     names: tuple[Name, ...]
     if_exists: bool = False
     cascade: bool = False
+    concurrently: bool = False  # of an index
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +200,7 @@ class CreateIndex:
     predicate: Sql | None = None
     nulls_distinct: bool = True
     include: tuple[str, ...] = ()
+    concurrently: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,11 +289,13 @@ class AlterType:
 
 @dataclass(frozen=True, slots=True)
 class Maintain:
-    """ANALYZE, VACUUM, REINDEX: `names` are tables (of REINDEX, `kind` says of what)."""
+    """ANALYZE, VACUUM, REINDEX, CLUSTER: `names` are tables (of REINDEX, `kind` says of what); `index` is CLUSTER's."""
 
     command: str
     names: tuple[Name, ...] = ()
     kind: str = "table"
+    concurrently: bool = False
+    index: Name | None = None
 
 
 @dataclass(frozen=True, slots=True)

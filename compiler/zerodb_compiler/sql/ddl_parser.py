@@ -54,6 +54,8 @@ def parse_definition(tokens: list[Token], text: str) -> ddl.Definition | None:
             found = _maintain(c)
         case "REINDEX":
             found = _reindex(c)
+        case "CLUSTER":
+            found = _cluster(c)
         case "SELECT" | "WITH":
             return _select_into(c, tokens, text)
     if found is not None:
@@ -513,7 +515,7 @@ def _bounds(c: Cursor) -> tuple[ddl.Sql | str, ...]:
 def _create_index(c: Cursor) -> ddl.CreateIndex:
     unique = c.accept("UNIQUE")
     c.expect("INDEX")
-    c.accept("CONCURRENTLY")
+    concurrently = c.accept("CONCURRENTLY")
     if_not_exists = c.accept("IF", "NOT", "EXISTS")
     name = None if c.looking_at("ON") else c.identifier()
     if name is None and if_not_exists:
@@ -534,7 +536,7 @@ def _create_index(c: Cursor) -> ddl.CreateIndex:
     if c.looking_at("TABLESPACE"):
         raise c.unsupported("TABLESPACE")
     predicate = c.expression(frozenset()) if c.accept("WHERE") else None
-    return ddl.CreateIndex(name, table, keys, unique, if_not_exists, method, predicate, distinct, include)
+    return ddl.CreateIndex(name, table, keys, unique, if_not_exists, method, predicate, distinct, include, concurrently)
 
 
 def _keys(c: Cursor) -> tuple[ddl.KeyDef, ...]:
@@ -658,14 +660,13 @@ def _drop(c: Cursor) -> ddl.Definition | None:
 
         return drop_object(c)
     kind = c.expect_any("TABLE", "INDEX", "SEQUENCE", "TYPE").lower()
-    if kind == "index":
-        c.accept("CONCURRENTLY")
+    concurrently = kind == "index" and c.accept("CONCURRENTLY")
     if_exists = c.accept("IF", "EXISTS")
     names = c.names()
     cascade = c.accept("CASCADE")
     if not cascade:
         c.accept("RESTRICT")
-    return ddl.Drop(kind, names, if_exists, cascade)
+    return ddl.Drop(kind, names, if_exists, cascade, concurrently)
 
 
 def _maintain(c: Cursor) -> ddl.Maintain:
@@ -690,12 +691,25 @@ def _maintain(c: Cursor) -> ddl.Maintain:
 
 def _reindex(c: Cursor) -> ddl.Maintain:
     c.expect("REINDEX")
+    concurrently = False
     if c.accept("("):
         while not c.accept(")"):
             if c.done:
                 raise c.error()
+            concurrently = concurrently or c.looking_at("CONCURRENTLY")
             c.expression(frozenset())
             c.accept(",")
     kind = c.expect_any("INDEX", "TABLE", "SCHEMA", "DATABASE", "SYSTEM").lower()
-    c.accept("CONCURRENTLY")
-    return ddl.Maintain("REINDEX", () if c.done else (c.name(),), kind)
+    concurrently = c.accept("CONCURRENTLY") or concurrently
+    return ddl.Maintain("REINDEX", () if c.done else (c.name(),), kind, concurrently)
+
+
+def _cluster(c: Cursor) -> ddl.Maintain:
+    c.expect("CLUSTER")
+    c.accept("VERBOSE")
+    if c.done:
+        return ddl.Maintain("CLUSTER")
+    table = c.name()
+    if not c.accept("USING"):
+        raise c.unsupported("CLUSTER of a table without USING")
+    return ddl.Maintain("CLUSTER", (table,), index=c.name())

@@ -1,4 +1,5 @@
-"""CREATE INDEX, DROP INDEX, and what is accepted because there is nothing to do: REINDEX, VACUUM, ANALYZE.
+"""CREATE INDEX, DROP INDEX, and what is accepted because there is nothing to do: REINDEX, VACUUM, ANALYZE,
+CLUSTER (the order of rows follows the primary key, as merges leave it).
 
 A unique index over plain columns is a unique key of storage; one over expressions or a part of the rows is enforced by
 unique_expressions. Statistics are kept with every segment and delta chunk, so ANALYZE only says whether the table is
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 
 def create(connection: Connection, write: WriteTransaction, node: ddl.CreateIndex) -> Outcome:
+    if node.concurrently:
+        _check_concurrently(connection, "CREATE INDEX")
     table = table_named(connection, write, node.table)
     schema = table.schema.schema
     taken = taken_names(write.snapshot(), schema)
@@ -171,6 +174,8 @@ def _label(table: TableVersion, key: ddl.KeyDef) -> str:
 
 
 def drop(connection: Connection, write: WriteTransaction, node: ddl.Drop) -> Outcome:
+    if node.concurrently:
+        _check_concurrently(connection, "DROP INDEX")
     for name in node.names:
         found = find_index(connection, write, name)
         if found is None:
@@ -227,7 +232,23 @@ def find_index(connection: Connection, write: WriteTransaction, name: ddl.Name) 
     return None
 
 
+def _check_concurrently(connection: Connection, command: str) -> None:
+    """CONCURRENTLY changes nothing here, since definitions never wait for readers; but it is refused where PostgreSQL
+    cannot do it."""
+    if connection._session.in_transaction:
+        raise error_for("25001", f"{command} CONCURRENTLY cannot run inside a transaction block")
+
+
 def maintain(connection: Connection, write: WriteTransaction, node: ddl.Maintain) -> Outcome:
+    if node.concurrently:
+        _check_concurrently(connection, node.command)
+    if node.command == "CLUSTER":
+        for name in node.names:
+            table = table_named(connection, write, name)
+            assert node.index is not None
+            if node.index.name not in index_names(table):
+                raise error_for("42704", f'index "{node.index.name}" for table "{table.name}" does not exist')
+        return Outcome("CLUSTER")
     if node.command == "REINDEX":
         if node.kind == "schema" and node.names:
             new_schema(connection, write, ddl.Name("", node.names[0].name, node.names[0].position))

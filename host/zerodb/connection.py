@@ -102,6 +102,7 @@ class Connection:
         self._recorder: Recorder | None = None  # of a transaction block with retries
         self._guard: Callable[[Prepared], None] | None = None  # looks at statements before they run (components/grants)
         self._guests: set[Instance] = set()  # that run now (run_component)
+        self._result_limit: int | None = None  # bytes; of guests
         self._lock = threading.RLock()
         self._texts = PointTexts(self)
         self._closed = False

@@ -45,7 +45,7 @@ class QueryBatches:
 
     @property
     def nbytes(self) -> int:
-        return sum(len(column.data) + len(column.heap) for batch in self._batches for column in batch.columns)
+        return sum(batch.nbytes for batch in self._batches)
 
     def rows(self, index: int) -> list[Row]:
         return self._decoder.rows(self._batches[index])

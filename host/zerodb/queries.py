@@ -63,7 +63,13 @@ def execute(connection: Connection, query: CompiledQuery, view: View, values: Se
         reads.note(noted, query.reads, values)
     options = connection._options
     execution = connection._database.engine.execute(
-        query.code, view, values, timeout=options.statement_timeout_s, threads=options.threads, owner=connection
+        query.code,
+        view,
+        values,
+        timeout=options.statement_timeout_s,
+        threads=options.threads,
+        owner=connection,
+        result_limit=connection._result_limit,
     )
     if connection._observed is not None:
         connection._observed[id(query)] = execution

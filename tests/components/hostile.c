@@ -62,6 +62,10 @@ void *run(text *args, size_t count) {
   IF("cursors") for (;;) {
     connection_query(db, S("select repeat('x', 1000) from generate_series(1, 10000)"), 0, 0, &m); CHECK(m); forget();
   }
+  IF("long result") {
+    connection_query(db, S("select repeat('x', 1000) from generate_series(1, 1000000000)"), 0, 0, &m); CHECK(m);
+    return say();
+  }
   IF("long text") { connection_query(db, S("select repeat('x', 2000000000)"), 0, 0, &m); CHECK(m); return say(); }
   IF("many rows") {
     connection_query(db, S("select 1 from generate_series(1, 1000000)"), 0, 0, &m); CHECK(m);

@@ -42,6 +42,7 @@ REFUSED = [
     ("connections", SAID, "53300 a guest has at most 1000 connections"),
     ("cursors", SAID, "53200 the results that a guest has open are larger"),
     ("long text", SAID, "53200 out of memory"),
+    ("long result", SAID, "53200 the result is larger than 1024 MB"),
     # handles
     ("forged/0", TRAP, "unknown handle index 0"),
     ("forged/-1", TRAP, "unknown handle index 4294967295"),
@@ -77,7 +78,7 @@ REFUSED = [
     ("file", SAID, "42501 permission denied for COPY"),
     ("database", SAID, '3D000 database "other" does not exist'),
 ]
-SLOW = {"handles", "connections", "cursors"}  # they take as much as they get
+SLOW = {"handles", "connections", "cursors", "long result"}  # they take as much as they get
 LONG = {"loop", "calls", "query"}
 GRANTS = ["write:work", "write:small", "write:words", "write:kv"]
 

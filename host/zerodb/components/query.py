@@ -19,7 +19,7 @@ from zerodb.components import types, vals
 from zerodb.components.batches import LIFT_BATCH, LOWER_BATCH, from_record_batch, natural_column, to_record_batch
 from zerodb.components.errors import record
 from zerodb.components.guest_values import from_values, to_values
-from zerodb.components.instance import HostFunction, Instance, Interface, clone_short, write_result
+from zerodb.components.instance import MOST_HELD_BYTES, HostFunction, Instance, Interface, clone_short, write_result
 from zerodb.components.query_row import RowMemory, lift_parameters, row_memory
 from zerodb.components.vals import (
     NUMBERS,
@@ -71,6 +71,7 @@ class GuestSession:
         connection = self._connection.duplicate()
         if self._grants is not None:
             connection._guard = self._grants.check
+        connection._result_limit = MOST_HELD_BYTES
         self._open.add(connection)
         return GuestConnection(connection, self._open.discard)
 

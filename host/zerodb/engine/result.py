@@ -91,6 +91,10 @@ class ResultBatch:
     rows: int
     columns: tuple[ColumnValues, ...]
 
+    @property
+    def nbytes(self) -> int:
+        return sum(len(column.data) + len(column.heap) for column in self.columns)
+
 
 def output_width(type_: SqlType) -> int:
     """Bytes of a value in an output block; of an offset, for types of bytes."""

@@ -96,6 +96,8 @@ class Run:
         self._memory, self._words, self._threads = memory, memory.words, threads
         self._guarded = guarded
         self.owner: object | None = None
+        self.result_limit: int | None = None  # bytes
+        self._result_bytes = 0
         self.stopped: DatabaseError | None = None
         self._failure: BaseException | None = None
         self._ended = False  # the current pipeline needs no further morsel
@@ -372,7 +374,10 @@ class Run:
         while block:
             if words[(block + abi.OUTPUT_ROWS) >> 2]:
                 morsel = words[(block + abi.OUTPUT_MORSEL) >> 2]
-                self._output.append((morsel, len(self._output), read_block(words, memory.bytes, block, output)))
+                batch = read_block(words, memory.bytes, block, output)
+                self._output.append((morsel, len(self._output), batch))
+                if self.result_limit is not None:
+                    self._count(batch, self.result_limit)
             following = words[(block + abi.OUTPUT_NEXT) >> 2]
             if block in worker.output:
                 worker.output.discard(block)
@@ -383,6 +388,12 @@ class Run:
         words[(base + abi.WORKER_OUTPUT_SPARE) >> 2] = worker.spare
         words[(base + abi.WORKER_OUTPUT_SPARE_BYTES) >> 2] = self.compiled.program.output_block_bytes
         worker.dirty = bool(worker.old_scratch)
+
+    def _count(self, batch: ResultBatch, limit: int) -> None:
+        self._result_bytes += batch.nbytes
+        if self._result_bytes > limit:
+            message = f"the result is larger than {limit >> 20} MB"
+            raise error_for("53200", message, hint="ask for fewer rows")
 
     def _free_scratch(self, worker: WorkerState) -> None:
         """Scratch blocks that were replaced by larger ones are of no use once the morsel has ended."""

@@ -49,9 +49,9 @@ def _plain(sqlstate: str, message: str) -> dict[str, object]:
 _EXHAUSTED = "call stack exhausted"
 
 
-def trap_error(text: str, name: str, used: int = 0, limit: int = 0) -> DatabaseError:
+def trap_error(text: str, name: str, used: int = 0, limit: int = 0, words: str | None = None) -> DatabaseError:
     """The error for wasmtime's text about a call that failed. A guest that gave up when `used` bytes of its memory's
-    `limit` were more than half wanted, as far as can be known, memory that it did not get."""
+    `limit` were more than half wanted, as far as can be known, memory that it did not get. `words` are its last."""
     cause = text.split("Caused by:")[-1].strip()
     reason = re.search(r"wasm trap: (.*)", cause)
     said = reason[1] if reason else next((line.strip() for line in cause.splitlines() if line.strip()), "unknown")
@@ -59,7 +59,7 @@ def trap_error(text: str, name: str, used: int = 0, limit: int = 0) -> DatabaseE
     if "memory minimum size" in text or "forcing trap when growing memory" in text:
         return error_for("53200", f'guest "{name}" needs more memory than its limit allows', hint="raise memory_limit")
     if not reason and re.search(r"matching implementation|wrong type|not found in the linker", text):
-        return error_for("22P03", f'"{name}" imports what this host does not have: {said}', hint=_cause(text))
+        return error_for("22P03", f'"{name}" cannot be linked: {text.splitlines()[0]}', hint=_cause(text))
     if used * 2 > limit > 0:
         said = f"with {used >> 20} MB of the {limit >> 20} MB of memory that it may have"
         return error_for("53200", f'guest "{name}" gave up {said}', hint="raise memory_limit")
@@ -67,7 +67,8 @@ def trap_error(text: str, name: str, used: int = 0, limit: int = 0) -> DatabaseE
         return error_for("53400", f'guest "{name}" has used up its fuel')
     if _EXHAUSTED in said:
         return error_for("39000", f'guest "{name}" trapped: {said}', hint="its recursion is too deep")
-    return error_for("39000", f'guest "{name}" trapped: {said}', hint=_trace(text))
+    hint = _trace(text) if words is None else f"it said: {words}"
+    return error_for("39000", f'guest "{name}" trapped: {said}', hint=hint)
 
 
 def _cause(text: str) -> str | None:

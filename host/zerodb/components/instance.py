@@ -429,11 +429,12 @@ class Instance:
         """The error for a trap. A guest that cannot get memory gives up (`unreachable`), as for other reasons."""
         if "unreachable" not in text:
             return trap_error(text, self.name)
+        self.output.flush()
         before = linear_memories()
         self._close_store()
         after = linear_memories()
         used = max((size for start, size in before.items() if start not in after), default=0)
-        return trap_error(text, self.name, used, self.limits.memory_bytes)
+        return trap_error(text, self.name, used, self.limits.memory_bytes, self.output.stderr.last_words())
 
     def export(self, name: str, *, has_result: bool = True) -> Export | None:
         """The function exported as "run", or as "zerosys:db/scalar-functions@0.1.0#call"."""

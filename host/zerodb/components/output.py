@@ -11,9 +11,12 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import deque
 
 LINE_BYTES = 8192
 MOST_BYTES = 1 << 20
+_KEPT_LINES = 10
+_RUNTIME = re.compile(r"\s*(thread '|note: |Python function threw|stack backtrace:|at |\d+: )")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
@@ -25,6 +28,7 @@ class Lines:
         self._level = level
         self._rest = b""
         self._bytes = 0
+        self._last: deque[str] = deque(maxlen=_KEPT_LINES)
 
     def write(self, data: bytes) -> None:
         if self._bytes > MOST_BYTES:
@@ -48,7 +52,14 @@ class Lines:
 
     def _log(self, line: bytes) -> None:
         text = line.decode("utf-8", "replace").removesuffix("\r")
-        self._logger.log(self._level, "%s", _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text))
+        text = _CONTROL.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
+        self._last.append(text)
+        self._logger.log(self._level, "%s", text)
+
+    def last_words(self) -> str | None:
+        """What a guest said last, without what its language's runtime says of its end."""
+        found = [line for line in self._last if line.strip() and not _RUNTIME.match(line)]
+        return found[-1].strip() if found else None
 
 
 class Output:

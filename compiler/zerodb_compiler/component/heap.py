@@ -61,7 +61,7 @@ def take(size: i32) -> ptr:
     free = at.FREE_LISTS + (number << 2)
     block = load32(free)
     if block != 0:
-        store32(free, load32(block, at.BLOCK_NEXT + at.BLOCK_HEADER))
+        store32(free, load32(block, at.BLOCK_NEXT))
         return block + at.BLOCK_HEADER
     block = load32(at.HEAP_NEXT)
     end = u64(block) + u64(wanted) + at.BLOCK_HEADER
@@ -70,14 +70,14 @@ def take(size: i32) -> ptr:
     if grow(end) == 0:
         return 0
     store32(at.HEAP_NEXT, i32(end))
-    store32(block, number)
+    store32(block, number, at.BLOCK_CLASS)
     return block + at.BLOCK_HEADER
 
 
 def give(block: ptr) -> None:
     """Gives a block back."""
-    free = at.FREE_LISTS + (load32(block - at.BLOCK_HEADER) << 2)
-    store32(block - at.BLOCK_HEADER, load32(free), 4)
+    free = at.FREE_LISTS + (load32(block - at.BLOCK_HEADER, at.BLOCK_CLASS) << 2)
+    store32(block - at.BLOCK_HEADER, load32(free), at.BLOCK_NEXT)
     store32(free, block - at.BLOCK_HEADER)
 
 
@@ -85,7 +85,7 @@ def take_for(owner: ptr, size: i32) -> ptr:
     """A block on the list at `owner`, which is given back with all others on it."""
     block = take(size)
     if block != 0:
-        store32(block - at.BLOCK_HEADER, load32(owner), 4)
+        store32(block - at.BLOCK_HEADER, load32(owner), at.BLOCK_NEXT)
         store32(owner, block)
     return block
 
@@ -93,7 +93,7 @@ def take_for(owner: ptr, size: i32) -> ptr:
 def give_all(owner: ptr) -> None:
     block = load32(owner)
     while block != 0:
-        following = load32(block - at.BLOCK_HEADER, 4)
+        following = load32(block - at.BLOCK_HEADER, at.BLOCK_NEXT)
         give(block)
         block = following
     store32(owner, 0)

@@ -20,8 +20,8 @@ STATIC = FREE_LISTS + 4 * SIZE_CLASSES  # the driver's constants, then the heap
 
 # --- blocks: a header before each ----------------------------------------
 BLOCK_HEADER = 16
-BLOCK_CLASS = -16  # offsets from the block's address
-BLOCK_NEXT = -12
+BLOCK_CLASS = 0  # offsets in the header
+BLOCK_NEXT = 4  # address of a block; of a header in a list of free blocks
 
 # --- a run: this header, the query block, one worker block ----------------------------------------
 RUN_BLOCKS = 0  # list of all blocks that live as long as the run

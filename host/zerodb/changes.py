@@ -276,9 +276,14 @@ def _with_changes(
     results: list[int] = []
     try:
         for part, query in zip(statement.parts, prepared.parts, strict=True):
-            outcome = _part(connection, write, part.statement, query, view, values)
+            if isinstance(part.statement, st.Proposed):
+                assert query is not None
+                rows = query_outcome(query, execute(connection, query, view, values)).table(stored=True)
+                rows = triggered_changes.proposed(connection, write, part.statement.table, rows)
+            else:
+                rows = _part(connection, write, part.statement, query, view, values)
             if part.result is not None:
-                table = transient_table(part.result, outcome.table(stored=True))
+                table = transient_table(part.result, rows if isinstance(rows, pa.Table) else rows.table(stored=True))
                 results.append(table.id)
                 view = view.having(part.result.key, table)
         if isinstance(statement.main, st.Query):
@@ -390,7 +395,12 @@ def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge,
         change = RowChange(table, row_ids[updates], new.take(pa.array(updates)), statement.assigned)
         count += apply(connection, write, change)
     if len(inserts) or is_upsert:
-        count += apply(connection, write, RowChange(table, inserted=new.take(pa.array(inserts))))
+        change = RowChange(table, inserted=new.take(pa.array(inserts)))
+        count += (
+            triggered_changes.insert_proposed(connection, write, change)
+            if is_upsert
+            else apply(connection, write, change)
+        )
     acting = np.flatnonzero(actions != st.Action.NOTHING)
     return count, result if len(acting) == result.batch.rows else result.taken(acting)
 

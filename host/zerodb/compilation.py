@@ -193,7 +193,7 @@ def prepare(
     return Prepared(text, shape, bound, needed, query, stages, parts, zones.session_zone())
 
 
-def _compiled(statement: st.Statement, engine: Engine, stages: Stages) -> CompiledQuery | None:
+def _compiled(statement: st.Statement | st.Proposed, engine: Engine, stages: Stages) -> CompiledQuery | None:
     source = _source(statement)
     if source is None:
         return None
@@ -207,7 +207,7 @@ def _dependency(bound: BoundShape, table: TableInfo) -> Dependency:
     return Dependency(table.key, bound.table_names[table.key], table.id, table.schema_version, table.layout, large)
 
 
-def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Sequence[str]] | None:
+def _source(statement: st.Statement | st.Proposed) -> tuple[LogicalPlan, Sequence[Column], Sequence[str]] | None:
     """The plan that running a statement needs, with the columns it has to give."""
     match statement:
         case st.Query(plan=plan, columns=columns, names=names, locks=locks):
@@ -215,6 +215,7 @@ def _source(statement: st.Statement) -> tuple[LogicalPlan, Sequence[Column], Seq
             return plan, [*columns, *ids], [*names, *(column.name for column in ids)]
         case (
             st.CreateTableAs(query=st.Query(plan=plan, columns=columns, names=names))
+            | st.Proposed(query=st.Query(plan=plan, columns=columns, names=names))
             | st.SetSequence(query=st.Query(plan=plan, columns=columns, names=names))
         ):
             return plan, columns, names

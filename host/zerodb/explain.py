@@ -121,8 +121,10 @@ def _lines(
         yield f"Execution: {seconds * 1000:.2f} ms, {rows} row{'' if rows == 1 else 's'}"
 
 
-def _title(statement: st.Statement) -> str:
+def _title(statement: st.Statement | st.Proposed) -> str:
     match statement:
+        case st.Proposed(table=table):
+            return f"Rows proposed for {table.name}"
         case st.Query(locks=locks) if locks:
             return "Lock rows: " + ", ".join(
                 f"{locked.table.name} for {locked.strength.name.lower().replace('_', ' ')}" for locked in locks

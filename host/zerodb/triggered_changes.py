@@ -22,6 +22,7 @@ from zerodb.outcome import Outcome
 from zerodb.row_expressions import quoted, select
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.triggers import EVENTS
 
 if TYPE_CHECKING:
     from zerodb.changes import Result, RowChange
@@ -183,21 +184,50 @@ class _Parts:
         return batches.arrow(place, schema)
 
 
+def proposed(connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table) -> pa.Table:
+    """What BEFORE triggers make of the rows that an ON CONFLICT DO UPDATE proposes; behind the table's columns one more
+    may go along."""
+    from zerodb.changes import RowChange
+
+    width = len(table.columns)
+    own = rows.select(list(range(width)))
+    found = firing.before(connection, write, RowChange(table, inserted=own))
+    made = found.change.inserted
+    assert made is not None
+    columns, rest = list(made.columns), rows.columns[width:]
+    if found.kept is not None:
+        rest = [column.take(pa.array(found.kept)) for column in rest]
+    return pa.Table.from_arrays([*columns, *rest], names=rows.column_names)
+
+
+def insert_proposed(connection: Connection, write: WriteTransaction, change: RowChange) -> int:
+    """Inserts those of the proposed rows that are in no conflict."""
+    if not any(trigger.fires("before", "insert") for trigger in change.table.triggers):
+        return apply_fired(connection, write, change).count
+    return apply_fired(connection, write, change, firing.Proposed(change)).count
+
+
 def check_returning(statement: st.Insert | st.Update | st.Delete | st.Merge, table: TableInfo) -> None:
     """0A000 where RETURNING would give rows as they were before their triggers."""
     tables = _with_partitions(table)
     if not isinstance(statement, st.Merge):
         tables = tables[1:]
-    if any(trigger.timing == "before" and trigger.enabled for found in tables for trigger in found.triggers):
+    # The rows that ON CONFLICT DO UPDATE proposes have seen their triggers before the rest.
+    events = {"update"} if isinstance(statement, st.Merge) and statement.key is not None else set(EVENTS)
+    if any(
+        trigger.timing == "before" and trigger.enabled and trigger.for_rows and events & set(trigger.events)
+        for found in tables
+        for trigger in found.triggers
+    ):
         what = "MERGE, or ON CONFLICT DO UPDATE," if isinstance(statement, st.Merge) else "a partitioned table"
         raise NotSupportedError(f"RETURNING of {what} with BEFORE triggers is not supported")
 
 
 def check_merge(statement: st.Merge) -> None:
-    """0A000 where BEFORE triggers would have to run before it is known which rows are in conflict."""
+    """0A000 where the triggers of partitions would have to see rows of which some are in conflict."""
     if statement.key is None:
         return
-    for table in _with_partitions(statement.table):
+    for table in _with_partitions(statement.table)[1:]:
         if any(trigger.fires("before", "insert") for trigger in table.triggers):
             message = f'ON CONFLICT DO UPDATE with a BEFORE INSERT trigger on "{table.name}" is not supported'
             raise NotSupportedError(message)

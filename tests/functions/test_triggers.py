@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
@@ -449,11 +450,35 @@ def test_on_conflict(db: Connection) -> None:
     got = db.execute("insert into t values (-1, 'y', 2), (-2, 'z', 3), (2, 'w', 4) on conflict do nothing returning id")
     assert got.fetchall() == [(2,)]
     assert after.seen == [("b", "after", "insert", None, [2])]
-    refused(db, "insert into t values (1, 'y', 2) on conflict (id) do update set v = 9", "0A000", "BEFORE INSERT")
     db.execute("drop trigger a on t")
     db.execute("insert into t values (1, 'y', 2), (3, 'u', 5) on conflict (id) do update set v = 9")
     assert sorted(after.seen[1:]) == [("b", "after", "insert", None, [3]), ("b", "after", "update", [1], [1])]
     assert rows(db) == [(1, "x", 9), (2, "z", 3), (3, "u", 5)]
+
+
+def test_on_conflict_do_update_proposes_what_triggers_leave(db: Connection) -> None:
+    db.execute("insert into t values (1, 'x', 1), (2, 'y', 2)")
+    log = Log(lambda e: e.new.set_column(0, "id", pc.abs(e.new["id"])))
+    make(db, "a", "before insert", log)
+    make(db, "b", "before insert", lambda e: np.asarray(e.new["id"]) != 9)
+    after = make(db, "c", "after insert or update", Log())
+    text = """insert into t values (-1, 'p', 10), (-3, 'q', 30), (9, 'no', 0), (-2, null, 20) on conflict (id)
+              do update set v = excluded.v, name = coalesce(excluded.name, t.name || '!') returning *"""
+    cursor = db.execute(text)
+    assert cursor.fetchall() == [(1, "p", 10), (3, "q", 30), (2, "y!", 20)]
+    assert log.seen == [("a", "before", "insert", None, [-1, -3, 9, -2])]
+    assert sorted(after.seen) == [("c", "after", "insert", None, [3]), ("c", "after", "update", [1, 2], [1, 2])]
+    assert rows(db) == [(1, "p", 10), (2, "y!", 20), (3, "q", 30)]
+    refused(db, "insert into t values (5, 'a', 1), (-5, 'b', 2) on conflict (id) do update set v = 0", "21000")
+    prepared = db.prepare("insert into t values ($1, $2, 1) on conflict (id) do update set v = t.v + 1 where t.v > 10")
+    for key in (-1, 2, 7, 7):
+        prepared.execute([key, "n"])
+    assert rows(db, "select id, v from t order by id") == [(1, 10), (2, 21), (3, 30), (7, 1)]
+    text = "with w as (select 8 as i) insert into t select i, 'w', 1 from w union all select 2, 'w', 2 from w"
+    assert db.execute(f"{text} on conflict (id) do update set name = excluded.name").rowcount == 2
+    make(db, "d", "before update", lambda e: [False] * e.rows)
+    assert db.execute("insert into t values (-1), (-11) on conflict (id) do update set v = 0").rowcount == 1
+    refused(db, "insert into t values (1) on conflict (id) do update set v = 0 returning *", "0A000", "RETURNING")
 
 
 def test_merge(db: Connection) -> None:
@@ -642,3 +667,75 @@ def test_catalog(db: Connection) -> None:
     ]
     db.execute("drop table t")
     assert rows(db, "select count(*) from pg_trigger") == [(0,)]
+
+
+@pytest.mark.parametrize("level", ["read committed", "repeatable read", "serializable"])
+def test_isolation_levels(tmp_path: Path, level: str) -> None:
+    with zerodb.connect(tmp_path / "d.zdb") as one, zerodb.connect(tmp_path / "d.zdb") as two:
+        one.execute("create table t (id integer primary key, v integer)")
+        one.execute("create table log (n bigint)")
+
+        def count(event: Any) -> None:
+            event.connection.execute("insert into log select count(*) from t")
+
+        one.create_trigger_function("count", count)
+        one.execute("create trigger c after insert on t for each row execute function count()")
+        one.execute(f"set default_transaction_isolation = '{level}'")
+        one.execute("insert into t values (1), (2)")
+        two.execute("insert into t values (3)")
+        with one.transaction(level):
+            one.execute("insert into t values (4)")
+            two.execute("delete from t where id = 1")
+            one.execute("insert into t values (5)")
+            assert rows(one, "select n from log")[-1] == (4,) if level == "read committed" else (5,)
+        assert len(rows(two, "select * from log")) == 4
+
+
+def test_blocks_with_retries_run_statements_again_with_their_triggers(tmp_path: Path) -> None:
+    with zerodb.connect(tmp_path / "d.zdb") as one, zerodb.connect(tmp_path / "d.zdb") as two:
+        one.execute("create table t (id integer primary key, v integer)")
+        one.execute("create table log (id integer)")
+        one.execute("insert into t values (1, 0), (2, 0)")
+
+        def note(event: Any) -> None:
+            event.connection.execute("insert into log values (1)")
+
+        one.create_trigger_function("note", note)
+        one.execute("create trigger n after update on t for each row execute function note()")
+        with one.transaction(retries=3):
+            one.execute("update t set v = v + 1 where id = 1")
+            two.execute("update t set v = v + 1 where id = 2")
+            one.execute("update t set v = v + 1 where id = 2")
+        assert sorted(rows(one, "select v from t")) == [(1,), (2,)]
+        assert rows(one, "select count(*) from log") == [(3,)]
+
+
+def test_many_threads(tmp_path: Path) -> None:
+    with zerodb.connect(tmp_path / "d.zdb") as db:
+        db.execute("create table t (id integer primary key, v integer)")
+        db.execute("create table sums (k integer primary key, n bigint)")
+        db.execute("insert into sums values (0, 0), (1, 0)")
+
+        def add(event: Any) -> None:
+            for key in (0, 1):
+                total = sum(
+                    v for i, v in zip(*(event.new[c].to_pylist() for c in ("id", "v")), strict=True) if i % 2 == key
+                )
+                event.connection.execute("update sums set n = n + ? where k = ?", [total, key])
+
+        db.create_trigger_function("add", add)
+        db.execute("create trigger a after insert on t for each row execute function add()")
+
+        def work(first: int) -> None:
+            with db.duplicate() as own:
+                for start in range(first, first + 40, 4):
+                    own.execute("insert into t select i, i from generate_series(?::int, ?::int) i", [start, start + 3])
+
+        threads = [threading.Thread(target=work, args=(number * 1000,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        expected = rows(db, "select id % 2, sum(v) from t group by 1 order by 1")
+        assert [(key, int(total)) for key, total in expected] == rows(db, "select * from sums order by k")
+        assert rows(db, "select count(*) from t") == [(160,)]

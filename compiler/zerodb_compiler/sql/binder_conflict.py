@@ -6,19 +6,21 @@ LEFT JOIN the table on the arbiter's columns, and per row either an insert (no m
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
 
-from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.catalog import TRANSIENT, TableInfo
 from zerodb_compiler.constraints import Unique
 from zerodb_compiler.errors import ProgrammingError, error_for
-from zerodb_compiler.plan.logical import Item, LogicalPlan, Project
+from zerodb_compiler.plan.logical import Item, LogicalPlan, Project, Scan, ScanColumn, With
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder_dml import assignments
 from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 from zerodb_compiler.sql.binder_from import Source, left_join, scan_of
 from zerodb_compiler.sql.binder_merge import Choice, Clause, merged
+from zerodb_compiler.sql.binder_updatable import real
 from zerodb_compiler.sql.binder_with import CommonTables
 from zerodb_compiler.sql.expressions import Column, ColumnRef, Expression
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
@@ -27,6 +29,8 @@ from zerodb_compiler.types import BOOLEAN
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
+
+_FIRST_ID = -(1 << 42)
 
 
 def keys_of(table: TableInfo) -> tuple[Unique, ...]:
@@ -126,6 +130,8 @@ def do_update(
             "ON CONFLICT DO UPDATE requires inference specification or constraint name", position=position_of(conflict)
         )
     width = len(table.columns)
+    if any(trigger.fires("before", "insert") for trigger in real(table).triggers):
+        plan = _proposed_first(binder, real(table), plan)
     plan, proposed = _own_columns(binder, plan, width)
     excluded = Relation("excluded", [(c.name, p) for c, p in zip(table.columns, proposed, strict=True)], table)
     scan, target = scan_of(binder, table, relation)
@@ -163,6 +169,22 @@ def do_update(
         binder, node, joined, choice, relation, (), common, place, passes_over=condition is not None
     )
     return st.Merge(table, source, tuple(sorted(values)), key, place is not None, returning)
+
+
+def _proposed_first(binder: Binder, table: TableInfo, plan: LogicalPlan) -> LogicalPlan:
+    """Has the proposed rows computed before the rest of the statement, which reads what the triggers made of them."""
+    from zerodb_compiler.sql.binder_changes import transient_table
+
+    query = st.Query(plan, plan.output, tuple(column.name for column in plan.output))
+    if binder.shared.definitions:
+        query = replace(query, plan=With(tuple(binder.shared.definitions), plan))
+    number = binder.locking.number()
+    columns = tuple(replace(column, nullable=True) for column in plan.output)
+    names = tuple(f"column{i + 1}" for i in range(len(columns)))
+    result = transient_table(f"{TRANSIENT}proposed {number}", st.Returning(columns, names), _FIRST_ID - number)
+    binder.locking.parts.append(st.Part(st.Proposed(table, query), result))
+    fresh = tuple(binder.column(column.name, column.type, True) for column in columns)
+    return Scan(result, tuple(ScanColumn(column, ordinal) for ordinal, column in enumerate(fresh)))
 
 
 def _lacking(b: ExpressionBinder, table: TableInfo, rows: tuple[ColumnRef, ...]) -> list[Clause]:

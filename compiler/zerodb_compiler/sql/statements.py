@@ -133,17 +133,27 @@ class Merge:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """A data-modifying WITH query, or a locking query. `result` is the table that others read its rows from."""
+class Proposed:
+    """The rows that an INSERT ... ON CONFLICT DO UPDATE proposes, for BEFORE triggers to see first. The query gives the
+    columns of the table, and perhaps one more."""
 
-    statement: Insert | Update | Delete | Merge | Query
+    table: TableInfo
+    query: Query
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A data-modifying WITH query, a locking query, or proposed rows. `result` is the table that others read its rows
+    from."""
+
+    statement: Insert | Update | Delete | Merge | Query | Proposed
     result: TableInfo | None
 
 
 @dataclass(frozen=True, slots=True)
 class WithChanges:
-    """A statement with data-modifying WITH queries or locking subqueries: each part and `main` run once, in this order,
-    over the snapshot that the first one saw and the results of the parts before."""
+    """A statement with data-modifying WITH queries, locking subqueries or proposed rows: each part and `main` run once,
+    in this order, over the snapshot that the first one saw and the results of the parts before."""
 
     parts: tuple[Part, ...]
     main: Query | Insert | Update | Delete | Merge

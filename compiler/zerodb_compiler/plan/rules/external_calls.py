@@ -10,8 +10,8 @@ where the conditions they stand in have found their places. What must hold:
     branches    a call in a branch of CASE (COALESCE is one), or behind AND and OR, is guarded: the host leaves rows out
                 for which the branch is not taken. Which branch that is, is computed once, as a number.
     filters     conditions without calls come first, then those with calls, one after the other
-    joins       a call whose arguments are of one side is computed there, so that it can be a key; a condition of an
-                inner join with calls over both sides is a filter above it
+    joins       a call whose arguments are of one side (of a WHERE over inner joins: of one of the tables) is computed
+                there, so that it can be a key; a condition of an inner join with calls over both is a filter above it
     LIMIT       comes before the calls, where these do not decide which rows there are
 
 Not supported (0A000): calls over both sides in the condition of any other join; in LIMIT; of volatile functions in
@@ -20,7 +20,7 @@ correlated subqueries, which are computed for sets of values and not for each ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from zerodb_compiler.errors import NotSupportedError
@@ -179,11 +179,33 @@ def _restored(new: LogicalPlan, old: LogicalPlan) -> LogicalPlan:
 
 
 def _filter(input_: LogicalPlan, parts: Sequence[Expression], fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    calls = _Calls(filtered(input_, [part for part in parts if not _has(part, wanted)]), fresh, wanted)
-    for part in parts:
-        if _has(part, wanted):
-            calls.filter(calls.take(part))
+    plain = [part for part in parts if not _has(part, wanted)]
+    others = [part for part in parts if _has(part, wanted)]
+    leaves = _leaves(input_)
+    if len(leaves) > 1:  # no call may keep the conditions of inner joins from what they join
+        sides = _Sides(leaves, fresh, wanted)
+        taken = [sides.take(part) for part in others]
+        input_ = _with_leaves(input_, iter(sides.done()))
+        plain += [part for part in taken if part is not None]
+        others = [part for part, found in zip(others, taken, strict=True) if found is None]
+    calls = _Calls(filtered(input_, plain), fresh, wanted)
+    for part in others:
+        calls.filter(calls.take(part))
     return calls.done()
+
+
+def _leaves(plan: LogicalPlan) -> list[LogicalPlan]:
+    """What a tree of inner joins joins."""
+    if isinstance(plan, Join) and plan.kind is JoinKind.INNER:
+        return [*_leaves(plan.left), *_leaves(plan.right)]
+    return [plan]
+
+
+def _with_leaves(plan: LogicalPlan, leaves: Iterator[LogicalPlan]) -> LogicalPlan:
+    if isinstance(plan, Join) and plan.kind is JoinKind.INNER:
+        left = _with_leaves(plan.left, leaves)
+        return with_inputs(plan, [left, _with_leaves(plan.right, leaves)])
+    return next(leaves)
 
 
 def _values(
@@ -217,7 +239,7 @@ def _values(
 
 # --- joins ----------------------------------------------------------------------------------------------------------
 def _join(plan: Join, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    sides = _Sides(plan.left, plan.right, fresh, wanted)
+    sides = _Sides([plan.left, plan.right], fresh, wanted)
     kept: list[Expression] = []
     above: list[Expression] = []
     for part in conjuncts(plan.condition):
@@ -233,7 +255,7 @@ def _join(plan: Join, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
 
 
 def _mark_join(plan: MarkJoin, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    sides = _Sides(plan.left, plan.right, fresh, wanted)
+    sides = _Sides([plan.left, plan.right], fresh, wanted)
 
     def taken(part: Expression) -> Expression:
         found = sides.take(part)
@@ -256,12 +278,12 @@ def _both_sides(part: Expression) -> NotSupportedError:
 class _Sides:
     """The calls of a join's condition, each on the side that its arguments are of."""
 
-    def __init__(self, left: LogicalPlan, right: LogicalPlan, fresh: Fresh, wanted: Wanted) -> None:
+    def __init__(self, sides: Sequence[LogicalPlan], fresh: Fresh, wanted: Wanted) -> None:
         self._wanted = wanted
-        self._sides = [(output_ids(side), _Calls(side, fresh, wanted)) for side in (left, right)]
+        self._sides = [(output_ids(side), _Calls(side, fresh, wanted)) for side in sides]
 
     def take(self, part: Expression) -> Expression | None:
-        """The part over the results of its calls; None if one reads both sides."""
+        """The part over the results of its calls; None if one reads several sides."""
         if not _has(part, self._wanted):
             return part
         ids = ids_of(part)
@@ -276,9 +298,8 @@ class _Sides:
         renewed = iter(found)
         return rebuild(part, lambda argument: next(renewed) or argument)
 
-    def done(self) -> tuple[LogicalPlan, LogicalPlan]:
-        (_, left), (_, right) = self._sides
-        return left.done(), right.done()
+    def done(self) -> list[LogicalPlan]:
+        return [calls.done() for _, calls in self._sides]
 
 
 # --- calls ----------------------------------------------------------------------------------------------------------

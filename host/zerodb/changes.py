@@ -27,7 +27,7 @@ from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_sch
 from zerodb.engine.rows import chosen, joined, taken
 from zerodb.functions import firing
 from zerodb.outcome import Outcome, QueryBatches
-from zerodb.partitioning import apply_to_partitions, check_bound
+from zerodb.partitioning import apply_to_partitions, check_bound, still_in_partitions
 from zerodb.queries import execute, for_writing, query_outcome
 from zerodb.stored_rows import constant_values, is_plain, stored_values
 from zerodb.values import Canonical, canonical_array
@@ -259,7 +259,7 @@ def change(
             tag = "UPDATE"
         case st.Merge():
             triggered_changes.check_merge(statement)
-            count, result = _merge(connection, write, statement, result)
+            count, result = _merge(connection, write, statement, result, view)
             tag = "MERGE" if statement.key is None else "INSERT"
     return result.outcome(tag, count, statement.source, statement.returning)
 
@@ -351,9 +351,7 @@ class Result:
     def still_there(self, write: WriteTransaction, view: View, table: TableInfo) -> Result:
         """Without the rows, by their ids in column 0, that another part of the same statement has changed already: each
         row is changed once."""
-        if write.table(table.key) is view.tables[table.key]:
-            return self
-        visible = write.table(table.key).are_visible(self.integers(0))
+        visible = _are_unchanged(write, view, table, self.integers(0))
         return self if visible.all() else self.taken(np.flatnonzero(visible))
 
     def outcome(self, tag: str, count: int, source: LogicalPlan, returning: st.Returning | None) -> Outcome:
@@ -364,7 +362,20 @@ class Result:
         return Outcome(tag, count, output, batches)
 
 
-def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge, result: Result) -> tuple[int, Result]:
+def _are_unchanged(
+    write: WriteTransaction, view: View, table: TableInfo, row_ids: RowIds
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows no other part of the same statement has changed."""
+    if table.constraints.partitioning is not None:
+        return still_in_partitions(write, view, table, row_ids)
+    if write.table(table.key) is view.tables[table.key]:
+        return np.ones(len(row_ids), np.bool_)
+    return write.table(table.key).are_visible(row_ids)
+
+
+def _merge(
+    connection: Connection, write: WriteTransaction, statement: st.Merge, result: Result, view: View
+) -> tuple[int, Result]:
     """Applies the actions; gives the number of rows changed, and the result with the rows that were, in order."""
     table, width = statement.table, len(statement.table.columns)
     if statement.ordered:
@@ -373,6 +384,8 @@ def _merge(connection: Connection, write: WriteTransaction, statement: st.Merge,
     by_action = {action: np.flatnonzero(actions == action) for action in st.Action}
     changed = np.sort(row_ids[matched & (actions != st.Action.NOTHING)])
     if len(changed) > 1 and bool((changed[1:] == changed[:-1]).any()):
+        raise _twice(statement)
+    if not _are_unchanged(write, view, table, changed).all():
         raise _twice(statement)
     new = result.table(range(2, 2 + width))
     inserts, updates, deletes = (by_action[a] for a in (st.Action.INSERT, st.Action.UPDATE, st.Action.DELETE))

@@ -24,6 +24,7 @@ from zerodb_storage.arrow import from_arrow
 if TYPE_CHECKING:
     from zerodb.changes import RowChange
     from zerodb.connection import Connection
+    from zerodb.view import View
 
 Numbers = np.ndarray[Any, np.dtype[np.int64]]
 
@@ -43,6 +44,18 @@ def leaves(write: WriteTransaction, table_id: int) -> list[TableVersion]:
     found: list[TableVersion] = []
     for version in partitions_of(write, table_id):
         found += leaves(write, version.id) if version.constraints.partitioning is not None else [version]
+    return found
+
+
+def still_in_partitions(
+    write: WriteTransaction, view: View, table: TableInfo, row_ids: Numbers
+) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    """Which rows of a partitioned table, by the ids that queries give, were not changed since `view`."""
+    found = np.ones(len(row_ids), np.bool_)
+    for number, part in enumerate(leaves(write, table.id)):
+        if part is not view.tables.get(part.key):
+            here = np.flatnonzero(row_ids >> PARTITION_SHIFT == number)
+            found[here] = part.are_visible(row_ids[here] & ((1 << PARTITION_SHIFT) - 1))
     return found
 
 

@@ -215,3 +215,36 @@ def test_many_rows_and_deletes(db: zerodb.Connection) -> None:
         count - 1,
     )
     assert state_of(lambda: db.execute("insert into t values (77777, 1)")) == "23505"
+
+
+@pytest.mark.parametrize("partitioned", [False, True])
+def test_parts_of_a_statement_change_a_row_once(partitioned: bool) -> None:
+    """In which order the parts run is nobody's business; but no row is there twice, and no key."""
+    with zerodb.connect() as db:
+        if partitioned:
+            db.execute("create table t (a int primary key, b int) partition by list (a)")
+            db.execute("create table t1 partition of t for values in (1)")
+            db.execute("create table t2 partition of t for values in (2)")
+        else:
+            db.execute("create table t (a int primary key, b int)")
+        db.execute("insert into t values (1, 1), (2, 2)")
+        db.execute("with u as (update t set b = b + 10 returning *) update t set b = u.b + 100 from u where t.a = u.a")
+        assert sorted(db.execute("select a from t").fetchall()) == [(1,), (2,)]
+        db.execute("with u as (update t set b = -1 where a = 1 returning *) delete from t")
+        assert len(db.execute("select a from t").fetchall()) <= 1
+        db.execute("delete from t")
+        db.execute("insert into t values (1, 1), (2, 2)")
+        for main in (
+            "merge into t using (values (1), (2)) v (x) on x = a when matched then update set b = 300",
+            "merge into t using (values (1), (2)) v (x) on x = a when matched then delete",
+            "insert into t values (1, 5) on conflict (a) do update set b = 300",
+        ):
+            with pytest.raises(zerodb.Error) as error:
+                db.execute(f"with u as (update t set b = 70 where a = 1 returning *) {main}")
+            assert error.value.sqlstate == "21000"
+        assert sorted(db.execute("select * from t").fetchall()) == [(1, 1), (2, 2)]
+        db.execute(
+            """with u as (update t set b = 70 where a = 1 returning *)
+            merge into t using (values (2)) v (x) on x = a when matched then update set b = 300"""
+        )
+        assert sorted(db.execute("select * from t").fetchall()) == [(1, 70), (2, 300)]

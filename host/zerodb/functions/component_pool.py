@@ -44,6 +44,7 @@ class Pool:
         self._idle: list[Instance] = []
         self._lock = threading.Lock()
         self._closed = False
+        weakref.finalize(self, _close_all, self._idle).atexit = False
 
     @contextlib.contextmanager
     def instance(self, name: str) -> Iterator[Instance]:
@@ -93,12 +94,17 @@ class Pool:
     def close(self) -> None:
         """Frees the instances that nobody uses. A function of the same component may go on with new ones."""
         with self._lock:
-            idle, self._idle = self._idle, []
-        for instance in idle:
-            instance.close()
+            idle = self._idle[:]
+            self._idle.clear()
+        _close_all(idle)
 
 
-_pools: weakref.WeakKeyDictionary[Database, dict[str, Pool]] = weakref.WeakKeyDictionary()
+def _close_all(instances: list[Instance]) -> None:
+    while instances:
+        instances.pop().close()
+
+
+_pools: weakref.WeakKeyDictionary[Database, weakref.WeakValueDictionary[str, Pool]] = weakref.WeakKeyDictionary()
 _pools_lock = threading.Lock()
 
 
@@ -114,7 +120,7 @@ def pool_for(database: Database, content: bytes, digest: str | None = None) -> P
     engine = component_engine()
     component = engine.load(content, digest[:16])
     with _pools_lock:
-        pools = _pools.setdefault(database, {})
+        pools = _pools.setdefault(database, weakref.WeakValueDictionary())
         found = pools.get(digest)
         if found is None:
             found = pools[digest] = Pool(engine, component)

@@ -29,13 +29,20 @@ class Batches(Protocol):
     def arrow(self, index: int, schema: pa.Schema) -> pa.RecordBatch: ...
 
 
+class _Owned(list[ResultBatch]):
+    """A list of batches that nobody else has."""
+
+
+_RELEASED = ResultBatch(0, ())
+
+
 class QueryBatches:
     """What a query's generated code gave."""
 
     __slots__ = ("_batches", "_decoder", "_output", "_zone")
 
     def __init__(self, batches: Sequence[ResultBatch], output: Sequence[OutputColumn], decoder: RowDecoder) -> None:
-        self._batches = batches
+        self._batches: Sequence[ResultBatch] = batches
         self._output = output
         self._decoder = decoder
         self._zone = session_zone()
@@ -46,6 +53,12 @@ class QueryBatches:
     @property
     def nbytes(self) -> int:
         return sum(batch.nbytes for batch in self._batches)
+
+    def release(self, index: int) -> None:
+        """Lets a portion go that nobody will ask for again."""
+        if not isinstance(self._batches, _Owned):
+            self._batches = _Owned(self._batches)
+        self._batches[index] = _RELEASED
 
     def rows(self, index: int) -> list[Row]:
         return self._decoder.rows(self._batches[index])

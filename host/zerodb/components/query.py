@@ -130,7 +130,8 @@ class GuestCursor:
         self._batches = outcome.batches
         self._schema = arrow_schema(outcome.columns, stored=True)
         self._next = 0
-        self._rest: pa.RecordBatch | None = None  # of a batch of which a part was given
+        self._released = 0
+        self._rest: pa.RecordBatch | None = None  # of the batch before `next`, of which a part was given
 
     @property
     def size(self) -> int:
@@ -143,13 +144,9 @@ class GuestCursor:
         parts: list[pa.RecordBatch] = []
         count = 0
         while count < wanted:
-            part = self._rest
-            self._rest = None
+            part = self._next_part()
             if part is None:
-                if self._next >= len(self._batches):
-                    break
-                part = self._batches.arrow(self._next, self._schema)
-                self._next += 1
+                break
             if not part.num_rows:
                 continue
             fits = min(wanted - count, max(1, part.num_rows * MOST_BYTES // max(part.nbytes, 1)))
@@ -166,13 +163,41 @@ class GuestCursor:
         columns = [pa.concat_arrays([part.column(index) for part in parts]) for index in range(len(self._types))]
         return to_record_batch(columns, self._types, count)
 
-    def next_rows(self, most: int) -> list[list[Variant]]:
-        if self._rest is not None:
-            raise error_for("55000", "the rest of a batch cannot be fetched as rows", hint="go on with next-batch")
+    def _next_part(self) -> pa.RecordBatch | None:
+        """What is left of the batch that the last call ended in, or the next batch."""
         assert self._cursor is not None
-        self._cursor._batch = max(self._cursor._batch, self._next)
-        rows = self._cursor.fetchmany(min(max(most, 1), MOST_SINGLE_ROWS))
-        self._next = self._cursor._batch
+        part, self._rest = self._rest, None
+        if part is not None:
+            return part
+        cursor, taken = self._cursor, 0
+        if cursor._row < len(cursor._rows):  # rows were fetched one by one, and some are left
+            self._next, taken = cursor._batch - 1, cursor._row
+        cursor._rows, cursor._row = [], 0
+        if self._next >= len(self._batches):
+            return None
+        part = self._batches.arrow(self._next, self._schema)
+        self._let_go(self._next)
+        self._next += 1
+        return part.slice(taken) if taken else part
+
+    def _let_go(self, end: int) -> None:
+        """Batches before this one were given; this one is in Arrow's hands."""
+        if isinstance(self._batches, QueryBatches):
+            for index in range(self._released, end):
+                self._batches.release(index)
+            self._released = max(self._released, end)
+
+    def next_rows(self, most: int) -> list[list[Variant]]:
+        assert self._cursor is not None
+        cursor = self._cursor
+        if self._rest is not None:
+            cursor._rows = self._batches.rows(self._next - 1)
+            cursor._row = len(cursor._rows) - self._rest.num_rows
+            self._rest = None
+        cursor._batch = max(cursor._batch, self._next)
+        rows = cursor.fetchmany(min(max(most, 1), MOST_SINGLE_ROWS))
+        self._next = cursor._batch
+        self._let_go(self._next - 1)
         return [to_values(row, self._types) for row in rows]
 
     def close(self) -> None:

@@ -67,6 +67,7 @@ def test_aggregate(spans: Connection) -> None:
     assert rows(spans, "select span(distinct i / 9), span(i) from t") == [(1, 9)]
     assert rows(spans, "select span(i) from t where i > 99") == [(None,)]
     assert rows(spans, "select g, span(i) from t group by rollup (g) order by g nulls last")[-1] == (None, 9)
+    assert rows(spans, "select prokind from pg_proc where proname = 'span'") == [("a",)]
 
 
 def test_aggregate_of_many_groups(spans: Connection) -> None:
@@ -222,6 +223,9 @@ def test_functions_that_triggers_use(db: Connection, trigger_file: Path) -> None
     db.execute("alter function f() rename to g")
     db.execute("insert into t values (1, 4)")
     assert rows(db, "select v from t") == [(8,)]
+    shown = "select pg_get_triggerdef(t.oid), proname from pg_trigger t join pg_proc p on p.oid = tgfoid"
+    definition = "CREATE TRIGGER doubles BEFORE INSERT ON public.t FOR EACH ROW EXECUTE FUNCTION g()"
+    assert rows(db, shown) == [(definition, "g")]
     db.execute("drop function g() cascade")
     db.execute("insert into t values (2, 4)")
     assert rows(db, "select v from t order by id") == [(8,), (4,)]

@@ -55,7 +55,7 @@ TYPES: list[tuple[SqlType, some.SearchStrategy[Any]]] = [
 def test_the_same_bytes_and_back(type_: SqlType, values: some.SearchStrategy[Any]) -> None:
     groups = some.lists(some.lists(some.none() | values, max_size=4), max_size=5)
 
-    @settings(max_examples=60, deadline=None)
+    @settings(max_examples=30, deadline=None)
     @given(groups)
     def check(given_: list[list[Any]]) -> None:
         flat = [value for group in given_ for value in group]

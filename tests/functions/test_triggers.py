@@ -600,6 +600,7 @@ def test_columns_that_triggers_name(db: Connection) -> None:
     db.execute("update t set label = 'y'")
     assert len(log.events) == 1
     refused(db, "alter table t drop column label", "2BP01", "trigger a")
+    refused(db, "alter table t alter column label type varchar(9)", "0A000", "trigger definition")
     refused(db, "alter table t drop column w", "2BP01", "trigger a")
     db.execute("alter table t drop column w cascade")
     db.execute("update t set value = 3")

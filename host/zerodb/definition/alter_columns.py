@@ -268,6 +268,7 @@ def rename(connection: Connection, write: WriteTransaction, version: TableVersio
 def set_type(connection: Connection, write: WriteTransaction, version: TableVersion, action: ddl.Action) -> None:
     ordinal = ordinal_of(version, action.name, action.position)
     column = version.columns[ordinal]
+    triggers.check_type_change(version, column.name)
     new = column_type(action.type, action.position, view_of(connection, write).named_type)
     if action.mode:
         new = declared(new, action.mode, action.position)

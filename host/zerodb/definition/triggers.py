@@ -186,6 +186,14 @@ def drop_with_column(write: WriteTransaction, version: TableVersion, name: str, 
     _put(write, version, [found for found in known if found not in naming])
 
 
+def check_type_change(version: TableVersion, name: str) -> None:
+    """0A000 where a condition was bound to a column's type."""
+    for trigger in triggers_in(version.schema.options):
+        if trigger.when is not None and name in _named(trigger.when):
+            hint = f'trigger {trigger.name} on table {version.name} depends on column "{name}"'
+            raise error_for("0A000", "cannot alter type of a column used in a trigger definition", hint=hint)
+
+
 def _named(text: str) -> set[str]:
     """The columns that a condition names."""
     return {_folded(column) for _, column in _columns(text)}

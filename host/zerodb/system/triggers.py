@@ -29,8 +29,16 @@ def _columns(relation: RelationEntry, trigger: Trigger) -> list[tuple[int, str]]
     return [(entry.number, entry.name) for entry in entries]
 
 
+def _called(model: Model, trigger: Trigger) -> tuple[str, str]:
+    """Schema and name of the function, which may have been renamed since."""
+    for (kind, schema, _), data in model.snapshot.catalog.items():
+        if kind == "function" and data["id"] == trigger.function_id:
+            return schema, data["name"]
+    return trigger.function
+
+
 def function_oid(model: Model, trigger: Trigger) -> int:
-    schema, name = trigger.function
+    schema, name = _called(model, trigger)
     return model.oid("function", schema, f"{name}()")
 
 
@@ -73,7 +81,7 @@ def definition(model: Model, relation: RelationEntry, trigger: Trigger, table: s
 
 
 def _statement(model: Model, trigger: Trigger) -> str:
-    schema, name = trigger.function
+    schema, name = _called(model, trigger)
     shown = ident(name) if schema in model.view.path else f"{ident(schema)}.{ident(name)}"
     return f"EXECUTE FUNCTION {shown}()"
 

@@ -2,7 +2,7 @@
 
     zerodb build examples/customer_trigger_python
     create function check_customer() returns trigger language wasm as 'check_customer.wasm';
-    create trigger valid before insert or update on customer execute function check_customer();
+    create trigger valid before insert or update on customer for each row execute function check_customer();
 """
 
 import re

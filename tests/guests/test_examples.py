@@ -68,8 +68,8 @@ def test_ingest_and_report(tmp_path: Path) -> None:
         with pytest.raises(zerodb.Error, match="23505"):
             db.run_component(component, [str(bad)], grants=grants)
         assert db.execute("select count(*) from orders").fetchone() == (5,)  # not row 6 alone
-        with pytest.raises(zerodb.Error):
-            db.run_component(component, [orders], grants=["all"])  # no files without a grant
+        with pytest.raises(zerodb.Error, match="FileNotFoundError"):
+            db.run_component(component, [str(bad)], grants=["all"])  # no files without a grant
 
 
 @pytest.mark.slow
@@ -107,7 +107,9 @@ def test_trigger_validates(tmp_path: Path) -> None:
     with zerodb.connect(":memory:") as db:
         db.execute("create table customer (id bigint primary key, email text)")
         db.execute(f"create function check_customer() returns trigger language wasm as '{component}'")
-        db.execute("create trigger valid before insert or update on customer execute function check_customer()")
+        db.execute(
+            "create trigger valid before insert or update on customer for each row execute function check_customer()"
+        )
         db.execute("insert into customer values (1, ' Ann@Example.ORG'), (2, null)")
         with pytest.raises(zerodb.Error, match="no address of e-mail") as caught:
             db.execute("insert into customer values (3, 'bob@example.org'), (4, 'nobody')")

@@ -59,7 +59,8 @@ def use(kind: str, component: Path) -> None:
                 db.execute("create table payment (id bigint, amount bigint)")
                 db.execute(f"create function my_trigger() returns trigger language wasm as '{component}'")
                 db.execute(
-                    "create trigger check_amount before insert or update on payment execute function my_trigger()"
+                    "create trigger check_amount before insert or update on payment "
+                    "for each row execute function my_trigger()"
                 )
                 db.execute("insert into payment values (1, 5), (2, null)")
                 with pytest.raises(zerodb.Error, match="must not be negative") as caught:

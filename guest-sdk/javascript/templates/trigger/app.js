@@ -1,7 +1,7 @@
 // __NAME__: validates rows before they are stored.
 //
 // create function __FUNCTION__() returns trigger language wasm as '__NAME__.wasm';
-// create trigger check_amount before insert or update on payment execute function __FUNCTION__();
+// create trigger check_amount before insert or update on payment for each row execute function __FUNCTION__();
 import { FunctionError, trigger } from "zerodb-guest/triggers";
 
 trigger((event) => {

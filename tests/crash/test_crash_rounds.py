@@ -18,7 +18,6 @@ def check(folder: Path, seed: int, count: int, synchronous: str) -> None:
     assert rounds.committed > count
     if count > 10:
         assert rounds.killed_by_step
-    if count > 5:
         assert rounds.follower.snapshots
         assert rounds.follower.killed
 

@@ -1,13 +1,11 @@
-"""Calls of external functions: rows are kept, column by column, in blocks until the morsel has no more; then the host
-is asked, block by block, to call the functions, and the rows go on with the results.
-
-So a pipeline goes on through the operator, on all workers, and what comes after it is generated once. What a morsel
-holds can be much more than a chunk (the one morsel of a sorted input has all rows): all of it is kept at a time.
+"""Calls of external functions: rows are kept, column by column, in blocks; when a block is full, and when the morsel
+ends, a function of the pipeline asks the host to call the functions for the rows kept, and passes them on with the
+results. So a pipeline goes on through the operator, on all workers, and what comes after it is generated once.
 
     block = header | arrays of what is passed on | arguments | guards | results          (abi.EXTERNAL_*)
 
-Texts that are passed on stay where they are, since they live until the morsel ends. The blocks of a worker are used
-again for its next morsel.
+Texts that are passed on stay where they are, since they live until the morsel ends. The first blocks are small, for
+queries of few rows; a worker uses its last one again and again.
 """
 
 from __future__ import annotations
@@ -31,7 +29,7 @@ from zerodb_compiler.plan.transform import ids_of, ids_of_all, same_key
 from zerodb_compiler.sql.expressions import Column, Expression
 from zerodb_compiler.sql.external import VOLATILE
 from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.module import Function
+from zerodb_compiler.wasm.module import Function, FunctionRef
 from zerodb_compiler.wasm.values import F64, I32, I64, load
 
 _FIRST_ROWS, _MOST_ROWS, _GROWTH = 64, 16_384, 16
@@ -83,13 +81,15 @@ class _Map(Step):
         self._arguments = arguments
         self._guards = {same_key(item.guard): item.guard for item in plan.items if item.guard is not None}
         self._first = context.worker.reserve(4, 4, kept=True)  # a worker's blocks
+        self._last = context.worker.reserve(4, 4, kept=True)  # the one being filled
         self._layout: _Layout | None = None
         self._next_block: Function | None = None
+        self._most = 0  # rows of a block
+        self._pass: FunctionRef | None = None
         self._calls = range(0)
 
     # --- rows that come ----------------------------------------
     def begin(self, p: PipelineEmitter) -> None:
-        self.next.begin(p)
         self._block, self._rows = p.f.local(I32, "external_block"), p.f.local(I32, "external_rows")
         self._capacity = p.f.local(I32, "external_capacity")
         self._started = False
@@ -105,9 +105,18 @@ class _Map(Step):
         layout = self._layout_for(values)
         if not self._started:
             self._started = True
+            self._pass = self._define_pass(p)
             self._bases = [f.local(I32, "array") for _ in layout.arrays]
         with f.if_(self._rows.greater_equal_u(self._capacity)):
             assert self._next_block is not None
+            with f.if_(self._capacity == self._most):
+                status = self._send(p)
+                p.set_worker_i32(self._first, self._block)  # alone from now on: it is large enough
+                self._block.set(I32.const(0))
+                self._capacity.set(I32.const(0))
+                with f.if_(status == abi.STATUS_DONE):
+                    p.stop()
+                p.check_status(status)
             self._block.set(f.call(self._next_block.ref, p.worker, self._block, self._rows))
             p.fail_if(self._block.is_zero(), abi.STATUS_OUT_OF_MEMORY)
             self._rows.set(I32.const(0))
@@ -124,6 +133,13 @@ class _Map(Step):
         for guard, place_ in zip(guards, layout.flags, strict=True):
             f.store("i32.store8", self._array(self._block, self._capacity, place_) + self._rows, guard, 0)
         self._rows.set(self._rows + 1)
+
+    def _send(self, p: PipelineEmitter) -> I32:
+        """Passes the kept rows on; the status."""
+        assert self._pass is not None
+        p.f.store("i32.store", self._block, self._rows, abi.EXTERNAL_ROWS)
+        p.set_worker_i32(self._last, self._block)
+        return p.f.let(p.f.call(self._pass, p.worker, p.morsel), "status")
 
     def _array(self, block: I32, capacity: I32, place: int) -> I32:
         assert self._layout is not None
@@ -143,7 +159,7 @@ class _Map(Step):
         """next_block(worker, block, rows): the block after `block`, which has so many rows; the first one for 0."""
         layout, context = self._layout, self._context
         assert layout is not None
-        most = max(min(_MOST_ROWS, _MOST_BYTES // layout.row_bytes // 16 * 16), 16)
+        most = self._most = max(min(_MOST_ROWS, _MOST_BYTES // layout.row_bytes // 16 * 16), 16)
         f = context.module.function(
             context.fresh("external_block"), [("worker", I32), ("block", I32), ("rows", I32)], [I32]
         )
@@ -203,18 +219,24 @@ class _Map(Step):
     # --- rows that go on ----------------------------------------
     def end(self, p: PipelineEmitter) -> None:
         if not self._started:  # the pipeline has no row at all
-            self.next.end(p)
             return
-        f, layout = p.f, self._layout
+        with p.f.if_(self._block):
+            status = self._send(p)
+            with p.f.if_(status == abi.STATUS_DONE):
+                p.status.set(status)
+            with p.f.else_():
+                p.check_status(status)
+
+    def _define_pass(self, outer: PipelineEmitter) -> FunctionRef:
+        """pass(worker, morsel) -> status: the rest of the pipeline, for the rows that are kept."""
+        context, layout = self._context, self._layout
         assert layout is not None
-        f.comment("external: call, and pass the rows on")
-        last = self._block
-        current = f.local(I32, "calling")
-        with f.if_(last):
-            f.store("i32.store", last, self._rows, abi.EXTERNAL_ROWS)
-            current.set(p.worker_i32(self._first))
-        with f.else_():
-            current.set(I32.const(0))
+        f = context.module.function(context.fresh("external_rows"), [("worker", I32), ("morsel", I32)], [I32])
+        p = PipelineEmitter(context, f)
+        p.start_actions, p.rows_bound = outer.start_actions, outer.rows_bound
+        self.next.begin(p)
+        last = f.let(p.worker_i32(self._last), "last")
+        current = f.let(p.worker_i32(self._first), "calling")
         with p.row_loop(), f.block() as done, f.loop() as blocks:
             done.break_if(current.is_zero())
             p.check_interrupt()
@@ -228,6 +250,8 @@ class _Map(Step):
                 current.set(load("i32.load", current, abi.EXTERNAL_NEXT))
             blocks.continue_()
         self.next.end(p)
+        f.return_(p.status)
+        return f.ref
 
     def _call(self, p: PipelineEmitter, block: I32, count: I32, capacity: I32) -> None:
         f, context = p.f, self._context

@@ -58,7 +58,7 @@ def trap_error(text: str, name: str, used: int = 0, limit: int = 0, words: str |
     said = re.sub(r"^\d+: ", "", said)
     if "memory minimum size" in text or "forcing trap when growing memory" in text:
         return error_for("53200", f'guest "{name}" needs more memory than its limit allows', hint="raise memory_limit")
-    if not reason and re.search(r"matching implementation|wrong type|not found in the linker", text):
+    if not reason and re.search(r"matching implementation|(?<!with the )wrong type|not found in the linker", text):
         return error_for("22P03", f'"{name}" cannot be linked: {text.splitlines()[0]}', hint=_cause(text))
     if used * 2 > limit > 0:
         said = f"with {used >> 20} MB of the {limit >> 20} MB of memory that it may have"

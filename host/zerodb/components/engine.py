@@ -64,11 +64,11 @@ class ComponentEngine:
             kind = "a core WebAssembly module" if data.startswith(b"\0asm\x01") else "not WebAssembly"
             raise error_for("22P03", f'"{name}" is not a component: it is {kind}')
         digest = hashlib.sha256(data).digest()
-        found = self._kept(digest)
+        found = self.kept(digest)
         if found is not None:
             return found
         with self._compiling:  # one at a time: it takes all processors
-            found = self._kept(digest)
+            found = self.kept(digest)
             if found is None:
                 found = self._from_file(digest) or self._compile(data, digest, name)
                 with self._lock:
@@ -77,7 +77,8 @@ class ComponentEngine:
                         self._components.popitem(last=False)
         return found
 
-    def _kept(self, digest: bytes) -> Component | None:
+    def kept(self, digest: bytes) -> Component | None:
+        """The component whose bytes have that SHA-256, if it is in memory."""
         with self._lock:
             found = self._components.get(digest)
             if found is not None:

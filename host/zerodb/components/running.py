@@ -8,13 +8,15 @@ connections closed before the call returns.
 
 from __future__ import annotations
 
+import hashlib
+import os
 import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import wasmtime
-from wasmtime.component import Linker
+from wasmtime.component import Component, Linker
 
 from zerodb.components import vals
 from zerodb.components.engine import ComponentEngine, component_engine
@@ -86,6 +88,29 @@ def read_component(file: str | Path) -> bytes:
         raise error_for("58P01", f'cannot read "{file}": {error.strerror}') from None
 
 
+# By path, inode, size and time of change: the SHA-256 of files that were read. Hashing 18 MB takes longer than a run.
+_digests: dict[tuple[str, int, int, int], bytes] = {}
+_MOST_DIGESTS = 256
+
+
+def _load_file(engine: ComponentEngine, file: str | Path, name: str) -> Component:
+    try:
+        about = os.stat(file)
+    except OSError as error:
+        raise error_for("58P01", f'cannot read "{file}": {error.strerror}') from None
+    key = (os.path.abspath(file), about.st_ino, about.st_size, about.st_mtime_ns)
+    digest = _digests.get(key)
+    found = None if digest is None else engine.kept(digest)
+    if found is not None:
+        return found
+    data = read_component(file)
+    component = engine.load(data, name)
+    if len(_digests) >= _MOST_DIGESTS:
+        _digests.clear()
+    _digests[key] = hashlib.sha256(data).digest()
+    return component
+
+
 def run_component(
     connection: Connection,
     file: str | Path | bytes,
@@ -96,10 +121,9 @@ def run_component(
     name: str | None = None,
 ) -> str:
     """What `Connection.run_component` does."""
-    data = file if isinstance(file, bytes) else read_component(file)
     name = name or ("guest" if isinstance(file, bytes) else Path(file).stem)
     engine = component_engine(fuel=limits.fuel is not None)
-    component = engine.load(data, name)
+    component = engine.load(file, name) if isinstance(file, bytes) else _load_file(engine, file, name)
     session = GuestSession(connection, grants)
     linker = guest_linker(engine, sleep=grants.sleep)
     instance = Instance(

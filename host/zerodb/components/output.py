@@ -9,15 +9,23 @@ and after a million bytes in one run the rest is dropped, with a line that says 
 
 from __future__ import annotations
 
+import atexit
 import logging
 import re
+import time
 from collections import deque
 
 LINE_BYTES = 8192
 MOST_BYTES = 1 << 20
 _KEPT_LINES = 10
+_SETTLE_S = 0.1
 _RUNTIME = re.compile(r"\s*(thread '|note: |Python function threw|stack backtrace:|at |\d+: )")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+# wasmtime hands the lines over on threads of its own, perhaps after the guest has ended. One that then waits for an
+# interpreter that shuts down would abort the process; so those under way get through before.
+atexit.register(time.sleep, _SETTLE_S)
 
 
 class Lines:

@@ -190,3 +190,13 @@ def test_whatever_goes_in_comes_out(db: zerodb.Connection, rows: list[tuple[Any,
     db.execute("create table t (i integer, a bigint, b numeric(15,2), c text, d date)")
     db.executemany("insert into t values (?, ?, ?, ?, ?)", [(i, *row) for i, row in enumerate(rows)])
     assert db.execute("select a, b, c, d from t order by i").fetchall() == rows
+
+
+@pytest.mark.parametrize("text", ["select 'a\0b'", "select 1 \0", 'select 1 as "a\0b"', "select $x$\0$x$", "\0"])
+def test_a_zero_byte_is_an_error(text: str) -> None:
+    with zerodb.connect() as db:
+        db.execute("select 'ab'")  # a known shape
+        with pytest.raises(zerodb.DataError) as raised:
+            db.execute(text)
+        assert raised.value.sqlstate == "22021"
+        assert raised.value.position == text.index("\0") + 1

@@ -29,7 +29,7 @@ from sqlglot.errors import ParseError, TokenError
 from sqlglot.parsers.postgres import PostgresParser
 from sqlglot.tokenizer_core import Token, TokenType
 
-from zerodb_compiler.errors import ProgrammingError, error_for
+from zerodb_compiler.errors import DataError, ProgrammingError, error_for
 from zerodb_compiler.sql.join_tokens import nest_joins
 from zerodb_compiler.sql.json_tokens import is_marked, is_operator, operator_tokens, with_operators
 from zerodb_compiler.sql.nodes import CALL_MARK
@@ -115,7 +115,11 @@ class TokenizedStatement:
 
 
 def tokenize(text: str) -> list[TokenizedStatement]:
-    """Split the text into statements; empty ones are left out. Raises ProgrammingError 42601."""
+    """Split the text into statements; empty ones are left out. Raises ProgrammingError 42601, and DataError 22021 where
+    there is a zero byte, which no text can hold."""
+    if "\0" in text:
+        message = "invalid byte sequence: text cannot hold a zero byte"
+        raise DataError(message, sqlstate="22021", position=text.index("\0") + 1)
     marked = _DOLLARS.sub(_mark_parameter, text) if text.count("$") > 1 else text
     try:
         tokens = _DIALECT.tokenize(marked)

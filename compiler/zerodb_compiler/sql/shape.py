@@ -34,7 +34,7 @@ _NUMBER = r"(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]+)?"
 _STRING = r"'[^']*(?:''[^']*)*'"
 # One literal or line comment; a number must not be the end of an identifier. For texts without what _UNUSUAL finds.
 _LITERAL = re.compile(rf"({_STRING}|(?<![\w.]){_NUMBER}|--[^\n]*)")
-_UNUSUAL = re.compile(r"[\"$\\\x01]|/\*")
+_UNUSUAL = re.compile(r"[\"$\\\x00\x01]|/\*")
 _TOKEN = re.compile(
     r"(?P<comment>--[^\n]*|/\*)"
     r'|(?P<quoted>"[^"]*(?:""[^"]*)*")'
@@ -111,7 +111,7 @@ def number_class(text: str) -> str:
 
 def _careful_shape(text: str) -> Shape:
     """The same for texts with quoted identifiers, comments, escapes, `$`: token by token."""
-    if MARK in text:
+    if MARK in text or "\0" in text:  # the latter is an error, which parsing finds
         return Shape(MARK + text, (), (text,))
     pieces: list[str] = []
     literals: list[str] = []

@@ -72,6 +72,15 @@ def state(db: Connection, sql: str) -> str | None:
     return caught.value.sqlstate
 
 
+def test_a_subquery_in_coalesce_is_computed_once(db: Connection) -> None:
+    double = Double()
+    db.create_function("d", double, ["bigint"], "bigint")
+    assert db.execute("select coalesce((select max(d(a)) from t), 0)").fetchall() == [(12,)]
+    assert sorted(double.taken()) == [1, 2, 3, 4, 5, 6]  # type: ignore[type-var]
+    query = "select coalesce((select sum(s.a) from t s where s.a < t.a), -1) from t order by t.a"
+    assert db.execute(query).fetchall() == [(-1,), (1,), (3,), (6,), (10,), (15,), (-1,)]
+
+
 # --- how often ---
 @pytest.mark.parametrize(
     ("sql", "wanted", "called"),

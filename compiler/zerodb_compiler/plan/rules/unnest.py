@@ -307,16 +307,19 @@ def _tested(plan: LogicalPlan, part: AnySubquery, fresh: Fresh) -> tuple[Pulled,
 class _Replacer:
     """Replaces subqueries in expressions by columns of joins that it adds to `plan`."""
 
-    __slots__ = ("_fresh", "plan")
+    __slots__ = ("_fresh", "_known", "plan")
 
     def __init__(self, plan: LogicalPlan, fresh: Fresh) -> None:
         self.plan = plan
         self._fresh = fresh
+        self._known: dict[int, Expression] = {}  # by the subquery's column: COALESCE names its operands twice
 
     def value(self, expression: Expression) -> Expression:
         match expression:
             case ScalarSubquery(plan=plan, column=column):
-                return self._scalar(_visit(plan, self._fresh), column)
+                if column.id not in self._known:
+                    self._known[column.id] = self._scalar(_visit(plan, self._fresh), column)
+                return self._known[column.id]
             case Exists(plan=plan, negated=negated):
                 return _negated(self._exists(_bare(_visit(plan, self._fresh))), negated)
             case InSubquery():

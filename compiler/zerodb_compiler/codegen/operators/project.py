@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from zerodb_compiler.codegen.comparison import to_text, to_wide
 from zerodb_compiler.codegen.context import Context, Emitter
 from zerodb_compiler.codegen.expressions import Environment, condition, evaluate
@@ -95,14 +97,19 @@ class _Renamed(Step):
         self._columns = columns
 
     def row(self, p: PipelineEmitter, env: Environment) -> None:
-        self.next.row(p, {target.id: canonical(p, env[source.id], target) for target, source in self._columns})
+        self.next.row(
+            p, {target.id: _alike(canonical(p, env[source.id], target), target) for target, source in self._columns}
+        )
+
+
+def _alike(value: SqlValue, column: Column) -> SqlValue:
+    """An input whose values have a NULL flag, although the column is never NULL, must look like the others."""
+    return value if column.nullable else replace(value, null=None)
 
 
 def canonical(p: Emitter, value: SqlValue, column: Column) -> SqlValue:
-    """The value as any value of the column's type may look: full bounds, texts as texts, a NULL flag if the column may
-    be NULL, and none otherwise: an input whose values have one although they are never NULL must look like the rest."""
-    from dataclasses import replace
-
+    """The value as any value of the column's type may look: full bounds, texts as texts, always with a NULL flag
+    if the column may be NULL."""
     from zerodb_compiler.codegen.sqlvalues import Code, Int, Wide, fits_i64
     from zerodb_compiler.wasm.values import I32
 
@@ -116,9 +123,9 @@ def canonical(p: Emitter, value: SqlValue, column: Column) -> SqlValue:
         else:
             wide = to_wide(replace(value, value=p.keep(value.value)))
             value = replace(wide, low=low, high=high)
-    if not column.nullable:
-        return replace(value, null=None)
-    return value if value.null is not None else replace(value, null=I32.const(0))
+    if column.nullable and value.null is None:
+        value = replace(value, null=I32.const(0))
+    return value
 
 
 def produce_union(context: Context, plan: physical.UnionAll, consumer: Consumer, needed: frozenset[int]) -> None:

@@ -79,6 +79,7 @@ class Transaction:
     snapshot: Snapshot | None = None  # taken by the first statement
     member: Member | None = None  # of a serializable one, from its first statement on
     write: WriteTransaction | None = None  # begun by the first write
+    outdated: Snapshot | None = None  # the base of `write` that the last statement to run again was to run on
     deferral: Deferral = deferral.DECLARED
     # name, storage's savepoint (None: nothing was written yet), settings, which constraints were deferred
     savepoints: list[tuple[str, Savepoint | None, Settings, Deferral]] = field(default_factory=list)
@@ -443,7 +444,9 @@ class Session:
                 transaction.write.refresh()
             except Outdated:
                 raise self._conflict() from None
-            transaction.snapshot = transaction.write.base
+            if transaction.write.base is transaction.outdated:  # it did not help
+                raise self._conflict()
+            transaction.snapshot = transaction.outdated = transaction.write.base
         elif transaction.member is None:
             transaction.snapshot = None
 

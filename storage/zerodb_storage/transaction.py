@@ -416,26 +416,42 @@ class WriteTransaction:
         if self.defines or self.objects or self.altered or self.dropped:
             self._refresh_definitions(latest)
             return
-        tables = dict(latest.tables)
-        moved: dict[int, Changes] = {}
-        for id_, changes in self.changes.items():
+        tables, moved = dict(latest.tables), dict(self.changes)
+        for id_ in self.changes:
             version = latest.table_with_id(id_)
-            base = self._base_of(id_)
-            if version is None or base is None or base.schema_version != version.schema_version:
+            if version is None:
                 raise Outdated
-            tables[version.key], moved[id_] = rebased(changes, base, version, self.version_with_id(id_))
+            tables[version.key], moved[id_] = self._moved(version)
         self.base, self.tables, self.catalog, self.changes = latest, tables, latest.catalog, moved
 
+    def _moved(self, onto: TableVersion) -> tuple[TableVersion, Changes]:
+        """What the transaction did to a table, done to a later version of it."""
+        base = self._base_of(onto.id)
+        if base is None or base.schema_version != onto.schema_version:
+            raise Outdated
+        return rebased(self.changes[onto.id], base, onto, self.version_with_id(onto.id))
+
     def _refresh_definitions(self, latest: Snapshot) -> None:
-        """A transaction that defines sees others' new rows only in tables that it has not touched itself."""
+        """A transaction that defines keeps the tables that it has defined anew, which nobody else changes until it
+        ends, and sees what others did to all other tables."""
         if latest.defined != self.base.defined:
             raise Outdated
-        mixed, own = dict(self.base.tables), dict(self.tables)
+        base, own, moved = self.base.tables, dict(self.tables), dict(self.changes)
+        mixed = dict(base)
         for key, version in latest.tables.items():
-            if not self.has_changed(version.id) and own.get(key) is mixed.get(key):
-                mixed[key] = own[key] = version
+            if version is base.get(key) or version.id in self.altered or version.id in self.dropped:
+                continue
+            if version.id in moved:
+                own[key], moved[version.id] = self._moved(version)
+            elif own.get(key) is base.get(key):
+                own[key] = version
+            else:
+                continue
+            mixed[key] = version
+        if all(version is base.get(key) for key, version in mixed.items()):
+            return
         self.base = replace(self.base, tables=MappingProxyType(mixed))
-        self.tables = own
+        self.tables, self.changes = own, moved
 
     # --- the end -----------------------------------------------------------------------------------------------------
     def savepoint(self) -> Savepoint:
@@ -480,7 +496,7 @@ class WriteTransaction:
                 now = self._base_of(id_)
                 if now is None or now is savepoint.base.table_with_id(id_) or id_ in self.altered:
                     continue
-                # The table was merged since, and its changes are named by what it is now.
+                # Others have changed or merged it since, and its changes are named by what it is now.
                 bases[now.key] = now
                 tables[now.key], self.changes[id_] = rebased(changes, now, now)
             self.base = replace(savepoint.base, tables=MappingProxyType(bases))

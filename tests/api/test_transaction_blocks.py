@@ -10,6 +10,7 @@ import pytest
 
 import zerodb
 from zerodb.transactions import Backoff, Block, Modes
+from zerodb_storage import locking, locks
 
 
 @pytest.fixture
@@ -56,6 +57,31 @@ def test_modes(db: zerodb.Connection, begin: str, isolation: str, read_only: str
     assert value(db, "show transaction_deferrable") == deferrable
     db.execute("end work and no chain")
     assert not db.in_transaction
+
+
+def test_a_block_that_defines_changes_what_others_have_changed(db: zerodb.Connection) -> None:
+    db.execute("begin isolation level read committed")
+    db.execute("create view v as select 1 as one")
+    db.execute("update t set v = v + 1 where k = 1")
+    with db.duplicate() as other:
+        other.execute("update t set v = v + 5 where k = 2")
+    db.execute("update t set v = v + 1 where k <= 2")
+    assert db.execute("select * from t order by k").fetchall() == [(1, 12), (2, 26)]
+    db.execute("commit")
+    assert db.execute("select * from t, v order by k").fetchall() == [(1, 12, 1), (2, 26, 1)]
+
+
+def test_a_statement_that_cannot_succeed_ends(db: zerodb.Connection, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Running it again is no help where the newest snapshot is the one that it ran on."""
+
+    def outdated(*_: object) -> None:
+        raise locks.RowOutdated
+
+    monkeypatch.setattr(locking, "_check_unchanged", outdated)
+    db.execute("begin isolation level read committed")
+    db.execute("insert into t values (3, 30)")
+    assert state(db, "update t set v = 0 where v > 10") == "40001"
+    db.execute("rollback")
 
 
 @pytest.mark.parametrize(

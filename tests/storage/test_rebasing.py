@@ -55,7 +55,7 @@ class Open:
 
 STEPS = st.lists(
     st.tuples(
-        st.integers(0, 2), st.sampled_from("iiidddurcx"), st.integers(0, 9), st.integers(1, 4), st.sampled_from("xyz")
+        st.integers(0, 2), st.sampled_from("iiidddurocx"), st.integers(0, 9), st.integers(1, 4), st.sampled_from("xyz")
     ),
     max_size=60,
 )
@@ -66,7 +66,7 @@ STEPS = st.lists(
 def test_transactions_beside_each_other(
     steps: list[tuple[int, str, int, int, str]], fold_rows: int, with_key: bool
 ) -> None:
-    """insert, delete, refresh, rollback to a savepoint, commit, abort of three transactions, with folds in between."""
+    """Three transactions insert, delete, refresh, roll back to a savepoint, define, commit, abort, folds between."""
     with pytest.MonkeyPatch.context() as patch, Database.open(None) as db:
         patch.setattr(publishing, "FOLD_ROWS", fold_rows)
         with db.begin() as tx:
@@ -108,6 +108,9 @@ def test_transactions_beside_each_other(
                 saved = mine.tx.savepoint()
                 mine.tx.append("t", pa.table({"a": [-1], "b": ["gone"]}))
                 mine.tx.rollback_to(saved)
+            elif what == "o":
+                serial += 1
+                mine.tx.put_object("view", "pg_temp_1", f"v{serial}", {"sql": "select 1"})
             elif what == "c":
                 mine.tx.commit()
                 committed = {k: v for k, v in committed.items() if k not in mine.deleted} | mine.inserted
@@ -145,6 +148,40 @@ def test_a_transaction_that_defines_moves_on_beyond_a_merge() -> None:
                 tx.delete("t", row_ids)
         left = sorted(rows_of(db.snapshot().tables["t"]))
         assert left == [10, *range(12, 70), *range(71, 100), 202]
+        assert db.check() == []
+
+
+def test_a_transaction_that_defines_moves_on_in_tables_that_it_has_changed() -> None:
+    """What others have done to them since is seen and can be changed; a savepoint from before that is come back to."""
+    with Database.open(None) as db:
+        with db.begin() as tx:
+            tx.create_table("t", [Column("a", types.BIGINT), Column("b", types.TEXT)], [0])
+            tx.append("t", pa.table({"a": list(range(10)), "b": ["x"] * 10}), unique_key=True)
+
+        def replace_row(tx: WriteTransaction, key: int, text: str) -> None:
+            row = np.array([places(tx.table("t"))[key][1]])
+            tx.lock_rows("t", row, RowMode.UPDATE)
+            tx.delete("t", row)
+            tx.append("t", pa.table({"a": [key], "b": [text]}), unique_key=True)
+
+        with db.begin() as tx:
+            tx.put_object("view", "public", "v", {"sql": "select 1"})
+            replace_row(tx, 1, "mine")
+            saved = tx.savepoint()
+            replace_row(tx, 2, "gone")
+            with db.begin() as other:
+                replace_row(other, 3, "other")
+            with pytest.raises(Outdated):
+                replace_row(tx, 3, "both")
+            tx.refresh()
+            seen = rows_of(tx.table("t"))
+            assert [seen[1], seen[2], seen[3]] == ["mine", "gone", "other"]
+            replace_row(tx, 3, "both")
+            tx.rollback_to(saved)
+            tx.refresh()
+            replace_row(tx, 3, "again")
+        after = rows_of(db.snapshot().tables["t"])
+        assert after == dict.fromkeys(range(10), "x") | {1: "mine", 3: "again"}
         assert db.check() == []
 
 

@@ -1,8 +1,8 @@
 """Validates customers before they are stored: an address of e-mail is one, and is kept in lower case.
 
-zerodb build examples/customer_trigger_python
-create function check_customer() returns trigger language wasm as 'check_customer.wasm';
-create trigger valid before insert or update on customer for each row execute function check_customer();
+    zerodb build examples/customer_trigger_python
+    create function check_customer() returns trigger language wasm as 'check_customer.wasm';
+    create trigger valid before insert or update on customer for each row execute function check_customer();
 """
 
 import re

@@ -15,9 +15,10 @@ from zerodb_storage.dictionary import Dictionary
 from zerodb_storage.files import CsvOptions, FileReader, open_file, schema_of
 from zerodb_storage.importing import import_batches
 from zerodb_storage.locks import Outdated, Owner, RowMode, RowOutdated, TableMode
+from zerodb_storage.savepoints import Savepoint
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import ChunkColumn, TableVersion, ZoneMap
-from zerodb_storage.transaction import Savepoint, WriteTransaction
+from zerodb_storage.transaction import WriteTransaction
 
 __all__ = [
     "ChunkColumn",

@@ -24,11 +24,12 @@ import numpy as np
 
 from zerodb_storage import fold, keys, segment
 from zerodb_storage.catalog import Schema, TextMode
+from zerodb_storage.coding import coded
 from zerodb_storage.dictionary import Dictionary
+from zerodb_storage.rebasing import Changes
 from zerodb_storage.renumbering import Numbering, Renumbering
 from zerodb_storage.segment import Segment
 from zerodb_storage.table import TableVersion
-from zerodb_storage.transaction import Changes, coded
 from zerodb_storage.values import Values
 
 PARALLEL_ROWS = 262_144

@@ -13,8 +13,9 @@ from zerodb_storage.predicates import NO_ROWS, Rows, TableChange
 from zerodb_storage.values import Array, Values, concatenate
 
 if TYPE_CHECKING:
+    from zerodb_storage.rebasing import Changes
     from zerodb_storage.table import TableVersion
-    from zerodb_storage.transaction import Changes, WriteTransaction
+    from zerodb_storage.transaction import WriteTransaction
 
 ROWS_MAX = 1 << 17  # of a larger change of one table only the table is kept
 _WHOLE = TableChange(whole=True)

@@ -22,8 +22,8 @@ from zerodb_storage.catalog import TextMode
 from zerodb_storage.commit_log import Cell
 from zerodb_storage.delta import append_row
 from zerodb_storage.locks import Outdated
+from zerodb_storage.rebasing import Changes
 from zerodb_storage.table import Mask, TableVersion, next_mask
-from zerodb_storage.transaction import Changes
 from zerodb_storage.values import Array, Form, Values, concatenate
 
 MOST_ROWS = 64  # of one table and transaction: more are done as columns

@@ -13,15 +13,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
-from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import lookup, unique
+from zerodb_storage import catching_up, lookup, unique
 from zerodb_storage.changed_rows import changed_rows
 from zerodb_storage.locks import Outdated, RowMode, RowOutdated, TableMode
 from zerodb_storage.renumbering import follow
@@ -56,21 +54,9 @@ def lock_table(
         raise Outdated
     if mode >= TableMode.SHARE and version.id not in transaction.altered:
         if newest.changed == base.changed:
-            _adopt(transaction, base, newest)  # it was only merged
+            catching_up.adopt(transaction, base, newest)  # it was only merged
         elif not transaction.has_changed(version.id):
             raise Outdated
-
-
-def _adopt(transaction: WriteTransaction, base: TableVersion, newest: TableVersion) -> None:
-    """Takes the newest version of a table, which has the same rows, for the transaction's base."""
-    from zerodb_storage.transaction import rebased
-
-    changes, own = transaction.changes.get(base.id), newest
-    if changes is not None:
-        own, transaction.changes[base.id] = rebased(changes, base, newest)
-    tables = {**transaction.base.tables, base.key: newest}
-    transaction.base = replace(transaction.base, tables=MappingProxyType(tables))
-    transaction.tables[base.key] = own
 
 
 def lock_rows(

@@ -21,10 +21,10 @@ from types import MappingProxyType
 import numpy as np
 
 from zerodb_compiler.layout import CHUNK_ROWS
+from zerodb_storage.coding import coded
 from zerodb_storage.fold import Folded
 from zerodb_storage.renumbering import GONE, Renumbering
 from zerodb_storage.table import TableVersion
-from zerodb_storage.transaction import coded
 from zerodb_storage.values import Array, Values, concatenate
 
 

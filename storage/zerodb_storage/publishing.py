@@ -27,18 +27,20 @@ from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import bulk_commit, commit_log, encoding, few_rows, keys, modules, records
 from zerodb_storage.bulk_commit import Bulk
 from zerodb_storage.catalog import schema_record
+from zerodb_storage.coding import coded
 from zerodb_storage.early_values import garbage_keys
 from zerodb_storage.few_rows import FewRows
 from zerodb_storage.fold import Folded, delete_vector, fold
 from zerodb_storage.kv import Batch
 from zerodb_storage.locks import Outdated
 from zerodb_storage.merging import Carried
+from zerodb_storage.rebasing import Changes, moved_rows
 from zerodb_storage.recovery import TableState
 from zerodb_storage.renumbering import ALL_GONE, Numbering, Renumbering
 from zerodb_storage.segment import Segment
 from zerodb_storage.snapshot import ObjectKey, Objects, Snapshot
 from zerodb_storage.table import Mask, TableVersion
-from zerodb_storage.transaction import Changes, WriteTransaction, coded, moved_rows
+from zerodb_storage.transaction import WriteTransaction
 from zerodb_storage.values import Array, Form, Values, sorted_distinct
 
 FOLD_ROWS = 131_072  # rows inserted and deleted since the last fold: a merge is due; of one transaction: segments

@@ -14,12 +14,12 @@ from zerodb_compiler.layout import CHUNK_ROWS
 from zerodb_storage import commit_log, encoding, fold, keys, records
 from zerodb_storage.arrow import may_hold
 from zerodb_storage.catalog import Schema, TextMode, schema_from
+from zerodb_storage.coding import coded
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
 from zerodb_storage.kv import Batch, KeyValueStore, Reader
 from zerodb_storage.segment import SegmentSet, from_header
 from zerodb_storage.snapshot import Snapshot
 from zerodb_storage.table import Mask, TableHandle, TableVersion, make_mask
-from zerodb_storage.transaction import coded
 from zerodb_storage.values import Array, Values, concatenate
 
 FORMAT_NAME = "zerodb"

@@ -4,14 +4,14 @@ Any number are open at a time. Each works on immutable table versions over its b
 from: its new rows lie in chunks of its own behind the base's, its deletions in masks of its own. So a savepoint is a
 copy of small mappings, rolling back is forgetting, and nobody waits for anybody but for locks (`locks`).
 
-At commit, or when it moves on to the newest snapshot (`refresh`, READ COMMITTED), its changes are *rebased*: made once
-more on top of what others have committed. For that `Changes` names rows in a way that depends on the base only.
+At commit, or when it moves on to the newest snapshot (READ COMMITTED: `catching_up`), its changes are *rebased*, made
+once more on top of what others have committed (`rebasing`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
@@ -21,16 +21,18 @@ import pyarrow as pa
 from zerodb_compiler.constraints import NO_CONSTRAINTS, Constraints
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.layout import CHUNK_ROWS
-from zerodb_storage import arrow, dictionary, locking, modules, unique
+from zerodb_storage import arrow, catching_up, locking, modules, savepoints, unique
 from zerodb_storage.altering import reshaped
 from zerodb_storage.catalog import Column, Schema, TextMode, is_temporary, table_key
-from zerodb_storage.dictionary import Dictionary
-from zerodb_storage.locks import Mark, Outdated, RowMode, TableMode
-from zerodb_storage.renumbering import Numbering, follow
+from zerodb_storage.coding import coded
+from zerodb_storage.locks import Outdated, RowMode, TableMode
+from zerodb_storage.rebasing import Changes
+from zerodb_storage.renumbering import Numbering
+from zerodb_storage.savepoints import Savepoint
 from zerodb_storage.segment import SegmentSet
 from zerodb_storage.snapshot import NO_OBJECTS, ObjectKey, Objects, Snapshot
 from zerodb_storage.table import TableHandle, TableVersion
-from zerodb_storage.values import Array, Values, concatenate
+from zerodb_storage.values import Array, Values
 
 if TYPE_CHECKING:
     from zerodb_storage.bulk_commit import Bulk
@@ -38,51 +40,6 @@ if TYPE_CHECKING:
     from zerodb_storage.few_rows import FewRows
     from zerodb_storage.fold import Folded
     from zerodb_storage.serializable import Member
-
-
-@dataclass(slots=True)
-class Changes:
-    """What was done to the rows of one table.
-
-    `batches` are new rows (text as TEXT). `deleted` are rows: >= 0 is a row id of the base, ~n the n-th new row.
-    """
-
-    batches: list[list[Values]] = field(default_factory=list)
-    deleted: list[Array] = field(default_factory=list)
-    row_count: int = 0
-    reshaped: bool = False  # the columns changed or all rows went: the table is folded, not logged
-
-    def rows(self) -> tuple[Values, ...]:
-        if len(self.batches) == 1:
-            return tuple(self.batches[0])
-        return tuple(concatenate(parts) for parts in zip(*self.batches, strict=True))
-
-    def deletions(self) -> tuple[Array, Array]:
-        """(row ids of the base, ordinals of new rows)"""
-        if not self.deleted:
-            return _NONE, _NONE
-        rows = self.deleted[0] if len(self.deleted) == 1 else np.concatenate(self.deleted)
-        own = rows < 0
-        return rows[~own], ~rows[own]
-
-
-_NONE: Array = np.empty(0, np.int64)
-
-
-@dataclass(frozen=True, slots=True)
-class Savepoint:
-    """`base` is the snapshot that `tables` and `catalog` were built on."""
-
-    base: Snapshot
-    tables: dict[str, TableVersion]
-    lengths: dict[int, tuple[int, int, int, bool]]
-    catalog: Objects
-    objects: dict[ObjectKey, Any]
-    altered: frozenset[int]
-    dropped: frozenset[int]
-    defines: bool
-    pending: frozenset[Any]
-    locks: Mark
 
 
 class WriteTransaction:
@@ -337,7 +294,7 @@ class WriteTransaction:
         """The same for rows in storage's own form, text as TEXT."""
         self._settle()
         version = self.table(table)
-        check_not_null(version, values)
+        _check_not_null(version, values)
         self.lock_table(table, TableMode.ROW_EXCLUSIVE)
         if unique_key:
             locking.check_unique(self._database, self, table, values, later)
@@ -387,17 +344,7 @@ class WriteTransaction:
     def on_newest(self, table_id: int) -> TableVersion:
         """The table as last committed, with this transaction's changes: what constraints must hold for. The same object
         as this transaction's version if nobody else has changed it."""
-        own, base = self.version_with_id(table_id), self._base_of(table_id)
-        assert own is not None
-        newest = self._database.snapshot().table_with_id(table_id)
-        if base is None or newest is base:
-            return own
-        if newest is None or newest.schema_version != base.schema_version:
-            raise Outdated
-        if newest.changed == base.changed or table_id in self.altered:  # merged, or locked by us
-            return own
-        changes = self.changes.get(table_id)
-        return newest if changes is None else rebased(changes, base, newest, own)[0]
+        return catching_up.on_newest(self._database.snapshot(), self, table_id)
 
     def has_changes(self) -> bool:
         return bool(self.changes or self.few or self.objects or self.altered or self.dropped)
@@ -410,104 +357,19 @@ class WriteTransaction:
         """Moves on to the newest snapshot, with the changes so far on top of it: what a statement under READ COMMITTED
         sees. Outdated if that cannot be, because a definition changed."""
         self._settle()
-        latest = self._database.snapshot()
-        if latest is self.base:
-            return
-        if self.defines or self.objects or self.altered or self.dropped:
-            self._refresh_definitions(latest)
-            return
-        tables, moved = dict(latest.tables), dict(self.changes)
-        for id_ in self.changes:
-            version = latest.table_with_id(id_)
-            if version is None:
-                raise Outdated
-            tables[version.key], moved[id_] = self._moved(version)
-        self.base, self.tables, self.catalog, self.changes = latest, tables, latest.catalog, moved
+        catching_up.refresh(self, self._database.snapshot())
 
-    def _moved(self, onto: TableVersion) -> tuple[TableVersion, Changes]:
-        """What the transaction did to a table, done to a later version of it."""
-        base = self._base_of(onto.id)
-        if base is None or base.schema_version != onto.schema_version:
-            raise Outdated
-        return rebased(self.changes[onto.id], base, onto, self.version_with_id(onto.id))
-
-    def _refresh_definitions(self, latest: Snapshot) -> None:
-        """A transaction that defines keeps the tables that it has defined anew, which nobody else changes until it
-        ends, and sees what others did to all other tables."""
-        if latest.defined != self.base.defined:
-            raise Outdated
-        base, own, moved = self.base.tables, dict(self.tables), dict(self.changes)
-        mixed = dict(base)
-        for key, version in latest.tables.items():
-            if version is base.get(key) or version.id in self.altered or version.id in self.dropped:
-                continue
-            if version.id in moved:
-                own[key], moved[version.id] = self._moved(version)
-            elif own.get(key) is base.get(key):
-                own[key] = version
-            else:
-                continue
-            mixed[key] = version
-        if all(version is base.get(key) for key, version in mixed.items()):
-            return
-        self.base = replace(self.base, tables=MappingProxyType(mixed))
-        self.tables, self.changes = own, moved
-
-    # --- the end -----------------------------------------------------------------------------------------------------
+    # --- savepoints and the end --------------------------------------------------------------------------------------
     def savepoint(self) -> Savepoint:
         self._settle()
-        lengths = {id_: (len(c.batches), len(c.deleted), c.row_count, c.reshaped) for id_, c in self.changes.items()}
-        return Savepoint(
-            self.base,
-            dict(self.tables),
-            lengths,
-            self.catalog,
-            dict(self.objects),
-            frozenset(self.altered),
-            frozenset(self.dropped),
-            self.defines,
-            frozenset(self.pending),
-            self._database.locks.mark(self.owner),
-        )
+        return savepoints.taken(self, self._database.locks.mark(self.owner))
 
     def rollback_to(self, savepoint: Savepoint, *, keep_locks: bool = False) -> None:
         """Undo everything since the savepoint, which stays valid."""
         self._settle()
-        for id_, changes in list(self.changes.items()):
-            batches, deleted, row_count, reshaped_before = savepoint.lengths.get(id_, (0, 0, 0, False))
-            del changes.batches[batches:], changes.deleted[deleted:]
-            changes.row_count, changes.reshaped = row_count, reshaped_before
-            if id_ not in savepoint.lengths:
-                del self.changes[id_]
-        self.altered, self.dropped, self.defines = set(savepoint.altered), set(savepoint.dropped), savepoint.defines
-        self.objects, self.pending = dict(savepoint.objects), set(savepoint.pending)
-        if savepoint.base is self.base:
-            self.tables, self.catalog = dict(savepoint.tables), savepoint.catalog
-        else:
-            self._rebuild(savepoint)
+        savepoints.restore(self, savepoint)
         if not keep_locks:
             self._database.locks.release_to(self.owner, savepoint.locks)
-
-    def _rebuild(self, savepoint: Savepoint) -> None:
-        """Back to a savepoint from before the last `refresh`: what was done until then, on the base of now."""
-        if self.altered or self.dropped or self.objects:  # these are kept on the base of then
-            bases, tables = dict(savepoint.base.tables), dict(savepoint.tables)
-            for id_, changes in self.changes.items():
-                now = self._base_of(id_)
-                if now is None or now is savepoint.base.table_with_id(id_) or id_ in self.altered:
-                    continue
-                # Others have changed or merged it since, and its changes are named by what it is now.
-                bases[now.key] = now
-                tables[now.key], self.changes[id_] = rebased(changes, now, now)
-            self.base = replace(savepoint.base, tables=MappingProxyType(bases))
-            self.tables, self.catalog = tables, savepoint.catalog
-            return
-        tables = dict(self.base.tables)
-        for id_, changes in self.changes.items():
-            base = self._base_of(id_)
-            assert base is not None
-            tables[base.key], self.changes[id_] = rebased(changes, base, base)
-        self.tables, self.catalog = tables, self.base.catalog
 
     def hand_over(self, table: str, values: list[Values], deleted: Array) -> None:
         """Right before the commit: rows that come and go, of which this transaction's own version need not know any
@@ -572,65 +434,6 @@ class WriteTransaction:
             raise error_for("25P01", "the transaction is over")
 
 
-def rebased(
-    changes: Changes, base: TableVersion, onto: TableVersion, own: TableVersion | None = None
-) -> tuple[TableVersion, Changes]:
-    """Changes made on `base`, made on a later version of the same table instead: that version with them, rows in chunks
-    of its own, and the changes as named by it. Outdated if a deleted row was changed by others meanwhile. `own` is
-    `base` with the changes, whose chunks are taken over where they can be."""
-    moved = Changes(changes.batches, [], changes.row_count)
-    for rows in changes.deleted:  # one by one: savepoints count them
-        named = rows.copy()
-        shared = rows >= 0
-        named[shared] = moved_rows(rows[shared], base, onto)
-        moved.deleted.append(named)
-    there, fresh = moved.deletions()
-    if own is not None and own.schema.text_modes == onto.schema.text_modes:
-        version = _with_chunks_of(own, base, onto)
-    else:
-        version = onto
-        for batch in changes.batches:
-            version, stored = coded(version, batch)
-            version = version.appended(stored, onto)
-        if len(fresh):
-            version, _ = version.with_deleted(version.row_ids_of(~(onto.delta_rows + fresh)))
-    version, _ = version.with_deleted(there)
-    return version, moved
-
-
-def _with_chunks_of(own: TableVersion, base: TableVersion, onto: TableVersion) -> TableVersion:
-    """`onto` with the chunks behind it that `own` has behind `base`, and their masks."""
-    private = own.delta_chunks[len(base.delta_chunks) :]
-    if not private:
-        return onto
-    masks = dict(onto.masks)
-    for chunk, mask in own.masks.items():
-        if chunk >= base.chunk_count:
-            masks[chunk - base.chunk_count + onto.chunk_count] = mask
-    dictionaries = {
-        column: max(known, own.dictionaries[column], key=lambda each: each.size)
-        for column, known in onto.dictionaries.items()
-    }
-    return onto.derived(
-        delta_chunks=onto.delta_chunks + private,
-        masks=MappingProxyType(masks),
-        dictionaries=MappingProxyType(dictionaries),
-    )
-
-
-def moved_rows(row_ids: Array, base: TableVersion, onto: TableVersion) -> Array:
-    """Row ids of `base` in a later version; Outdated if one of them is not there any more."""
-    if onto is base or len(row_ids) == 0:
-        return row_ids
-    if onto.numbering is not base.numbering:
-        row_ids = follow(base.numbering, onto.numbering, row_ids)
-        if len(row_ids) and int(row_ids.min()) < 0:
-            raise Outdated
-    if not onto.are_visible(row_ids).all():
-        raise Outdated
-    return row_ids
-
-
 def _check_columns(table: str, columns: Sequence[Column]) -> None:
     if len(columns) > 1600:
         raise error_for("54011", f'table "{table}" has {len(columns)} columns, 1600 are possible')
@@ -641,27 +444,7 @@ def _check_columns(table: str, columns: Sequence[Column]) -> None:
         seen.add(column.name)
 
 
-def check_not_null(version: TableVersion, batch: Sequence[Values]) -> None:
+def _check_not_null(version: TableVersion, batch: Sequence[Values]) -> None:
     for column, values in enumerate(batch):
         if version.columns[column].not_null and values.validity is not None:
             raise unique.null_violation(version, column)
-
-
-def coded(version: TableVersion, batch: Sequence[Values]) -> tuple[TableVersion, list[Values]]:
-    """A batch with dictionary columns as CODES, and the version with their dictionaries grown; a column whose
-    dictionary would pass its limit is plain text from now on."""
-    stored = list(batch)
-    schema, dictionaries = version.schema, dict(version.dictionaries)
-    for column, mode in enumerate(schema.text_modes):
-        if mode is not TextMode.DICTIONARY:
-            continue
-        store = dictionaries[column].store
-        codes = dictionary.encode(batch[column], store)
-        if codes is None:
-            schema = schema.with_mode(column, TextMode.RETIRED)
-        else:
-            stored[column] = codes
-            dictionaries[column] = Dictionary(store, store.size)
-    if schema is version.schema and not dictionaries:
-        return version, stored
-    return version.derived(schema=schema, dictionaries=MappingProxyType(dictionaries)), stored

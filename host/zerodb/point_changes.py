@@ -32,10 +32,10 @@ from zerodb_compiler.codegen.point import PointProgram
 from zerodb_compiler.codegen.point_changes import generate_delete, generate_insert, generate_update
 from zerodb_compiler.errors import Error
 from zerodb_compiler.plan.logical import Values
-from zerodb_compiler.plan.point import has_point_key, point_plan, same_values, widened
+from zerodb_compiler.plan.point import has_no_key, has_point_key, point_plan, same_values, widened
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.expressions import Literal, Parameter
-from zerodb_storage import Outdated, WriteTransaction, commit_log, lookup
+from zerodb_storage import Outdated, WriteTransaction, lookup
 from zerodb_storage.few_rows import FewRows
 from zerodb_storage.locking import unique_keys
 from zerodb_storage.locks import TableMode
@@ -58,7 +58,7 @@ class ChangeStatement(PointStatement):
 
     def __init__(self, connection: Connection, ready: Ready, program: PointProgram, general: General, tag: str) -> None:
         self.tag = tag
-        self.changes_keys = tag != "UPDATE"
+        self.changes_keys = tag != "UPDATE" and bool(program.table.primary_key)
         self.locks = connection._database.storage.locks
         self.owner: Any = None
         self.seen: Any = None  # the newest snapshot for which the table was as in the base
@@ -295,11 +295,12 @@ class ChangeStatement(PointStatement):
     def made(self) -> Callable[[Parameters | None], Cursor]:
         types = [column.type for column in self.program.table.columns]
         record = pa.RecordLayout.of(types)
-        self.forms = commit_log.row_forms(types)
+        self.forms = self.directory.shape.forms
         self.key_offsets = tuple(record.offsets[ordinal] for ordinal in self.program.table.primary_key)
         self.integer_key = all(record.kinds[ordinal] == pa.INT for ordinal in self.program.table.primary_key)
-        version = self.connection._session.snapshot().tables[self.program.table.key]
-        self.key_number = next(n for n, found in unique_keys(version).items() if found[0] == version.primary_key)
+        if self.changes_keys:
+            version = self.connection._session.snapshot().tables[self.program.table.key]
+            self.key_number = next(n for n, found in unique_keys(version).items() if found[0] == version.primary_key)
         return run_function(self)
 
 
@@ -321,7 +322,9 @@ def change_statement(connection: Connection, ready: Ready, general: General) -> 
     if not isinstance(statement, st.Insert | st.Update | st.Delete) or statement.returning is not None:
         return None
     table = statement.table
-    if table.kind != "table" or table.seen_by is not None or not has_point_key(table) or not is_packable(ready):
+    if table.kind != "table" or table.seen_by is not None or not is_packable(ready):
+        return None
+    if not has_point_key(table) and not (isinstance(statement, st.Insert) and has_no_key(table)):
         return None
     version = connection._session.snapshot().tables.get(table.key)
     if version is None or version.id != table.id:

@@ -10,10 +10,9 @@ import numpy as np
 
 from zerodb.engine.point_overlay import Overlay
 from zerodb_compiler.catalog import TableInfo
-from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.errors import Error
 from zerodb_storage import WriteTransaction
-from zerodb_storage.commit_log import Cell, row_forms
+from zerodb_storage.commit_log import Cell
 from zerodb_storage.few_rows import MOST_ROWS, FewRows
 
 if TYPE_CHECKING:
@@ -26,12 +25,10 @@ class OwnRows:
     """A transaction's own rows of one table. `version` is the write transaction's version that they are right for."""
 
     def __init__(self, engine: Engine, directory: PointDirectory, table: TableInfo, version: TableVersion) -> None:
-        self.overlay = Overlay(engine, directory, tuple(column.type for column in table.columns))
+        self.overlay = Overlay(engine, directory)
         self.key = table.key
-        types = [column.type for column in table.columns]
-        self.forms = row_forms(types)
         self._directory = directory
-        self._texts = [number for number, kind in enumerate(pa.RecordLayout.of(types).kinds) if kind == pa.TEXT]
+        self.forms, self._texts = directory.shape.forms, directory.shape.texts
         self.version: TableVersion | None = version
         self._marks: list[tuple[TableVersion, int]] = [(version, 0)]
 

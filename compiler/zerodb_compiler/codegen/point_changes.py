@@ -101,7 +101,8 @@ def generate_delete(plan: PointPlan, layout: TableLayout, user: tuple[UserParame
 def generate_insert(
     table: TableInfo, constants: tuple[Constant, ...], layout: TableLayout, user: tuple[UserParameter, ...]
 ) -> PointProgram | None:
-    """One row of parameters and literals, in the order of the columns of `table` (of the widest layout)."""
+    """One row of parameters and literals, in the order of the columns of `table` (of the widest layout). In a table
+    without a key there is nothing to look for."""
     slots = _Slots.of(user)
     e = Emitter(slots.context, slots.inner)
     directory, overlay = open_directory(e, slots.directory)
@@ -111,6 +112,10 @@ def generate_insert(
         shown = Column(0, column.name, column.type, not column.not_null)
         values.append(as_column(e, evaluate(e, constant, {}), shown))
     _check(e, table, values)
+    if not table.primary_key:
+        nothing = Found(*(e.f.let(I32.const(0), name) for name in ("visible", "own", "hash")))
+        _append(e, slots, finder, nothing, values, e.f.let(I64.const(-1), "replaced"), alive=True)
+        return slots.finish(table, set())
     keys = tuple([replace(values[ordinal], null=None) for ordinal in table.primary_key])
     row = RowLocals(e, table, ())
     found = finder.find(row, keys, directory, overlay, slots.results)

@@ -65,13 +65,21 @@ def point_plan(source: LogicalPlan, columns: tuple[Column, ...]) -> PointPlan | 
 
 def has_point_key(table: TableInfo) -> bool:
     """Whether rows of the table can be looked for by its primary key."""
-    if table.id <= 0 or table.name.startswith(TRANSIENT) or not table.proven_key:
-        return False
-    if table.constraints.primary_key_deferrable:  # then a transaction may have two rows of a key
-        return False
-    if table.partitions or table.partition is not None or table.constraints.partitioning is not None:
+    if not table.proven_key or not _is_alone(table):  # without the proof a transaction may have two rows of a key
         return False
     return all(_is_plain(table.columns[ordinal].type) for ordinal in table.primary_key)
+
+
+def has_no_key(table: TableInfo) -> bool:
+    """Whether the table has no primary key at all, and is one whose rows can be added one by one."""
+    return not table.primary_key and _is_alone(table)
+
+
+def _is_alone(table: TableInfo) -> bool:
+    """Whether it is a stored table, and no partition nor partitioned."""
+    if table.id <= 0 or table.name.startswith(TRANSIENT):
+        return False
+    return not (table.partitions or table.partition is not None or table.constraints.partitioning is not None)
 
 
 def _is_plain(type_: SqlType) -> bool:

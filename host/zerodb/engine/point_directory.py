@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from zerodb.engine.point_call import PointCall
+from zerodb.engine.point_overlay import MOST_SPARE_ROOMS, Room, RowShape
 from zerodb.engine.point_records import RecordBlocks, allocated, zeroed
 from zerodb.engine.pool import Array, Entry, Loaded, out_of_memory
 from zerodb_compiler.codegen import point_abi as pa
@@ -62,7 +63,9 @@ class PointDirectory:
         self._info = info  # of the widest layout
         self.lock = threading.RLock()
         self._columns = len(info.columns)
-        self._record = pa.RecordLayout.of([column.type for column in info.columns])
+        self.shape = RowShape.of(tuple(column.type for column in info.columns))
+        self._record = self.shape.record
+        self.spare_rooms: list[Room] = []  # of overlays that are gone
         self._bytes = pa.directory_bytes(self._columns)
         self.address = zeroed(self._memory, self._bytes)
         self.stamp = 0
@@ -84,6 +87,18 @@ class PointDirectory:
         self.statements: weakref.WeakSet[Bound] = weakref.WeakSet()
         self._is_busy = False  # it changes, and must not let go what it is taking
 
+    @property
+    def has_chains(self) -> bool:
+        """Whether rows are looked for here: of a table without a key only the version is known."""
+        return bool(self._info.primary_key)
+
+    def spare(self, room: Room) -> bool:
+        """Keeps the memory of an overlay that is gone for the next one; whether there was a place."""
+        if self.closed or len(self.spare_rooms) >= MOST_SPARE_ROOMS:
+            return False
+        self.spare_rooms.append(room)
+        return True
+
     # --- versions ---
     def show(self, version: TableVersion, sequence: int, ordinals: tuple[int, ...]) -> int:
         """Makes the directory show the version, which is of the snapshot `sequence`, with at least those columns; the
@@ -102,7 +117,7 @@ class PointDirectory:
             self._set_stamp(0)
             self._is_busy = True
             try:
-                if not self._grow(version):
+                if self.has_chains and not self._grow(version):
                     self._make(version)
             except BaseException:
                 self._clear()
@@ -131,12 +146,8 @@ class PointDirectory:
             self._set_stamp(0)
             self._is_busy = True
             try:
-                if after.layout.columns != before.layout.columns:
-                    self._unload()
-                if come:
-                    self._take(after, come, hashed)
-                for row_id in gone:
-                    self._hide(after, row_id)
+                if self.has_chains:
+                    self._follow(before, after, gone, come, hashed)
             except BaseException:
                 self._clear()
                 raise
@@ -144,6 +155,21 @@ class PointDirectory:
                 self._is_busy = False
             self.version, self.sequence = after, sequence
             self._set_stamp(next(_stamps))
+
+    def _follow(
+        self,
+        before: TableVersion,
+        after: TableVersion,
+        gone: Sequence[int],
+        come: Sequence[tuple[int, list[bytes]]],
+        hashed: int | None,
+    ) -> None:
+        if after.layout.columns != before.layout.columns:
+            self._unload()
+        if come:
+            self._take(after, come, hashed)
+        for row_id in gone:
+            self._hide(after, row_id)
 
     def _take(self, after: TableVersion, come: Sequence[tuple[int, list[bytes]]], hashed: int | None) -> None:
         position = len(after.delta_chunks) - 1
@@ -439,6 +465,7 @@ class PointDirectory:
                 self._set_stamp(0)
                 self.closed = True
                 self._clear()
+                self._forget_rooms()
         for statement in list(self.statements):
             statement.let_go()
             # `address` itself stays while there is a statement: its frame names it.
@@ -448,6 +475,11 @@ class PointDirectory:
         address = getattr(self, "address", 0)
         if address:
             self._engine.unused_frames.append(address)
+            self._forget_rooms()
+
+    def _forget_rooms(self) -> None:
+        while self.spare_rooms:
+            self._engine.unused_frames.extend(self.spare_rooms.pop())
 
 
 class Directories:

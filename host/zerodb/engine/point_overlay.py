@@ -10,7 +10,9 @@ that, so that later look-ups still find them; `cut` forgets those after a rollba
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from zerodb.engine.point_records import allocated, zeroed
 from zerodb.engine.pool import Array
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_storage.arrow import numpy_type
+from zerodb_storage.commit_log import row_forms
 from zerodb_storage.values import Form, Values
 
 if TYPE_CHECKING:
@@ -30,35 +33,70 @@ _MASK = (1 << 64) - 1
 FIRST_HEADS = 256
 FIRST_RECORDS = 256
 FIRST_TEXT_BYTES = 1 << 14
+MOST_SPARE_ROOMS = 8  # of a table
+Room = tuple[int, ...]  # addresses of header, heads, first block and first heap
+
+
+@dataclass(frozen=True, slots=True)
+class RowShape:
+    """What is known of a table's records: how they lie, how one is unpacked (the NULL flags, then the values), the
+    letters for its columns in the log (commit_log.row_forms), and which columns are texts."""
+
+    types: tuple[SqlType, ...]
+    record: pa.RecordLayout
+    unpack: Callable[[memoryview, int], tuple[Any, ...]]
+    forms: str
+    texts: tuple[int, ...]
+
+    @staticmethod
+    def of(types: tuple[SqlType, ...]) -> RowShape:
+        record = pa.RecordLayout.of(types)
+        padding = f"{(len(types) + 7 & ~7) - len(types)}x"
+        values = "".join(_FORMATS[kind] for kind in record.kinds)
+        unpack = struct.Struct(f"<{len(types)}B{padding}{values}").unpack_from
+        texts = tuple(number for number, kind in enumerate(record.kinds) if kind == pa.TEXT)
+        return RowShape(types, record, unpack, row_forms(types), texts)
 
 
 class Overlay:
     """`address` is the header's; `count` records are there."""
 
-    def __init__(self, engine: Engine, directory: PointDirectory, types: tuple[SqlType, ...]) -> None:
-        engine.free_frames()
+    def __init__(self, engine: Engine, directory: PointDirectory) -> None:
         self._memory, self._unused, self._directory = engine.memory, engine.unused_frames, directory
         self._words = engine.memory.words
-        self._types = types
-        self._record = pa.RecordLayout.of(types)
+        shape = directory.shape
+        self._types, self._record, self._unpack = shape.types, shape.record, shape.unpack
         self._addresses: list[int] = []
-        self.address = self._own(zeroed(self._memory, pa.OVERLAY_BYTES))
         self._heads, self._size = 0, 0
         self._blocks: list[tuple[int, int]] = []  # address of the first record and ordinal of it
-        self._marks: list[tuple[int, int, int]] = []
         self.flushed = 0  # records that storage has
-        columns = len(types)
-        padding = f"{(columns + 7 & ~7) - columns}x"
-        self._unpack = struct.Struct(
-            f"<{columns}B{padding}" + "".join(_FORMATS[kind] for kind in self._record.kinds)
-        ).unpack_from
-        self._new_heads(FIRST_HEADS)
-        self._new_block(FIRST_RECORDS)
-        self._new_heap(FIRST_TEXT_BYTES)
+        try:
+            self._use(directory.spare_rooms.pop())
+        except IndexError:
+            engine.free_frames()
+            self.address = self._own(zeroed(self._memory, pa.OVERLAY_BYTES))
+            self._new_heads(FIRST_HEADS)
+            self._new_block(FIRST_RECORDS)
+            self._new_heap(FIRST_TEXT_BYTES)
+
+    def _use(self, room: Room) -> None:
+        """Takes over what an overlay that is gone has had."""
+        self._addresses = list(room)
+        self.address, self._heads, block, heap = room
+        self._size = FIRST_HEADS
+        self._memory.zero(self._heads, 4 * FIRST_HEADS)
+        self._blocks.append((block, 0))
+        size = FIRST_RECORDS * self._record.stride
+        at = self.address >> 2
+        fields = (self._heads, FIRST_HEADS - 1, block, block + size, heap, heap + FIRST_TEXT_BYTES, 0, 0, 0)
+        for number, value in enumerate(fields):
+            self._words[at + number] = value
 
     def __del__(self) -> None:
         # Not freed here: a collection may run while this thread holds the allocator's lock.
-        self._unused.extend(getattr(self, "_addresses", ()))
+        addresses = getattr(self, "_addresses", ())
+        if len(addresses) != 4 or self._size != FIRST_HEADS or not self._directory.spare(tuple(addresses)):
+            self._unused.extend(addresses)
 
     def _own(self, address: int) -> int:
         self._addresses.append(address)
@@ -107,6 +145,8 @@ class Overlay:
 
     def _link(self) -> None:
         """Puts all records into their chains again."""
+        if not self._directory.has_chains:
+            return
         for address, count in self._parts(0):
             self._directory.link(self._heads, self._size, address, count)
 

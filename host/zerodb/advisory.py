@@ -59,8 +59,8 @@ class Advisory:
 
     def lock(self, key: tuple[int, ...], mode: AdvisoryMode, nowait: bool) -> bool:
         with keyboard.held():
-            self._session.limit(self._session.locker)
-            if not self._locks.lock_advisory(self._session.locker, key, mode, nowait=nowait):
+            self._session.locks.limit(self._session.locks.locker)
+            if not self._locks.lock_advisory(self._session.locks.locker, key, mode, nowait=nowait):
                 return False
             self._counts[key, mode] = self._counts.get((key, mode), 0) + 1
         return True
@@ -69,7 +69,7 @@ class Advisory:
         session = self._session
         if session.is_read_only:
             with keyboard.held():
-                return self._locks.lock_advisory(session.transaction_owner(), key, mode, nowait=nowait)
+                return self._locks.lock_advisory(session.locks.reader(), key, mode, nowait=nowait)
         with session.writing() as write:
             return self._locks.lock_advisory(write.owner, key, mode, nowait=nowait)
 
@@ -82,8 +82,8 @@ class Advisory:
             self._counts[key, mode] = count - 1
             return True
         del self._counts[key, mode]
-        return self._locks.unlock_advisory(self._session.locker, key, mode)
+        return self._locks.unlock_advisory(self._session.locks.locker, key, mode)
 
     def unlock_all(self) -> None:
         self._counts.clear()
-        self._locks.release(self._session.locker)
+        self._locks.release(self._session.locks.locker)

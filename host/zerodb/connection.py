@@ -21,11 +21,12 @@ from zerodb import execution, importing, many
 from zerodb.compilation import Prepared, Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.functions.body import calling
+from zerodb.open_transaction import now
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
 from zerodb.point_texts import PointTexts
 from zerodb.psql import script_text
-from zerodb.session import Session, now
+from zerodb.session import Session
 from zerodb.statement import PreparedStatement
 from zerodb.statement_text import ends_failed
 from zerodb.transactions import Block, Modes
@@ -88,14 +89,13 @@ class Connection:
             database.engine.forget_table,
             self._options,
             database.switchboard,
+            f"pg_temp_{next(_SESSIONS)}",
             read_only=read_only,
         )
         self._named: dict[str, NamedStatement] = {}  # of PREPARE
         self._observed: dict[int, Execution] | None = None  # what EXPLAIN ANALYZE wants to know
         self._registered: dict[str, TableVersion] = {}
-        self._temporary_schema = f"pg_temp_{next(_SESSIONS)}"
-        self._session.temporary_schema = self._temporary_schema
-        self._path = (self._temporary_schema, "public")  # where names without a schema are looked for
+        self._path = (self._session.temporary.schema, "public")  # where names without a schema are looked for
         self._system: Tables | None = None  # the system's tables, as last asked for
         self._creating: str | None = None  # the schema whose first objects are being made
         self._interrupts = 0  # how often `interrupt` was called
@@ -224,9 +224,9 @@ class Connection:
     def _search_path(self) -> tuple[str, ...]:
         """The schemas that names without one are looked for in."""
         if self._creating is not None:
-            return (self._temporary_schema, self._creating, *self._options.search_path)
+            return (self._session.temporary.schema, self._creating, *self._options.search_path)
         if "search_path" in self._options.values:
-            return (self._temporary_schema, *self._options.search_path)
+            return (self._session.temporary.schema, *self._options.search_path)
         return self._path
 
     # --- transactions ------------------------------------------------------------------------------------------------
@@ -553,8 +553,8 @@ class Connection:
         """Ends what this connection runs now with error 57014. May be called from any thread."""
         if self._closed:
             raise InterfaceError("the connection is closed", sqlstate="08003")
-        if self._session.waiting is not None:
-            self._session.waiting.cancel()
+        if self._session.locks.waiting is not None:
+            self._session.locks.waiting.cancel()
         self._interrupts += 1
         self._database.engine.interrupt(self)
         for guest in list(self._guests):
@@ -588,20 +588,14 @@ class Connection:
             self._lock.release()
 
     def _drop_temporary(self) -> None:
-        """This session's temporary tables and sequences go with it."""
-        snapshot = self._session.snapshot()
-        tables = [key for key, found in snapshot.tables.items() if found.schema.schema == self._temporary_schema]
-        objects = [key for key in snapshot.catalog if key[1] == self._temporary_schema]
-        if not tables and not objects:
+        session = self._session
+        if session.temporary.is_empty(session.snapshot()):
             return
         with (
             contextlib.suppress(Error, Outdated),
-            self._session.writing() as write,
-        ):  # else the next to open the database does it
-            for table in tables:
-                write.drop_table(table)
-            for found in objects:
-                write.drop_object(*found)
+            session.writing() as write,
+        ):  # else the next to open the database does
+            session.temporary.drop(write)
 
     def __enter__(self) -> Self:
         return self

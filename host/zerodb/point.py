@@ -39,8 +39,8 @@ from zerodb_compiler.types import SqlType, TypeId
 if TYPE_CHECKING:
     from zerodb.compilation import Prepared, Ready
     from zerodb.connection import Connection
+    from zerodb.open_transaction import Transaction
     from zerodb.outcome import Row
-    from zerodb.session import Transaction
     from zerodb.values import Parameters
     from zerodb_compiler.codegen.program import OutputColumn
     from zerodb_storage import Snapshot, WriteTransaction

@@ -44,7 +44,7 @@ from zerodb_storage.point_commit import PointCommit
 if TYPE_CHECKING:
     from zerodb.compilation import Ready
     from zerodb.connection import Connection
-    from zerodb.session import Transaction
+    from zerodb.open_transaction import Transaction
     from zerodb.values import Parameters
     from zerodb_storage import Snapshot, TableVersion
 
@@ -79,7 +79,7 @@ class ChangeStatement(PointStatement):
         if session.runs:  # a function executes it, within a statement
             return False
         if transaction is None:
-            special = session.is_read_only or session.has_on_commit or session.is_alone_serializable
+            special = session.is_read_only or session.temporary.has_on_commit or session.is_alone_serializable
             return not special and self._bind_alone()
         write = session.begin_point_write(transaction)
         if write is None:

@@ -49,7 +49,7 @@ def _value(connection: Connection, what: Computed, values: Sequence[Any]) -> Can
         from zerodb.advisory import value_of
 
         seconds = value_of(what.arguments[0], values)
-        return None if seconds is None else session.sleep(seconds)
+        return None if seconds is None else session.locks.sleep(seconds)
     if what.kind == "notify":
         from zerodb.notifications import pg_notify
 

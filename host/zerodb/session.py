@@ -20,75 +20,31 @@ from __future__ import annotations
 import _thread
 import contextlib
 import itertools
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar
 
 from zerodb import deferral
 from zerodb.advisory import Advisory
-from zerodb.deferral import Deferral
+from zerodb.autocommit import Autocommit
+from zerodb.committing import Committer
 from zerodb.engine import keyboard
 from zerodb.notifications import Announcements, Switchboard
-from zerodb.options import Options, Settings
+from zerodb.open_transaction import Transaction, conflict, isolation_level
+from zerodb.options import Options
+from zerodb.session_locks import SessionLocks
 from zerodb.statement_text import command_name
-from zerodb_compiler.errors import Error, error_for
+from zerodb.temporary import Temporary
+from zerodb_compiler.errors import error_for
 from zerodb_storage import Database as Storage
-from zerodb_storage import Outdated, Owner, RowOutdated, Savepoint, Snapshot, WriteTransaction
+from zerodb_storage import Outdated, RowOutdated, Snapshot, WriteTransaction
 from zerodb_storage.predicates import Reads
-from zerodb_storage.serializable import Member, NotSerializable
+from zerodb_storage.serializable import Member
 
 if TYPE_CHECKING:
     from zerodb.functions.firing import AfterEvent
-    from zerodb.point_rows import OwnRows
-
-ISOLATIONS = ("read committed", "snapshot", "serializable")
-_ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}
-
 
 _NUMBERS = itertools.count(1000)
 T = TypeVar("T")
-
-
-def isolation_level(name: str | None) -> str:
-    """The level of that name; PostgreSQL's names mean what they mean there."""
-    level = (name or "snapshot").strip().lower()
-    level = _ALIASES.get(level, level)
-    if level not in ISOLATIONS:
-        raise error_for("22023", f'unknown isolation level "{name}"', hint=f"one of: {', '.join(ISOLATIONS)}")
-    return level
-
-
-def now() -> int:
-    """Microseconds since 1970, UTC."""
-    return time.time_ns() // 1000
-
-
-@dataclass(slots=True)
-class Transaction:
-    isolation: str
-    read_only: bool = False
-    deferrable: bool = False
-    started: int = field(default_factory=now)  # microseconds since 1970, UTC
-    numbered: int | None = None  # what txid_current() gives
-    recorded: bool = False  # whether its statements may be run again (replaying)
-    queried: bool = False  # whether a statement other than SET and its like has run
-    failed: bool = False  # until a rollback
-    restarts: bool = True  # whether its first statement runs again if it meets a row that was changed meanwhile
-    first: bool = True  # whether no statement before this one has looked at the snapshot
-    snapshot: Snapshot | None = None  # taken by the first statement
-    member: Member | None = None  # of a serializable one, from its first statement on
-    write: WriteTransaction | None = None  # begun by the first write
-    outdated: Snapshot | None = None  # the base of `write` that the last statement to run again was to run on
-    deferral: Deferral = deferral.DECLARED
-    # name, storage's savepoint (None: nothing was written yet), settings, which constraints were deferred
-    savepoints: list[tuple[str, Savepoint | None, Settings, Deferral]] = field(default_factory=list)
-    own_rows: dict[int, OwnRows] = field(default_factory=dict)  # by table id: what point statements have changed
-
-    @property
-    def takes_points(self) -> bool:
-        """Whether statements by key may take the short way (point.py)."""
-        return not self.failed and not self.recorded and self.isolation != "serializable"
 
 
 class Session:
@@ -100,6 +56,7 @@ class Session:
         forget: Callable[[int], None],
         options: Options,
         switchboard: Switchboard,
+        temporary_schema: str,
         *,
         read_only: bool,
     ) -> None:
@@ -107,16 +64,15 @@ class Session:
         are undone with it."""
         self._storage = storage
         self._options = options
-        self._forget = forget
         self._read_only = read_only
         self._transaction: Transaction | None = None
         self._writing_now: WriteTransaction | None = None
-        self._again: WriteTransaction | None = None  # of an autocommitted statement that runs again
-        self._alone: tuple[Snapshot, Member] | None = None  # of a serializable statement outside of a transaction
-        self.locker = storage.locks.owner()  # of locks that outlive transactions; its transactions are of its party
+        self.locks = SessionLocks(storage.locks, options)
         self.advisory = Advisory(self, storage.locks)
-        self.announcements = Announcements(switchboard, self.locker.number)
-        self._reading: Owner | None = None  # of a read-only transaction's locks
+        self.announcements = Announcements(switchboard, self.locks.locker.number)
+        self.temporary = Temporary(temporary_schema)
+        self._committer = Committer(storage, forget, self.temporary)
+        self._autocommit = Autocommit(storage, self._committer, self.locks.locker)
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
         self.runs = False  # whether a statement does
@@ -126,9 +82,6 @@ class Session:
         self.after_events: list[AfterEvent] | None = None  # for which AFTER triggers run when the statement ends
         self.text: str | None = None  # of the statement that runs
         self.numbered: int | None = None  # of a statement outside of a transaction
-        self.waiting: Owner | None = None  # whose wait for a lock `Connection.interrupt` ends
-        self.temporary_schema = ""
-        self.has_on_commit = False  # whether a temporary table was made with ON COMMIT DROP or DELETE ROWS
 
     @property
     def in_transaction(self) -> bool:
@@ -189,7 +142,7 @@ class Session:
     def reads(self) -> Reads | None:
         """Where a serializable transaction notes what it reads; None where nobody needs to know."""
         transaction = self._transaction
-        member = transaction.member if transaction is not None else self._alone[1] if self._alone else None
+        member = transaction.member if transaction is not None else self._autocommit.member
         return member.reads if member is not None else None
 
     def early_snapshot(self) -> Snapshot:
@@ -197,7 +150,7 @@ class Session:
         TRANSACTION may follow."""
         transaction = self._transaction
         if transaction is None:
-            is_open = self.is_alone_serializable and self._alone is None and self._writing_now is None
+            is_open = self.is_alone_serializable and self._autocommit.member is None and self._writing_now is None
         else:
             is_open = transaction.snapshot is None and transaction.write is None
         return self._storage.snapshot() if is_open else self.snapshot()
@@ -228,30 +181,13 @@ class Session:
         self, isolation: str | None = None, read_only: bool | None = None, deferrable: bool | None = None
     ) -> None:
         """Changes the transaction's characteristics before its first query; without one it does nothing."""
-        level = isolation_level(isolation) if isolation is not None else None
         transaction = self._transaction
         if transaction is None:
+            isolation_level(isolation)
             return
-        if level is not None and level != transaction.isolation:
-            if transaction.queried:
-                raise error_for("25001", "SET TRANSACTION ISOLATION LEVEL must be called before any query")
-            if transaction.savepoints:
-                raise error_for("25001", "SET TRANSACTION ISOLATION LEVEL must not be called in a subtransaction")
-            transaction.isolation = level
-        if isolation is not None:
-            transaction.restarts = isolation == "snapshot"
-        if deferrable is not None and deferrable != transaction.deferrable:
-            if transaction.queried:
-                raise error_for("25001", "SET TRANSACTION [NOT] DEFERRABLE must be called before any query")
-            if transaction.savepoints:
-                raise error_for("25001", "SET TRANSACTION [NOT] DEFERRABLE cannot be called within a subtransaction")
-            transaction.deferrable = deferrable
-        if read_only is not None:
-            if transaction.read_only and not read_only and transaction.queried:
-                raise error_for("25001", "transaction read-write mode must be set before any query")
-            transaction.read_only = read_only
+        transaction.set_modes(isolation, read_only, deferrable)
         if not transaction.queried and transaction.write is None:  # the snapshot is still to be taken
-            self._leave(transaction.member)
+            self._committer.leave(transaction.member)
             transaction.snapshot = transaction.member = None
 
     def set_constraints(self, names: frozenset[deferral.Name] | None, deferred: bool) -> None:
@@ -266,19 +202,19 @@ class Session:
     def commit(self) -> bool:
         """Ends the transaction; without one it does nothing. False if it had failed, and was rolled back."""
         with keyboard.held():
-            self.end_reading()
+            self.locks.end_reading()
             transaction, self._transaction = self._transaction, None
             if transaction is not None and transaction.failed:
                 self._undo(transaction)
                 return False
             if transaction is not None:
                 try:
-                    self._finish(transaction.write, transaction.member)
+                    self._committer.finish(transaction.write, transaction.member)
                 except BaseException as error:
                     self._options.rollback()
                     self.announcements.forget()
                     if isinstance(error, Outdated):
-                        raise self._conflict() from None
+                        raise conflict() from None
                     raise
             self._options.commit()
             self.announcements.tell()
@@ -287,7 +223,7 @@ class Session:
     def rollback(self) -> None:
         """Undoes the transaction; without one it does nothing."""
         with keyboard.held():
-            self.end_reading()
+            self.locks.end_reading()
             transaction, self._transaction = self._transaction, None
             if transaction is not None:
                 self._undo(transaction)
@@ -299,37 +235,19 @@ class Session:
         transaction, self._transaction = self._transaction, None
         if transaction is not None:
             _thread.start_new_thread(self._undo, (transaction,))
-        if self.locker.log or self._reading is not None:
+        if self.locks.are_held:
             _thread.start_new_thread(self.close, ())
 
     def close(self) -> None:
         """Gives up the session's own locks."""
-        self.end_reading()
+        self.locks.end_reading()
         self.advisory.unlock_all()
         self.announcements.close()
 
     def _undo(self, transaction: Transaction) -> None:
         self._options.rollback()
         self.announcements.forget()
-        if transaction.write is not None:
-            transaction.write.rollback()
-        self._leave(transaction.member)
-
-    def _finish(self, write: WriteTransaction | None, member: Member | None) -> None:
-        """Commits, if what was read allows it."""
-        committed = False
-        try:
-            if write is not None:
-                self._commit(write)
-            elif member is not None:
-                self._storage.serializable.prepare(member)
-            committed = True
-        finally:
-            self._leave(member, committed=committed)
-
-    def _leave(self, member: Member | None, *, committed: bool = False) -> None:
-        if member is not None:
-            self._storage.serializable.end(member, committed=committed)
+        self._committer.undo(transaction.write, transaction.member)
 
     @property
     def is_failed(self) -> bool:
@@ -338,11 +256,8 @@ class Session:
 
     def fail(self) -> None:
         """A statement failed: what the transaction did since its last savepoint is undone, and its locks are free."""
-        self.end_reading()
-        if self._again is not None:
-            self._again.rollback()
-            self._again = None
-        self._leave_alone()
+        self.locks.end_reading()
+        self._autocommit.fail()
         transaction = self._transaction
         if transaction is None:
             self.announcements.forget()
@@ -350,7 +265,7 @@ class Session:
             return
         transaction.failed = True
         if not transaction.savepoints:
-            self._leave(transaction.member)
+            self._committer.leave(transaction.member)
         if transaction.write is None:
             return
         last = transaction.savepoints[-1][1] if transaction.savepoints else None
@@ -360,18 +275,13 @@ class Session:
             transaction.write.rollback()
             transaction.write = None
 
-    def _leave_alone(self) -> None:
-        if self._alone is not None:
-            self._leave(self._alone[1])
-            self._alone = None
-
     def settle(self) -> None:
         """A statement has run. Outdated if it was a serializable one outside of a transaction, and what it read does
         not go with what others have committed: nobody has seen anything of it yet, so it runs again. 40001 if it was
         one of a serializable transaction that cannot commit any more."""
         transaction = self._transaction
-        if self._alone is not None:
-            self._finish_alone(None)
+        if self._autocommit.member is not None:
+            self._autocommit.finish(None)
         elif transaction is not None and transaction.member is not None and not transaction.failed:
             self._storage.check_serializable(transaction.member, transaction.write)
 
@@ -408,19 +318,10 @@ class Session:
             member.reads.note_table(table_id)
             member.is_doomed = member.is_doomed or self._storage.serializable.is_outdated(member, table_id)
 
-    def _finish_alone(self, write: WriteTransaction | None) -> None:
-        member = None
-        if self._alone is not None:
-            (_, member), self._alone = self._alone, None
-        try:
-            self._finish(write, member)
-        except NotSerializable:
-            raise Outdated from None
-
     def succeeded(self) -> None:
         """A statement has ended."""
         if self._transaction is None:
-            self.end_reading()
+            self.locks.end_reading()
             self.announcements.tell()
         else:
             self._transaction.first = self._transaction.first and self._transaction.snapshot is None
@@ -429,32 +330,25 @@ class Session:
         """After Outdated: makes ready to run the same statement once more; 40001 where it may not."""
         transaction = self._transaction
         if transaction is None:
-            if self._again is None:
-                self._leave_alone()
+            self._autocommit.run_again()
             return
         may = transaction.first and (transaction.restarts or not isinstance(reason, RowOutdated))
         if transaction.isolation != "read committed" and not may:
-            raise self._conflict()
+            raise conflict()
         if transaction.member is not None:  # before the snapshot that follows is taken
-            self._leave(transaction.member)
+            self._committer.leave(transaction.member)
             transaction.snapshot, transaction.member = self._storage.serializable.begin(read_only=transaction.read_only)
         if transaction.write is not None:
             transaction.write.member = transaction.member
             try:
                 transaction.write.refresh()
             except Outdated:
-                raise self._conflict() from None
+                raise conflict() from None
             if transaction.write.base is transaction.outdated:  # it did not help
-                raise self._conflict()
+                raise conflict()
             transaction.snapshot = transaction.outdated = transaction.write.base
         elif transaction.member is None:
             transaction.snapshot = None
-
-    @staticmethod
-    def _conflict() -> Error:
-        return error_for(
-            "40001", "could not serialize access due to concurrent update", hint="run the transaction again"
-        )
 
     def savepoint(self, name: str) -> None:
         transaction = self._in_transaction("SAVEPOINT")
@@ -464,14 +358,14 @@ class Session:
 
     def release(self, name: str) -> None:
         transaction = self._in_transaction("RELEASE SAVEPOINT")
-        index = self._find(transaction, name)
+        index = transaction.savepoint_named(name)
         del transaction.savepoints[index:]
         self.announcements.release(index)
 
     def rollback_to(self, name: str) -> None:
         """Undoes what was done since the savepoint, which stays."""
         transaction = self._in_transaction("ROLLBACK TO SAVEPOINT")
-        index = self._find(transaction, name)
+        index = transaction.savepoint_named(name)
         _, saved, settings, transaction.deferral = transaction.savepoints[index]
         del transaction.savepoints[index + 1 :]
         self.announcements.rollback_to(index)
@@ -491,13 +385,6 @@ class Session:
             raise error_for("25P01", f"{statement} can only be used in transaction blocks")
         return self._transaction
 
-    @staticmethod
-    def _find(transaction: Transaction, name: str) -> int:
-        for index in range(len(transaction.savepoints) - 1, -1, -1):
-            if transaction.savepoints[index][0] == name:
-                return index
-        raise error_for("3B001", f'savepoint "{name}" does not exist')
-
     def snapshot(self) -> Snapshot:
         """What a reading statement sees now."""
         transaction = self._transaction
@@ -510,7 +397,7 @@ class Session:
                 try:
                     transaction.write.refresh()
                 except Outdated:
-                    raise self._conflict() from None
+                    raise conflict() from None
         if transaction.write is not None:
             return transaction.write.snapshot()
         if transaction.snapshot is None:
@@ -531,16 +418,14 @@ class Session:
             return self._writing_now.snapshot()
         if not self.is_alone_serializable or not self.runs:
             return self._storage.snapshot()
-        if self._alone is None:
-            self._alone = self._storage.serializable.begin(read_only=self.is_read_only)
-        return self._alone[0]
+        return self._autocommit.serializable_snapshot(read_only=self.is_read_only)
 
     def _serializable(self, transaction: Transaction) -> tuple[Snapshot, Member]:
         serializable = self._storage.serializable
         if not (transaction.deferrable and transaction.read_only):
             return serializable.begin(read_only=transaction.read_only)
         owner = self._storage.locks.owner()
-        self.limit(owner)
+        self.locks.limit(owner)
         return serializable.begin_deferrable(owner.wait_for_condition)
 
     def begin_point_write(self, transaction: Transaction) -> WriteTransaction | None:
@@ -561,19 +446,6 @@ class Session:
         transaction.queried = True
         return transaction.write
 
-    def _end_temporary(self, write: WriteTransaction) -> None:
-        """ON COMMIT DELETE ROWS and ON COMMIT DROP."""
-        if not self.has_on_commit:
-            return
-        for key, version in list(write.tables.items()):
-            if version.schema.schema != self.temporary_schema:
-                continue
-            match dict(version.schema.options).get("on_commit"):
-                case "drop":
-                    write.drop_table(key)
-                case "delete rows" if version.row_count:
-                    write.truncate(key)
-
     def seen(self) -> Snapshot:
         """The snapshot, with what the statement that runs has written so far."""
         return self.snapshot() if self._writing_now is None else self._writing_now.snapshot()
@@ -589,35 +461,31 @@ class Session:
     def _writing(self) -> Iterator[WriteTransaction]:
         transaction = self._transaction
         if transaction is None and self._writing_now is not None:  # part of a statement that writes already
-            yield from self._writing_within(self._writing_now)
+            if self.nested:  # a function's own statement may fail alone, if the function goes on
+                yield from self._undone_if_it_fails(self._writing_now)
+            else:
+                yield self._writing_now
             return
         if transaction is None:
-            yield from self._autocommit()
+            yield from self._writing_alone()
             return
         if transaction.write is None:
             if transaction.isolation == "serializable":
                 self.snapshot()
             transaction.write = self._storage.begin(transaction.snapshot)
-            transaction.write.owner.join(self.locker)
+            transaction.write.owner.join(self.locks.locker)
             transaction.write.member, transaction.write.deferral = transaction.member, transaction.deferral
             transaction.snapshot = transaction.write.base
         write = transaction.write
-        self.limit(write.owner)
+        self.locks.limit(write.owner)
         outer, self._writing_now = self._writing_now, write
-        savepoint = write.savepoint()
         try:
-            yield write
-        except BaseException as error:
-            write.rollback_to(savepoint, keep_locks=isinstance(error, Outdated))
-            raise
+            yield from self._undone_if_it_fails(write)
         finally:
             self._writing_now = outer
 
-    def _writing_within(self, write: WriteTransaction) -> Iterator[WriteTransaction]:
-        """A function's own statement may fail alone, if the function goes on."""
-        if not self.nested:
-            yield write
-            return
+    @staticmethod
+    def _undone_if_it_fails(write: WriteTransaction) -> Iterator[WriteTransaction]:
         savepoint = write.savepoint()
         try:
             yield write
@@ -625,77 +493,14 @@ class Session:
             write.rollback_to(savepoint, keep_locks=isinstance(error, Outdated))
             raise
 
-    def _autocommit(self) -> Iterator[WriteTransaction]:
-        snapshot = self._statement_snapshot()
-        write, self._again = self._again, None
-        if write is None:
-            write = self._storage.begin(snapshot)
-            write.owner.join(self.locker)
-        write.deferral = deferral.DECLARED
-        write.member = None if self._alone is None else self._alone[1]
-        self.limit(write.owner)
-        self._writing_now = write
-        try:
-            start = write.savepoint()
+    def _writing_alone(self) -> Iterator[WriteTransaction]:
+        with self._autocommit.writing(self._statement_snapshot()) as write:
+            self.locks.limit(write.owner)
+            self._writing_now = write
             try:
                 yield write
             finally:
                 self._writing_now = None
-            self._finish_alone(write)
-        except Outdated:
-            if write.is_open:  # its locks stay, so that it gets on
-                write.rollback_to(start, keep_locks=True)
-                if self._alone is not None:  # before the snapshot that follows is taken
-                    self._leave(self._alone[1])
-                    self._alone = self._storage.serializable.begin()
-                write.refresh()
-                self._again = write
-            raise
-        except BaseException:
-            write.rollback()
-            raise
-
-    def transaction_owner(self) -> Owner:
-        """For the locks of a read-only transaction, or statement."""
-        if self._reading is None:
-            self._reading = self._storage.locks.owner(self.locker)
-        self.limit(self._reading)
-        return self._reading
-
-    def end_reading(self) -> None:
-        """The locks of a read-only transaction end with it."""
-        if self._reading is not None:
-            owner, self._reading = self._reading, None
-            self._storage.locks.release(owner)
-
-    def limit(self, owner: Owner) -> None:
-        """Waiting for locks counts for the statement timeout."""
-        timeout = self._options.statement_timeout_s
-        deadline = None if timeout is None else time.monotonic() + timeout
-        owner.begin_statement(lock_timeout_s=self._options.lock_timeout_s, deadline_s=deadline)
-        self.waiting = owner
-        keyboard.while_waiting(owner.cancel)
-
-    def sleep(self, seconds: float) -> str:
-        """pg_sleep: a wait that ends as those for locks do."""
-        with keyboard.held():
-            self.limit(self.locker)
-            self.locker.sleep(seconds)
-        return ""
-
-    def _commit(self, write: WriteTransaction) -> None:
-        before = {version.id for version in write.base.tables.values()}
-        after = {version.id for version in write.tables.values()}
-        if write.pending or self.has_on_commit:
-            try:
-                deferral.check_pending(write)
-                self._end_temporary(write)
-            except BaseException:
-                write.rollback()
-                raise
-        write.commit()
-        for table_id in before - after:
-            self._forget(table_id)
 
     def check_writable(self, what: str | None = None) -> None:
         """25006 where nothing may be written. `what` is what would be executed, if not the statement that runs."""

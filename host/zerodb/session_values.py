@@ -52,7 +52,7 @@ def session_value(connection: Connection, what: Computed) -> Canonical:
             names = [name for name in connection._search_path if _is_schema(connection, name)]
             return to_canonical(array(TEXT), ["pg_catalog", *names] if what.called else names)
         case "pg_backend_pid":
-            return connection._session.locker.number
+            return connection._session.locks.locker.number
         case "txid_current" | "pg_current_xact_id":
             return connection._session.number()
         case "txid_current_if_assigned" | "pg_current_xact_id_if_assigned":

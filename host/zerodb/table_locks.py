@@ -34,7 +34,7 @@ def lock_tables(connection: Connection, statement: us.LockTable) -> Outcome:
         keys |= dict.fromkeys(_tables_of(view, name))
     if session.is_read_only:
         with keyboard.held():
-            owner = session.transaction_owner()
+            owner = session.locks.reader()
             for key in keys:
                 version = view.tables[key]
                 connection._database.storage.locks.lock_table(

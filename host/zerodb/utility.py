@@ -198,7 +198,7 @@ def _discard(connection: Connection, what: str) -> Outcome:
 
 
 def _drop_temporary(connection: Connection) -> None:
-    prefix = f"{connection._temporary_schema}\0"
+    prefix = f"{connection._session.temporary.schema}\0"
     names = [key for key in connection._view().tables if key.startswith(prefix)]
     if names:
         with connection._session.writing() as write:

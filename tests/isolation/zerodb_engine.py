@@ -34,7 +34,7 @@ class ZerodbEngine:
         connection = zerodb.connect(self._path)
         for setting in DEFAULTS:
             connection.execute(setting)
-        self._names[connection._session.locker.number] = name
+        self._names[connection._session.locks.locker.number] = name
         return ZerodbConnection(connection, name, self._names)
 
     def close(self) -> None:
@@ -64,7 +64,7 @@ class ZerodbConnection:
         return self._results
 
     def is_blocked(self) -> bool:
-        owner = self._connection._session.waiting
+        owner = self._connection._session.locks.waiting
         return owner is not None and owner.is_waiting
 
     def notices(self) -> list[str]:

@@ -28,7 +28,7 @@ def new_schema(connection: Connection, write: WriteTransaction, name: ddl.Name, 
     if temporary:
         if name.schema is not None and not is_temporary(view.schema_named(name.schema)):
             raise error_for("42P16", "cannot create temporary relation in non-temporary schema", position=name.position)
-        return connection._temporary_schema
+        return connection._session.temporary.schema
     if name.schema is None:
         found = next((schema for schema in view.path if not is_temporary(schema) and has_schema(write, schema)), None)
         if found is None:

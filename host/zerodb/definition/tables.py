@@ -52,7 +52,7 @@ def make(
 ) -> TableVersion:
     """A table and its sequences."""
     if on_commit != "preserve rows":
-        connection._session.has_on_commit = True
+        connection._session.temporary.has_on_commit = True
     options = (("on_commit", on_commit),) if on_commit != "preserve rows" else ()
     columns = [stored_column(info) for info in definition.columns]
     write.create_table(

@@ -122,7 +122,7 @@ def activity(model: Model) -> Iterable[Row]:
     yield {
         "datid": DATABASE,
         "datname": model.view.database,
-        "pid": model.view.session._session.locker.number if model.view.session is not None else os.getpid(),
+        "pid": model.view.session._session.locks.locker.number if model.view.session is not None else os.getpid(),
         "leader_pid": None,
         "usesysid": OWNER,
         "usename": USER,

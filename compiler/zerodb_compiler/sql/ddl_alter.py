@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.ddl import Action
-from zerodb_compiler.sql.ddl_parser import (
-    attributes,
-    collation,
-    column,
-    partition_bound,
-    sequence_options,
-    table_constraint,
-)
 from zerodb_compiler.sql.ddl_tokens import Cursor
+from zerodb_compiler.sql.definitions.constraint_parser import attributes, table_constraint
+from zerodb_compiler.sql.definitions.index_parser import collation
+from zerodb_compiler.sql.definitions.partition_parser import partition_bound
+from zerodb_compiler.sql.definitions.sequence_parser import sequence_options
+from zerodb_compiler.sql.definitions.table_parser import column
 
 
 def alter(c: Cursor) -> ddl.Definition | None:

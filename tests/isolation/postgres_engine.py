@@ -18,14 +18,20 @@ SCHEMA = "zerodb_isolation"
 class PostgresEngine:
     """The specifications make and drop tables in a schema of their own, which is gone again after `close`."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, schema: str = SCHEMA, options: str = "") -> None:
         from psycopg.conninfo import make_conninfo
 
-        self._url = make_conninfo(url, options=f"-c search_path={SCHEMA} -c datestyle=Postgres,MDY")
+        self._schema = schema
+        self._url = make_conninfo(url, options=f"-c search_path={schema} -c datestyle=Postgres,MDY {options}")
         self._connections: list[PostgresConnection] = []
         self._watch = self._raw()
-        self._watch.exec_(f"drop schema if exists {SCHEMA} cascade; create schema {SCHEMA}".encode())
+        self.clear()
         self._names: dict[int, str] = {}
+
+    def clear(self) -> None:
+        """Drops what is there."""
+        schema = self._schema
+        self._watch.exec_(f"drop schema if exists {schema} cascade; create schema {schema}".encode())
 
     def _raw(self) -> Any:
         from psycopg import pq
@@ -60,7 +66,7 @@ class PostgresEngine:
             self._connections.remove(connection)
 
     def close(self) -> None:
-        self._watch.exec_(f"drop schema {SCHEMA} cascade".encode())
+        self._watch.exec_(f"drop schema {self._schema} cascade".encode())
         self._watch.finish()
 
 
@@ -104,7 +110,8 @@ class PostgresConnection:
             elif result.status == ExecStatus.FATAL_ERROR:
                 message = result.error_field(DiagnosticField.MESSAGE_PRIMARY) or result.error_message
                 severity = result.error_field(DiagnosticField.SEVERITY) or b"ERROR"
-                found.append(Failure(message.decode(), severity.decode()))
+                code = result.error_field(DiagnosticField.SQLSTATE) or b""
+                found.append(Failure(message.decode(), severity.decode(), code.decode()))
         self._raw.consume_input()
         while (told := self._raw.notifies()) is not None:
             found.append(Notification(told.relname.decode(), told.extra.decode(), self._engine.sender(told.be_pid)))

@@ -31,6 +31,7 @@ class Table:
 class Failure:
     message: str
     severity: str = "ERROR"
+    code: str = ""  # SQLSTATE
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,8 @@ from zerodb_compiler.types import TypeId
 # written here, since the database knows ISO only.)
 DEFAULTS = ("set default_transaction_isolation = 'read committed'",)
 PATIENCE_S = 0.3
+KEYS = """select table_name, column_name from information_schema.key_column_usage
+natural join information_schema.table_constraints where constraint_type = 'PRIMARY KEY'"""
 
 
 class ZerodbEngine:
@@ -36,6 +38,25 @@ class ZerodbEngine:
             connection.execute(setting)
         self._names[connection._session.locks.locker.number] = name
         return ZerodbConnection(connection, name, self._names)
+
+    def merge(self) -> None:
+        """Folds the changes of all tables into segments, as the merging thread does."""
+        storage = self._kept._session._storage
+        for version in storage.snapshot().tables.values():
+            storage.merger.merge(version.id)
+
+    def problem(self) -> str | None:
+        """What the database's own check finds; and whether each row is found by its key."""
+        found = self._kept.check()
+        if found:
+            return f"check: {found}"
+        for table, key in self._kept.execute(KEYS).fetchall():
+            for row in self._kept.execute(f"select * from {table}").fetchall()[:20]:
+                place = [column[0] for column in self._kept.execute(f"select * from {table} limit 0").description]
+                value = row[place.index(key)]
+                if (by_key := self._kept.execute(f"select * from {table} where {key} = {value}").fetchall()) != [row]:
+                    return f"{table}: {key} = {value} gives {by_key}, not {[row]}"
+        return None
 
     def close(self) -> None:
         self._kept.close()
@@ -87,7 +108,7 @@ class ZerodbConnection:
                 for told in self._connection.notifications():
                     self._results.append(Notification(told.channel, told.payload, self._names[told.sender]))
             except zerodb.Error as error:
-                self._results.append(Failure(str(error.args[0])))
+                self._results.append(Failure(str(error.args[0]), code=error.sqlstate))
             except BaseException as error:  # a fault of ours, which the comparison shows
                 self._results.append(Failure(repr(error), "FAULT"))
             finally:

@@ -1,0 +1,1 @@
+"""Random concurrent sessions, run on zerodb and on PostgreSQL: see `tests.isolation.search`."""

@@ -123,12 +123,9 @@ def search(
             tally.bad.append(seed)
         if verdict.is_bad or verdict.kind in show:
             if shrinks:
-                case = shrink(case, lambda smaller: verdict_of(smaller, postgres).kind == verdict.kind)
-                verdict = verdict_of(case, postgres)
-            print(
-                f"\n===== {profile} seed {seed} ({case.level}): {verdict.kind}: {verdict.why}\n{case.text()}",
-                flush=True,
-            )
+                case, verdict = smallest(case, verdict, postgres)
+            print(f"\n===== {profile} seed {seed} ({case.level}): {verdict.kind}: {verdict.why}")
+            print(case.text(), flush=True)
         if len(tally.bad) >= most:
             break
     return tally

@@ -12,7 +12,8 @@ class Error(Exception):
 
     `sqlstate` is PostgreSQL's five-character code; `position` the zero-based character offset in the SQL text where the
     error was found, or None; `hint` a suggestion ("did you mean ...?"); `retryable` says that the same transaction may
-    succeed if tried again.
+    succeed if tried again. `detail` says more of it, `context` where in which functions it was raised, a line for each,
+    the innermost first.
     """
 
     default_sqlstate = "XX000"
@@ -25,6 +26,7 @@ class Error(Exception):
         position: int | None = None,
         hint: str | None = None,
         retryable: bool = False,
+        detail: str | None = None,
     ) -> None:
         super().__init__(message)
         self.message = message
@@ -32,6 +34,8 @@ class Error(Exception):
         self.position = position
         self.hint = hint
         self.retryable = retryable
+        self.detail = detail
+        self.context: str | None = None
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
@@ -35,6 +35,7 @@ from zerodb_compiler.sql.expressions import Column, Literal, Parameter
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.sql.parse import ParsedStatement
 from zerodb_compiler.sql.shape import BoundShape, Shape, shape_of
+from zerodb_compiler.sql.variables import Variables
 from zerodb_compiler.types import SqlType
 
 _FIRST_FRESH_ID = 1_000_000  # columns that the rules make; the binder counts from 1
@@ -162,11 +163,12 @@ class Prepared:
 @dataclass(frozen=True, slots=True)
 class Ready:
     """A prepared statement for one text of its shape: `lifted` are that text's own literals, for the slots after the
-    user's parameters."""
+    user's parameters. `again` compiles a function's own statement anew."""
 
     text: str
     prepared: Prepared
     lifted: Sequence[Canonical]
+    again: Callable[[View], Ready] | None = None
 
 
 def prepare(
@@ -177,11 +179,12 @@ def prepare(
     engine: Engine,
     stages: Stages,
     types: Sequence[SqlType] = (),
+    variables: Variables | None = None,
 ) -> Prepared:
     """Bind and compile one parsed statement, the only one of `text`; `types` are those of its first parameters, where
-    they are declared."""
+    they are declared; `variables` those of the function whose body it is in."""
     with stages.timed("bind"):
-        bound = bind_shape(parsed, view, shape, types)
+        bound = bind_shape(parsed, view, shape, types, variables)
     statement = bound.statement
     explained = statement.statement if isinstance(statement, st.Explain) else statement
     parts: tuple[CompiledQuery | None, ...] = ()

@@ -216,9 +216,18 @@ class Connection:
         """What the statement that begins now sees; the thread is told of its session. `early`: it may be one about the
         session itself."""
         session = self._session
-        zones.begin_statement(self._options.zone, now(), session.started)
+        self._begin_statement()
         snapshot = session.early_snapshot() if early else session.snapshot()
         return View(snapshot, self._registered, self._search_path, session=self)
+
+    def _begin_statement(self) -> None:
+        """Tells this thread of the session's zone and times. What functions execute has the time of the statement that
+        calls them."""
+        session = self._session
+        if not session.nested:
+            session.statement_started = now()
+        at = session.statement_started
+        zones.begin_statement(self._options.zone, at, session.started)
 
     @property
     def _search_path(self) -> tuple[str, ...]:

@@ -82,6 +82,10 @@ class Database:
             assert values is not None
             return Ready(text, prepared, values)
 
+    def prepared_again(self, ready: Ready, view: View) -> Ready:
+        """The same statement, for the tables of another view."""
+        return self.prepare(ready.text, view) if ready.again is None else ready.again(view)
+
     def _compile(self, text: str, shape: Shape, view: View, types: Sequence[SqlType] = ()) -> Prepared:
         """All stages, without looking into the cache."""
         stages = Stages()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from zerodb.changes import run_change
-from zerodb.compilation import Ready
+from zerodb.compilation import Prepared, Ready
 from zerodb.explain import explain
 from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
@@ -40,6 +40,13 @@ NESTED = (
 )
 
 
+# What functions with a body in SQL or PL/pgSQL may execute as well.
+IN_BODIES = (
+    *NESTED,
+    *(st.Define, st.CreateTableAs, us.Truncate, us.LockTable, us.Notify, us.SetConstraints, us.Call),
+)
+
+
 def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -> Outcome:
     """Executes the statement with the user's Python values. Queries run over `view`, which the statement fits; whatever
     writes looks again, at what its write transaction sees."""
@@ -48,19 +55,26 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
         connection._guard(prepared)
     values = canonical_parameters(ready, user)
     statement = prepared.statement
-    if connection._session.nested and not isinstance(statement, NESTED):
+    allowed = NESTED if ready.again is None else IN_BODIES
+    if connection._session.nested and not isinstance(statement, allowed):
         what = command_name(ready.text)
         raise NotSupportedError(f"{what} in a function that a statement has called is not supported")
     if not isinstance(statement, UNQUERIED) and connection._session.note_query(view.snapshot):
         view = connection._view()
         if not prepared.fits(view):
-            ready = connection._database.prepare(ready.text, view)
+            ready = connection._database.prepared_again(ready, view)
             prepared, statement = ready.prepared, ready.prepared.statement
     match statement:
         case st.Query(locks=locks) if locks:
             from zerodb.row_locks import run_locking
 
             return run_locking(connection, ready, user)
+        case st.Query() if _may_write(connection, prepared):
+            with connection._session.writing():
+                view = connection._view()
+                prepared, values = for_writing(connection, ready, view, user)
+                assert prepared.query is not None
+                return query_outcome(prepared.query, execute(connection, prepared.query, view, values))
         case st.Query():
             assert prepared.query is not None
             values = resolved(connection, values)
@@ -85,6 +99,14 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
             from zerodb.utility import run_utility
 
             return run_utility(connection, statement)
+
+
+def _may_write(connection: Connection, prepared: Prepared) -> bool:
+    """Whether a query calls functions that change the database: what they do is a part of it."""
+    return (
+        any(function.writes for _, _, functions in prepared.bound.functions for function in functions)
+        and not connection._session.is_read_only
+    )
 
 
 # --- the rest ---------------------------------------------------------------------------------------------------------

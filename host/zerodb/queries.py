@@ -93,5 +93,5 @@ def for_writing(
     """The statement compiled for what the write transaction sees, should another connection have committed since it
     was looked up."""
     if not ready.prepared.fits(view):
-        ready = connection._database.prepare(ready.text, view)
+        ready = connection._database.prepared_again(ready, view)
     return ready.prepared, resolved(connection, canonical_parameters(ready, user))

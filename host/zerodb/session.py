@@ -76,6 +76,7 @@ class Session:
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
         self.runs = False  # whether a statement does
+        self.statement_started = 0  # microseconds since 1970, UTC
         self.nested = 0  # how many statements run within each other, each called by a function of the one before
         self.outdated: Outdated | None = None  # met by such a statement: the whole one runs again
         self.trigger_depth = 0

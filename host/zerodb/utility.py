@@ -63,6 +63,10 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
             from zerodb.notifications import run_listening
 
             return run_listening(connection, statement)
+        case us.Do() | us.Call():
+            from zerodb.functions.procedures import run_procedure
+
+            return run_procedure(connection, statement)
         case us.Copy():
             from zerodb.copying import run_copy
 

@@ -15,6 +15,7 @@ from zerodb_compiler.sql.binder import Binder
 from zerodb_compiler.sql.parameters import ParameterContext
 from zerodb_compiler.sql.parse import ParsedStatement, parse
 from zerodb_compiler.sql.shape import BoundShape, Shape, shape_of
+from zerodb_compiler.sql.variables import Variables
 from zerodb_compiler.types import SqlType
 
 # A text of more literals (a long VALUES list) comes once: it is neither lifted nor cached.
@@ -35,14 +36,17 @@ def bind_shape(
     catalog: Catalog,
     shape: Shape | None = None,
     user_types: Sequence[SqlType | None] = (),
+    variables: Variables | None = None,
 ) -> BoundShape:
     """Bind one statement; with the shape of its text (of which it must be the only statement) literals are lifted.
 
     `user_types` are the types of user parameters where the caller knows them; others come from their context.
+    `variables` are those of the function whose body the statement is in.
     """
     if shape is not None and len(shape.literals) > MAX_LITERALS:
         shape = None
     context = ParameterContext(parsed.parameters, shape.starts() if shape is not None else None, user_types)
+    context.variables = variables
     binder = Binder(catalog, context)
     statement = binder.statement(parsed)
     lifted = tuple(context.lifted)

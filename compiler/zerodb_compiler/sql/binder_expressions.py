@@ -26,6 +26,7 @@ from zerodb_compiler.sql.parameters import Constant, Step, UserValue
 from zerodb_compiler.sql.scope import Scope, check_schema
 from zerodb_compiler.sql.shape import Inconvertible
 from zerodb_compiler.sql.values import fit_text, literal_numeric_type, parse_value
+from zerodb_compiler.sql.variables import variable
 from zerodb_compiler.types import (
     BIGINT,
     BOOLEAN,
@@ -239,6 +240,8 @@ def _paren(b: ExpressionBinder, node: exp.Paren) -> Bound:
 def _column(b: ExpressionBinder, node: exp.Column) -> Bound:
     from zerodb_compiler.sql.binder_records import whole_row
 
+    if b.binder.context.variables is not None and (found := variable(b, node)) is not None:
+        return found
     only(node, "this", "table", "db")
     table = node.args.get("table")
     check_schema(b.scope, node)
@@ -337,6 +340,12 @@ def _parameter(b: ExpressionBinder, node: exp.Parameter) -> Bound:
     only(node, "this")
     if not node.name.isdecimal():  # a `$` alone before a word
         raise ProgrammingError('syntax error at or near "$"', position=position_of(node))
+    variables = b.binder.context.variables
+    if variables is not None:
+        number = int(node.name)
+        if number > len(variables.numbered):
+            raise ProgrammingError(f"there is no parameter ${number}", sqlstate="42P02", position=position_of(node))
+        return variables.numbered[number - 1]
     return UserValue(int(node.name) - 1, position_of(node))
 
 

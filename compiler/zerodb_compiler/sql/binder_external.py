@@ -71,6 +71,12 @@ def resolved(
 def _call(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bound], node: exp.Expr) -> Bound:
     if b.binder.immutable_only is not None and function.volatility != IMMUTABLE:
         raise error_for("42P17", b.binder.immutable_only, position=position_of(node))
+    if function.language == "sql":
+        from zerodb_compiler.sql.binder_inline import inlined
+
+        body = inlined(b, function, values, node)
+        if body is not None:
+            return body
     arguments = call_arguments(b, function, values, node)
     result = wire_type(function.result)
     if _is_computed_once(b, function, arguments, node):

@@ -329,11 +329,12 @@ class AlterTrigger:
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """An argument of a function, or a column of its table. `name` None: it has none."""
+    """An argument of a function, or a column of its table. `name` None: it has none. `mode`: in, out or inout."""
 
     name: str | None
     type: exp.DataType = field(compare=False)
     position: int | None = field(default=None, compare=False)
+    mode: str = "in"
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,8 +357,18 @@ class FunctionOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class Body:
+    """A function's body in the language itself: its text, and where it begins in the statement (None: its text is not
+    what stands there, because of quotes within quotes)."""
+
+    text: str
+    position: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class CreateFunction:
-    """`returns` is None for a function that returns the `table`."""
+    """`returns` is None for a function that returns the `table`, and for a procedure. `file` and `export` are of
+    WebAssembly, `body` is of SQL and PL/pgSQL. `setof`: it returns a set of `returns`."""
 
     name: Name
     arguments: tuple[Argument, ...]
@@ -368,11 +379,14 @@ class CreateFunction:
     export: str | None = None
     replace: bool = False
     options: FunctionOptions = FunctionOptions()
+    body: Body | None = None
+    setof: bool = False
+    procedure: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class DropFunction:
-    """`kind` is the word that was used: function, routine or aggregate."""
+    """`kind` is the word that was used: function, procedure, routine or aggregate."""
 
     kind: str
     names: tuple[FunctionName, ...]

@@ -63,7 +63,7 @@ def _create(c: Cursor) -> ddl.Definition | None:
         trigger = create_trigger(c)
         if trigger is not None:
             return trigger
-    if c.word in ("FUNCTION", "OR"):
+    if c.word in ("FUNCTION", "PROCEDURE", "OR"):
         from zerodb_compiler.sql.function_parser import create_function
 
         function = create_function(c)

@@ -161,6 +161,15 @@ class Cursor:
         self._at += 1
         return str(self._tokens[self._at - 1].text)
 
+    def body(self) -> tuple[str, int | None]:
+        """A string literal's text, and where in the statement it begins; None if it does not stand there as it is."""
+        token = None if self.done else self._tokens[self._at]
+        text = self.string()
+        assert token is not None
+        source = self.text[token.start : token.end + 1]
+        at = source.find(text)
+        return text, token.start + at if at > 0 else None
+
     def parenthesised(self) -> Sql:
         """( expression ): the text is what is between."""
         self.expect("(")

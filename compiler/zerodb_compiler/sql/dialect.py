@@ -114,9 +114,9 @@ class TokenizedStatement:
     parameters: tuple[str | int, ...]
 
 
-def tokenize(text: str) -> list[TokenizedStatement]:
+def tokenize(text: str, *, gaps: bool = False) -> list[TokenizedStatement]:
     """Split the text into statements; empty ones are left out. Raises ProgrammingError 42601, and DataError 22021 where
-    there is a zero byte, which no text can hold."""
+    there is a zero byte, which no text can hold. `gaps`: of numbered parameters some may be missing."""
     if "\0" in text:
         message = "invalid byte sequence: text cannot hold a zero byte"
         raise DataError(message, sqlstate="22021", position=text.index("\0") + 1)
@@ -130,12 +130,12 @@ def tokenize(text: str) -> list[TokenizedStatement]:
     for token in tokens:
         if token.token_type is TokenType.SEMICOLON:
             if chunk:
-                statements.append(_rewrite(chunk))
+                statements.append(_rewrite(chunk, gaps))
             chunk = []
         else:
             chunk.append(token)
     if chunk:
-        statements.append(_rewrite(chunk))
+        statements.append(_rewrite(chunk, gaps))
     return statements
 
 
@@ -210,7 +210,7 @@ class _Limits:
             raise error_for("54001", "statement is nested too deeply", position=token.start)
 
 
-def _rewrite(tokens: list[Token]) -> TokenizedStatement:
+def _rewrite(tokens: list[Token], gaps: bool) -> TokenizedStatement:
     """Number the parameters, and refuse what would overflow the parser's stack."""
     tokens = rewritten(tokens)
     out: list[Token] = []
@@ -274,7 +274,7 @@ def _rewrite(tokens: list[Token]) -> TokenizedStatement:
     kinds = {token.token_type for token in out}
     if TokenType.WITH in kinds and TokenType.VALUES in kinds:
         out = enclose_values(out)
-    return TokenizedStatement(out, _numbered(names, style, tokens[0].start))
+    return TokenizedStatement(out, _numbered(names, style, tokens[0].start, gaps))
 
 
 def _depth(tokens: list[Token]) -> int:
@@ -376,11 +376,11 @@ def _parameter(token: Token, names: dict[str | int, int], name: str | int) -> tu
     )
 
 
-def _numbered(names: dict[str | int, int], style: str | None, position: int) -> tuple[str | int, ...]:
+def _numbered(names: dict[str | int, int], style: str | None, position: int, gaps: bool) -> tuple[str | int, ...]:
     if style == "name":
         return tuple(names)
     count = max(names.values(), default=0)
-    if count != len(names):
+    if count != len(names) and not gaps:
         missing = next(number for number in range(1, count) if number not in names)
         raise ProgrammingError(
             f"could not determine data type of parameter ${missing}", sqlstate="42P18", position=position

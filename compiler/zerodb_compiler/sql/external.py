@@ -25,7 +25,8 @@ class ExternalFunction:
     """`id` is that of the catalog object; negative for a Python callable, which only this process knows. `version`
     changes when the function is replaced: what was compiled for (id, version) does not fit any more. `kind` is one of
     the constants above. `results` has one entry for a scalar function and an aggregate, the columns of a table
-    function. `strict`: it is not called where an argument is NULL, and the result is NULL."""
+    function. `strict`: it is not called where an argument is NULL, and the result is NULL. `language` and `source` (the
+    body's text) are of functions in SQL and PL/pgSQL; `writes` says whether such a one may change the database."""
 
     id: int
     version: int
@@ -37,6 +38,13 @@ class ExternalFunction:
     results: tuple[tuple[str, SqlType], ...]
     volatility: str = VOLATILE
     strict: bool = False
+    language: str = ""
+    source: str = ""
+    void: bool = False  # it gives '' for nothing
+
+    @property
+    def writes(self) -> bool:
+        return bool(self.source) and self.volatility == VOLATILE
 
     @property
     def result(self) -> SqlType:

@@ -1,11 +1,13 @@
 """CREATE, ALTER, DROP FUNCTION and COMMENT ON FUNCTION, from the tokens.
 
-    CREATE [OR REPLACE] FUNCTION name([name] type, ...) RETURNS type | RETURNS TABLE (name type, ...)
+    CREATE [OR REPLACE] FUNCTION name([name] type, ...) RETURNS [SETOF] type | RETURNS TABLE (name type, ...)
         LANGUAGE wasm AS 'file.wasm'[, 'export'] [IMMUTABLE | STABLE | VOLATILE] [STRICT | ...] ...
+        LANGUAGE sql | plpgsql AS 'body' | RETURN expression
+    CREATE [OR REPLACE] PROCEDURE name([name] type, ...) LANGUAGE sql | plpgsql AS 'body'
 
 The clauses behind the arguments come in any order, each once. An argument's name may be left out, so a word may be a
-name or a type: it is a name if a type follows. What PostgreSQL has and zerodb has not (OUT arguments, defaults, bodies
-in SQL) is refused by name.
+name or a type: it is a name if a type follows. What PostgreSQL has and zerodb has not (defaults, BEGIN ATOMIC) is
+refused by name.
 """
 
 from __future__ import annotations
@@ -36,30 +38,47 @@ _CLAUSE_WORDS = """
     WINDOW TRANSFORM SUPPORT RETURN BEGIN
 """
 _CLAUSES = frozenset(_CLAUSE_WORDS.split())
-_OTHER_LANGUAGES = frozenset({"sql", "c", "internal", "plpgsql", "plpython3u", "plperl", "plv8"})
-KINDS = ("FUNCTION", "ROUTINE", "AGGREGATE")
-LANGUAGES = frozenset({"wasm", "wasm_core"})
+_OTHER_LANGUAGES = frozenset({"c", "internal", "plpgsql", "plpython3u", "plperl", "plv8"})
+KINDS = ("FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE")
+BODIES = ("sql",)  # languages whose text is the body
+LANGUAGES = frozenset({"wasm", "wasm_core", *BODIES})
 
 
 def create_function(c: Cursor) -> ddl.CreateFunction | None:
     """CREATE behind the word; None, with nothing passed, if it is not about a function."""
     ahead = 2 if c.looking_at("OR", "REPLACE") else 0
-    if c.peek(ahead) != "FUNCTION":
+    if c.peek(ahead) not in ("FUNCTION", "PROCEDURE"):
         return None
     replace = c.accept("OR", "REPLACE")
-    c.expect("FUNCTION")
+    procedure = c.expect_any("FUNCTION", "PROCEDURE") == "PROCEDURE"
     name = c.name()
     arguments = _arguments(c)
-    returns, table = _returns(c)
+    outwards = any(argument.mode != "in" for argument in arguments)
+    returns, table, setof = (None, None, False) if procedure else _returns(c, outwards=outwards)
     given: dict[str, Any] = {}
     while not c.done:
         _clause(c, given)
     language = given.get("language")
     if language is None:
-        raise ProgrammingError("no language specified", sqlstate="42P13", position=name.position)
-    if "source" not in given:
+        if "body" not in given:
+            raise ProgrammingError("no language specified", sqlstate="42P13", position=name.position)
+        language = "sql"
+    if "source" not in given and "body" not in given:
         raise ProgrammingError("no function body specified", sqlstate="42P13", position=name.position)
-    file, export = given["source"]
+    body: ddl.Body | None = given.get("body")
+    file, export, position = given.get("source", ("", None, None))
+    if language in BODIES:
+        if export is not None:
+            message = f'only one AS item needed for language "{language}"'
+            raise ProgrammingError(message, sqlstate="42P13", position=name.position)
+        if body is None:
+            body, file = ddl.Body(file, position), ""
+        elif language != "sql":
+            message = "inline SQL function body only valid for language SQL"
+            raise ProgrammingError(message, sqlstate="42P13", position=name.position)
+    elif body is not None or procedure or setof or outwards:
+        what = "a body in SQL" if body is not None else "a procedure" if procedure else "SETOF" if setof else "OUT"
+        raise error_for("0A000", f"{what} of LANGUAGE {language} is not supported", position=name.position)
     return ddl.CreateFunction(
         name=name,
         arguments=arguments,
@@ -70,6 +89,9 @@ def create_function(c: Cursor) -> ddl.CreateFunction | None:
         export=export,
         replace=replace,
         options=_options(given),
+        body=body,
+        setof=setof,
+        procedure=procedure,
     )
 
 
@@ -93,21 +115,27 @@ def _arguments(c: Cursor) -> tuple[ddl.Argument, ...]:
 
 def _argument(c: Cursor) -> ddl.Argument:
     position = c.position
-    if c.word in ("OUT", "INOUT", "VARIADIC") and c.peek(1) not in _BEHIND_TYPE:
-        raise c.unsupported(f"{c.word} arguments of a function")
-    if c.word == "IN" and c.peek(1) not in _BEHIND_TYPE:
-        c.expect("IN")
+    mode = "in"
+    if c.word == "VARIADIC" and c.peek(1) not in _BEHIND_TYPE:
+        raise c.unsupported("VARIADIC arguments of a function")
+    if c.word in ("IN", "OUT", "INOUT") and c.peek(1) not in _BEHIND_TYPE:
+        mode = c.expect_any("IN", "OUT", "INOUT").lower()
+        if mode == "in" and c.accept("OUT"):
+            mode = "inout"
     is_type = c.peek(1) in _BEHIND_TYPE or c.peek(1) in _LONG_TYPES.get(c.word, ())
     name = None if is_type else c.identifier()
     type_ = c.type(frozenset({"DEFAULT"}))
     if c.word in ("DEFAULT", "="):
         raise c.unsupported("a default value of a function's argument")
-    return ddl.Argument(name, type_, position)
+    return ddl.Argument(name, type_, position, mode)
 
 
-def _returns(c: Cursor) -> tuple[ddl.Argument | None, tuple[ddl.Argument, ...] | None]:
+def _returns(c: Cursor, *, outwards: bool) -> tuple[ddl.Argument | None, tuple[ddl.Argument, ...] | None, bool]:
+    """The type, or the table, and whether it is a set. OUT arguments may say it instead."""
     position = c.position
     if not c.accept("RETURNS"):
+        if outwards:
+            return None, None, False
         raise ProgrammingError("function result type must be specified", sqlstate="42P13", position=position)
     if c.accept("TABLE"):
         c.expect("(")
@@ -118,13 +146,13 @@ def _returns(c: Cursor) -> tuple[ddl.Argument | None, tuple[ddl.Argument, ...] |
             if not c.accept(","):
                 break
         c.expect(")")
-        return None, tuple(columns)
-    if c.looking_at("SETOF"):
-        raise c.unsupported("SETOF (RETURNS TABLE declares a table function)")
+        return None, tuple(columns), False
+    setof = c.accept("SETOF")
     place = c.position
-    if c.accept("TRIGGER"):  # a keyword, so no type that the expression parser reads
-        return ddl.Argument(None, exp.DataType.build("trigger", udt=True), place), None
-    return ddl.Argument(None, c.type(_CLAUSES), place), None
+    if c.word in ("TRIGGER", "VOID", "RECORD"):  # keywords of the expression parser, or no types that it knows
+        kind = c.expect_any("TRIGGER", "VOID", "RECORD").lower()
+        return ddl.Argument(None, exp.DataType.build(kind, udt=True), place), None, setof
+    return ddl.Argument(None, c.type(_CLAUSES), place), None, setof
 
 
 def _clause(c: Cursor, given: dict[str, Any]) -> None:
@@ -132,10 +160,13 @@ def _clause(c: Cursor, given: dict[str, Any]) -> None:
     if c.accept("LANGUAGE"):
         _say(given, "language", _language(c), position)
     elif c.accept("AS"):
-        file = c.string()
-        _say(given, "source", (file, c.string() if c.accept(",") else None), position)
-    elif c.accept("RETURN") or c.looking_at("BEGIN"):
-        raise c.unsupported("a function's body in SQL")
+        file, begin = c.body()
+        _say(given, "source", (file, c.string() if c.accept(",") else None, begin), position)
+    elif c.accept("RETURN"):
+        begin, value = c.position, c.rest()
+        _say(given, "body", ddl.Body(f"select {value.text}", begin - len("select ")), position)
+    elif c.looking_at("BEGIN"):
+        raise c.unsupported("BEGIN ATOMIC (AS takes the body as a string)")
     elif not attribute(c, given):
         raise c.error()
 

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.sql.expressions import Expression, Literal, Parameter
 from zerodb_compiler.sql.values import Value
 from zerodb_compiler.types import NULL, TEXT, TIMESTAMPTZ, SqlType
+
+if TYPE_CHECKING:
+    from zerodb_compiler.sql.variables import Variables
 
 Step = Callable[[Any], Any]
 
@@ -108,6 +111,7 @@ class ParameterContext:
     lifted: list[LiftedParameter] = field(default_factory=list)
     samples: list[Value] = field(default_factory=list)  # the values of `lifted` in this text
     baked: set[int] = field(default_factory=set)
+    variables: Variables | None = None  # of the function whose body it is
     is_volatile: bool = False  # a constant was read that is another one tomorrow ('today'): not to be cached
     _user: list[SqlType | None] = field(default_factory=list)
 

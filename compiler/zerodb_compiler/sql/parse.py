@@ -64,10 +64,11 @@ class ParsedStatement:
     definition: ddl.Definition | None = None
 
 
-def parse(text: str) -> list[ParsedStatement]:
-    """Parse all statements of the text. ProgrammingError 42601 with position; 54001 if nested too deeply."""
+def parse(text: str, *, body: bool = False) -> list[ParsedStatement]:
+    """Parse all statements of the text, which may be a function's `body`. ProgrammingError 42601 with position; 54001
+    if nested too deeply."""
     try:
-        return [_statement(statement, text) for statement in tokenize(text)]
+        return [_statement(statement, text) for statement in tokenize(text, gaps=body)]
     except RecursionError:
         raise error_for("54001", "statement is nested too deeply") from None
 

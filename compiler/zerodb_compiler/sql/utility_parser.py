@@ -1,5 +1,5 @@
-"""Utility statements read from the tokens: TRUNCATE, LOCK, PREPARE, EXECUTE, DEALLOCATE, DISCARD, LISTEN, NOTIFY,
-SET, SHOW, RESET."""
+"""Utility statements read from the tokens: TRUNCATE, LOCK, PREPARE, EXECUTE, DEALLOCATE, DISCARD, LISTEN, NOTIFY, DO,
+CALL, SET, SHOW, RESET."""
 
 from __future__ import annotations
 
@@ -181,6 +181,10 @@ def utility(tokens: list[Token], text: str) -> us.UtilityStatement | st.SetOptio
             return _set(reader)
         case "SHOW" | "RESET":
             return _show(reader)
+        case "DO":
+            return _do(reader)
+        case "CALL":
+            return _call(reader)
         case "COPY":
             from zerodb_compiler.sql.copy_parser import copy
 
@@ -253,6 +257,45 @@ def _deallocate(reader: Reader) -> us.Deallocate:
     name = None if reader.accept("ALL") else reader.name()
     reader.end()
     return us.Deallocate(name)
+
+
+def _do(reader: Reader) -> us.Do:
+    reader.expect("DO")
+    language, body = "plpgsql", None
+    position = None
+    while not reader.at_end:
+        at = reader.position
+        if reader.accept("LANGUAGE"):
+            language = reader.name() if reader.word() else reader.string().lower()
+            if language != "plpgsql":
+                raise NotSupportedError(f"DO in LANGUAGE {language} is not supported", position=at)
+        elif body is None:
+            token = reader.next()
+            if token.token_type not in (TokenType.STRING, TokenType.HEREDOC_STRING):
+                reader.index -= 1
+                raise reader.error()
+            body = str(token.text)
+            found = reader.text[token.start : token.end + 1].find(body)
+            position = token.start + found if found > 0 else None
+        else:
+            raise reader.error()
+    if body is None:
+        raise ProgrammingError("no inline code specified", sqlstate="42601", position=reader.position)
+    return us.Do(body, position)
+
+
+def _call(reader: Reader) -> us.Call:
+    reader.expect("CALL")
+    procedure = reader.table()
+    if reader.word() != "(":
+        raise reader.error()
+    arguments: tuple[tuple[str, int], ...] = ()
+    if reader.word(1) == ")":
+        reader.expect("(", ")")
+    else:
+        arguments = tuple(reader.items())
+    reader.end()
+    return us.Call(procedure, arguments)
 
 
 def _discard(reader: Reader) -> us.Discard:

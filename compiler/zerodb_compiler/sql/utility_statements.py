@@ -121,6 +121,22 @@ class Copy:
     position: int | None = field(default=None, compare=False)
 
 
+@dataclass(frozen=True, slots=True)
+class Do:
+    """DO: a body in PL/pgSQL, and where it begins in the statement (None: it does not stand there as it is)."""
+
+    body: str
+    position: int | None = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """CALL of a procedure; the arguments are texts, with their places."""
+
+    procedure: TableName
+    arguments: tuple[tuple[str, int], ...]
+
+
 UtilityStatement = (
     Truncate
     | LockTable
@@ -134,4 +150,6 @@ UtilityStatement = (
     | SetTransaction
     | SetConstraints
     | Copy
+    | Do
+    | Call
 )

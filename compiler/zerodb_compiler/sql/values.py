@@ -13,6 +13,7 @@ import math
 import re
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
@@ -27,6 +28,14 @@ from zerodb_compiler.types import MAX_PRECISION, SqlType, TypeId, shown_decimals
 from zerodb_compiler.zones import session_zone
 
 Value = int | float | str | bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Exact:
+    """A parameter's value that is in canonical form already, of the parameter's own type."""
+
+    value: Value
+
 
 MICROS_PER_DAY = moments.MICROS_PER_DAY
 _INTEGER = re.compile(r"\s*[+-]?[0-9]+\s*\Z")
@@ -301,6 +310,8 @@ def to_canonical(type_: SqlType, value: object, position: int | None = None) -> 
     """A Python object given for a parameter, in canonical form. ProgrammingError 42804 if the type cannot hold it."""
     if value is None:
         return None
+    if isinstance(value, Exact):
+        return value.value
     if isinstance(value, str):
         return parse_value(type_, value, position)
     if type_.id is TypeId.ARRAY and isinstance(value, (list, tuple)):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from zerodb.definition import function_uses
+from zerodb.definition import bodies, function_uses
 from zerodb.definition.dependencies import in_use
 from zerodb.definition.names import new_schema, view_of
 from zerodb.functions import files
@@ -44,9 +44,13 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateFunc
     if before is not None and not node.replace:
         message = f'function "{node.name.name}" already exists with same argument types'
         raise error_for("42723", message, position=node.name.position)
-    content = files.read(node.file)
-    files.check_language(content, node.file, node.language)
-    found = _exported(connection, content, node.language, declared)
+    if node.body is not None:
+        found, source = bodies.kept(node, declared)
+    else:
+        content = files.read(node.file)
+        files.check_language(content, node.file, node.language)
+        found = _exported(connection, content, node.language, declared)
+        source = {"file": node.file, "export": found.export, "digest": write.put_module(content)}
     if before is not None:
         _check_replacement(before, declared, found.kind, shown, node)
     options = node.options
@@ -60,15 +64,15 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateFunc
         "volatility": options.volatility or found.volatility or "volatile",
         "strict": found.strict,
         "language": node.language,
-        "file": node.file,
-        "export": found.export,
-        "digest": write.put_module(content),
         "parallel": options.parallel or "unsafe",
         "cost": options.cost,
         "rows": options.rows,
+        **source,
     }
     write.put_object(*key, data)
-    return Outcome("CREATE FUNCTION")
+    if node.body is not None:  # which may call the function itself
+        bodies.check(connection, write, node, node.body, declared)
+    return Outcome("CREATE PROCEDURE" if node.procedure else "CREATE FUNCTION")
 
 
 def _exported(connection: Connection, content: bytes, language: str, declared: Declaration) -> Exported:
@@ -86,10 +90,12 @@ def _declaration(connection: Connection, write: WriteTransaction, node: ddl.Crea
     if len(node.arguments) > MAX_ARGUMENTS:
         message = f"functions cannot have more than {MAX_ARGUMENTS} arguments"
         raise error_for("54023", message, position=node.name.position)
-    arguments = _typed(node.arguments, named, "parameter")
+    arguments = typed([part for part in node.arguments if part.mode != "out"], named, "parameter")
     kind = None
-    if node.table is not None:
-        kind, results = "table", _typed(node.table, named, "column")
+    if node.body is not None:
+        kind, results = bodies.declared(view_of(connection, write), node, arguments)
+    elif node.table is not None:
+        kind, results = "table", typed(node.table, named, "column")
     else:
         assert node.returns is not None
         if node.returns.type.sql().lower() == "trigger":
@@ -104,7 +110,7 @@ def _declaration(connection: Connection, write: WriteTransaction, node: ddl.Crea
     return Declaration(node.name.name, arguments, results, kind, options.strict, options.volatility, node.export)
 
 
-def _typed(declared: Sequence[ddl.Argument], named: NamedTypes, what: str) -> tuple[tuple[str, SqlType], ...]:
+def typed(declared: Sequence[ddl.Argument], named: NamedTypes, what: str) -> tuple[tuple[str, SqlType], ...]:
     found: list[tuple[str, SqlType]] = []
     for argument in declared:
         name = argument.name or ""
@@ -173,7 +179,7 @@ def find(
     position = wanted.name.position
     for schema in schemas:
         if wanted.arguments is not None:
-            arguments = _typed(wanted.arguments, view.named_type, "parameter")
+            arguments = typed(wanted.arguments, view.named_type, "parameter")
             key = KIND, schema, signature_key(wanted.name.name, arguments)
             found = [key] if key in write.catalog else []
         else:
@@ -187,7 +193,13 @@ def find(
             raise error_for("42725", f'{kind} name "{wanted.name}" is not unique', position=position, hint=hint)
         if found:
             is_aggregate = write.catalog[found[0]]["kind"] == "aggregate"
+            is_procedure = write.catalog[found[0]]["kind"] == "procedure"
             name = shown(write.catalog[found[0]])
+            if kind == "procedure" and not is_procedure:
+                raise error_for("42809", f"{name} is not a procedure", position=position)
+            if kind == "function" and is_procedure:
+                hint = "Use DROP PROCEDURE to drop procedures."
+                raise error_for("42809", f"{name} is a procedure", position=position, hint=hint)
             if kind == "aggregate" and not is_aggregate:
                 raise error_for("42809", f"function {name} is not an aggregate", position=position)
             if kind == "function" and is_aggregate:
@@ -202,7 +214,7 @@ def missing(connection: Connection, write: WriteTransaction, wanted: ddl.Functio
     if wanted.arguments is None:
         return error_for("42883", f'could not find a {kind} named "{wanted.name}"', position=position)
     named = view_of(connection, write).named_type
-    types = [type_ for _, type_ in _typed(wanted.arguments, named, "parameter")]
+    types = [type_ for _, type_ in typed(wanted.arguments, named, "parameter")]
     text = shown_signature(str(wanted.name), types)
     return error_for("42883", f"{kind} {text} does not exist", position=position)
 

@@ -91,6 +91,7 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateView
     ]
     depends += [[found.id, None] for found in binder.views_by_name.values()]
     called = functions_in((query, [part.statement for part in binder.locking.parts], binder.context.samples))
+    called |= binder.bodies
     depends += [[id_, None] for id_ in sorted(called)]
     data: dict[str, Any] = {
         "id": 0,

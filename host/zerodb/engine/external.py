@@ -73,6 +73,8 @@ def invoke(
     except FunctionError as error:
         raise _failed(function, error, arguments, position) from error.__cause__
     except Error as error:
+        if function.source:  # of its statements, as they say it
+            raise
         message = error.message.removeprefix('column "result" ').removeprefix('column "result": ')
         failure = FunctionError(message, error.sqlstate)
         raise _failed(function, failure, arguments, position, retryable=error.retryable) from error
@@ -113,6 +115,7 @@ class ExternalCalls:
         self._interrupt = interrupt >> 2
         self._bodies: list[FunctionBody] = [view.body(call.function) for call in self._calls]
         self._lock = threading.Lock()
+        self._one = threading.Lock()  # for bodies of which one runs at a time
         self._kept: dict[object, Values] = {}  # results of calls whose arguments are the same for all rows
 
     def _stopped(self) -> str | None:
@@ -129,6 +132,12 @@ class ExternalCalls:
 
     def results(self, number: int, arguments: Sequence[pa.Array], rows: int) -> Values:
         call, body = self._calls[number], self._bodies[number]
+        if getattr(body, "exclusive", False):
+            with self._one:
+                return self._results(call, body, arguments, rows)
+        return self._results(call, body, arguments, rows)
+
+    def _results(self, call: ExternalCall, body: FunctionBody, arguments: Sequence[pa.Array], rows: int) -> Values:
         if call.once:
             first = [argument.slice(0, 1) for argument in arguments]
             key = call.function, *(repr(argument.to_pylist()) for argument in first)

@@ -33,7 +33,8 @@ class FunctionError(Exception):
 class FunctionBody(Protocol):
     """A scalar function. The arguments are arrays of the Arrow types that results of SQL types have (zerodb.values);
     of a strict function they hold no NULLs. So must the array returned be, with a value for each row. The arrays may
-    lie in memory that is used again after the call: what is kept has to be copied."""
+    lie in memory that is used again after the call: what is kept has to be copied. One whose `exclusive` is true, since
+    it uses the statement's connection, is called by one thread of an execution at a time."""
 
     def call(self, arguments: Sequence[pa.Array], rows: int) -> pa.Array: ...
 

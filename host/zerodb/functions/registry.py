@@ -4,7 +4,9 @@ Two kinds are found by one name. *Stored* functions are catalog objects of the k
 signature, f(bigint,text), because names may be overloaded; their data is plain:
 
     {"id", "version", "name", "kind", "arguments": [[name, type]], "results": [[name, type]], "volatility", "strict",
-     "language": "wasm" | "wasm_core", "file", "export", "digest"}
+     "language": "wasm" | "wasm_core" | "sql" | "plpgsql", "file", "export", "digest"}
+
+(those of SQL and PL/pgSQL have their body's text instead, definition/bodies.py).
 
 *Python callables* are known to this process only and go before stored ones of the same arguments in the schema.
 
@@ -34,6 +36,8 @@ MAX_BODIES = 256
 LANGUAGES = {
     "wasm": "zerodb.functions.component_functions",
     "wasm_core": "zerodb.functions.core_functions",
+    "sql": "zerodb.functions.sql_functions",
+    "plpgsql": "zerodb.functions.plpgsql_functions",
 }
 
 _INFOS_MAX = 1000
@@ -58,6 +62,9 @@ def function_info(schema: str, data: dict[str, Any]) -> ExternalFunction:
         results=tuple((result, type_from(record)) for result, record in data["results"]),
         volatility=data["volatility"],
         strict=data["strict"],
+        language=data["language"],
+        source=data.get("source", ""),
+        void=data.get("void", False),
     )
     _infos[id(data)] = data, info
     return info

@@ -41,8 +41,16 @@ class TableBody:
 
     block_rows = None
 
-    def __init__(self, columns: Sequence[tuple[str, SqlType]], produce: Produce, close: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        columns: Sequence[tuple[str, SqlType]],
+        produce: Produce,
+        close: Callable[[], None],
+        *,
+        exclusive: bool = False,
+    ) -> None:
         self._types = [type_ for _, type_ in columns]
+        self.exclusive = exclusive
         self._produce, self._close = produce, close
 
     def call(self, arguments: Sequence[pa.Array], rows: int) -> pa.Array:

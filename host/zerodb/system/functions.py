@@ -14,8 +14,10 @@ from zerodb.system.type_names import format_type
 from zerodb_compiler.types import SqlType
 from zerodb_storage.catalog import type_from
 
-LANGUAGES = {"wasm": 13_001, "wasm_core": 13_002, "python": 13_003}
-_RECORD, _TRIGGER = 2249, 2279
+LANGUAGES = {"sql": 14, "wasm": 13_001, "wasm_core": 13_002, "python": 13_003, "plpgsql": 13_004}
+_RECORD, _TRIGGER, _VOID = 2249, 2279, 2278
+_KINDS = {"aggregate": "a", "procedure": "p"}
+_MODES = {"in": "i", "out": "o", "inout": "b"}
 _PARALLEL = {"safe": "s", "restricted": "r", "unsafe": "u"}
 _COST, _ROWS = 100, 1000
 
@@ -40,18 +42,48 @@ class FunctionEntry:
     cost: int | None = None
     rows: int | None = None
     comment: str = ""
+    source: str | None = None
+    void: bool = False
+    outwards: tuple[tuple[str, str, int], ...] = ()
+
+    @property
+    def all_arguments(self) -> list[tuple[str, str, SqlType]]:
+        """Mode, name and type of the arguments, those that are only results, too."""
+        if not self.outwards:
+            return [("in", *argument) for argument in self.arguments]
+        results = self.results
+        if self.kind != "table":
+            results = self.results[0][1].fields or self.results
+        return [
+            (mode, name, results[place][1] if mode == "out" else self.arguments[place][1])
+            for mode, name, place in self.outwards
+        ]
 
     @property
     def given(self) -> str:
         """a bigint, text"""
         return ", ".join(
-            f"{ident(name)} {format_type(type_)}" if name else format_type(type_) for name, type_ in self.arguments
+            f"{'' if mode == 'in' and self.kind != 'procedure' else mode.upper() + ' '}"
+            f"{ident(name) + ' ' if name else ''}{format_type(type_)}"
+            for mode, name, type_ in self.all_arguments
         )
 
     @property
+    def is_set(self) -> bool:
+        return self.kind == "table"
+
+    @property
     def result(self) -> str:
+        if self.void:
+            return "void"
         if self.kind == "trigger":
             return "trigger"
+        if self.is_set and len(self.results) == 1 and self.results[0][0] == self.name:
+            return f"SETOF {format_type(self.results[0][1])}"
+        if self.is_set and self.outwards:
+            return "SETOF record"
+        if self.outwards and self.results[0][1].fields:
+            return "record"
         if self.kind == "table":
             return f"TABLE({', '.join(f'{ident(name)} {format_type(type_)}' for name, type_ in self.results)})"
         return format_type(self.results[0][1])
@@ -81,6 +113,9 @@ def entries(model: Model) -> list[FunctionEntry]:
                 data.get("cost"),
                 data.get("rows"),
                 str(data["id"]),
+                data.get("source"),
+                data.get("void", False),
+                tuple((mode, name, place) for mode, name, place in data.get("outwards", ())),
             )
         )
     session = model.view.session
@@ -116,14 +151,14 @@ def procedures(model: Model) -> Iterable[Row]:
             "prolang": LANGUAGES[entry.language],
             "procost": float(entry.cost or _COST),
             "prorows": float(entry.rows or _ROWS) if entry.kind == "table" else 0.0,
-            "prokind": "a" if entry.kind == "aggregate" else "f",
+            "prokind": _KINDS.get(entry.kind, "f"),
             "proisstrict": entry.strict,
             "proretset": entry.kind == "table",
             "provolatile": entry.volatility[0],
             "proparallel": _PARALLEL[entry.parallel],
             "pronargs": len(types),
             "proargtypes": types,
-            "prosrc": entry.export or entry.name,
+            "prosrc": entry.source if entry.source is not None else entry.export or entry.name,
             "probin": entry.file,
         }
         if entry.kind == "table":
@@ -131,8 +166,14 @@ def procedures(model: Model) -> Iterable[Row]:
             row["proallargtypes"] = [*types, *(model.type_oid(type_) for _, type_ in entry.results)]
             row["proargmodes"] = [*("i" for _ in types), *("t" for _ in entry.results)]
             names += [name for name, _ in entry.results]
+        elif entry.void:
+            row["prorettype"] = _VOID
         else:
             row["prorettype"] = _TRIGGER if entry.kind == "trigger" else model.type_oid(entry.results[0][1])
+        if entry.outwards:
+            row["proallargtypes"] = [model.type_oid(type_) for _, _, type_ in entry.all_arguments]
+            row["proargmodes"] = [_MODES[mode] for mode, _, _ in entry.all_arguments]
+            names = [name for _, name, _ in entry.all_arguments]
         if any(names):
             row["proargnames"] = names
         yield row
@@ -152,14 +193,18 @@ def definition(entry: FunctionEntry) -> str:
     options += [f"PARALLEL {entry.parallel.upper()}"] if entry.parallel != "unsafe" else []
     options += [f"COST {entry.cost}"] if entry.cost not in (None, _COST) else []
     options += [f"ROWS {entry.rows}"] if entry.rows not in (None, _ROWS) else []
-    lines = [
-        f"CREATE OR REPLACE FUNCTION {ident(entry.schema)}.{ident(entry.name)}({entry.given})",
-        f" RETURNS {entry.result}",
-        f" LANGUAGE {entry.language}",
-    ]
+    what = "PROCEDURE" if entry.kind == "procedure" else "FUNCTION"
+    lines = [f"CREATE OR REPLACE {what} {ident(entry.schema)}.{ident(entry.name)}({entry.given})"]
+    lines += [f" RETURNS {entry.result}"] if entry.kind != "procedure" else []
+    lines += [f" LANGUAGE {entry.language}"]
     lines += [" " + " ".join(options)] if options else []
     if entry.file is not None:
         lines.append(f"AS {_literal(entry.file)}, {_literal(entry.export or entry.name)}")
+    if entry.source is not None:
+        quote = f"${what.lower()}$"
+        while quote in entry.source:
+            quote = quote[:-1] + "x$"
+        lines.append(f"AS {quote}{entry.source}{quote}")
     return "\n".join(lines) + "\n"
 
 
@@ -194,14 +239,15 @@ def routines(model: Model) -> Iterable[Row]:
             "routine_catalog": model.view.database,
             "routine_schema": entry.schema,
             "routine_name": entry.name,
-            "routine_type": "FUNCTION" if entry.kind != "aggregate" else None,
+            "routine_type": {"aggregate": None, "procedure": "PROCEDURE"}.get(entry.kind, "FUNCTION"),
             "data_type": "record" if entry.kind == "table" else "trigger",
             "type_udt_catalog": model.view.database,
             "type_udt_schema": "pg_catalog",
             "type_udt_name": "record" if entry.kind == "table" else "trigger",
             "dtd_identifier": "0",
-            "routine_body": "EXTERNAL",
-            "external_name": entry.export or entry.name,
+            "routine_body": "SQL" if entry.language == "sql" else "EXTERNAL",
+            "routine_definition": entry.source,
+            "external_name": None if entry.source is not None else entry.export or entry.name,
             "external_language": entry.language.upper(),
             "parameter_style": "GENERAL",
             "is_deterministic": "YES" if entry.volatility == "immutable" else "NO",
@@ -213,7 +259,9 @@ def routines(model: Model) -> Iterable[Row]:
             "as_locator": "NO",
             "is_udt_dependent": "NO",
         }
-        if entry.kind in ("scalar", "aggregate"):
+        if entry.void or entry.kind == "procedure":
+            row |= {"data_type": "void", "type_udt_name": "void"} if entry.kind != "procedure" else {"data_type": None}
+        elif entry.kind in ("scalar", "aggregate"):
             row |= _type(model, entry.results[0][1], "type_udt")
         yield row
 
@@ -221,8 +269,9 @@ def routines(model: Model) -> Iterable[Row]:
 @system_table("parameters", "information_schema")
 def parameters(model: Model) -> Iterable[Row]:
     for entry in entries(model):
-        outwards = entry.results if entry.kind == "table" else ()
-        modes = [*(("IN", *argument) for argument in entry.arguments), *(("OUT", *column) for column in outwards)]
+        outwards = entry.results if entry.kind == "table" and not entry.outwards else ()
+        modes = [(mode.upper(), name, type_) for mode, name, type_ in entry.all_arguments]
+        modes += [("OUT", *column) for column in outwards]
         for number, (mode, name, type_) in enumerate(modes, 1):
             yield (
                 _place(model, entry)

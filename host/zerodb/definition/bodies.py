@@ -1,0 +1,136 @@
+"""CREATE FUNCTION and CREATE PROCEDURE with a body in SQL or PL/pgSQL: what they return, and whether the body is right.
+
+Their data in the catalog has, beside what all functions have (functions/registry.py),
+
+    "source"        the body's text
+    "void"          whether there is no result: the type of the result is text then, and the value ''
+    "outwards"      [[mode, name, place]] of all arguments if some are OUT or INOUT: place is that among the arguments,
+                    or among the results
+
+PL/pgSQL is parsed, and a body in SQL bound, as PostgreSQL does (check_function_bodies). Types that are tables' rows are
+composites of the columns that the table has when the function is made.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from zerodb.functions.declaration import Declaration, Exported
+from zerodb_compiler.errors import Error, error_for
+from zerodb_compiler.sql import ddl
+from zerodb_compiler.sql.binder_ddl import column_type
+from zerodb_compiler.types import TEXT, SqlType, TypeId, struct
+from zerodb_storage import WriteTransaction
+
+if TYPE_CHECKING:
+    from zerodb.connection import Connection
+    from zerodb.view import View
+
+Columns = tuple[tuple[str, SqlType], ...]
+
+
+def declared(view: View, node: ddl.CreateFunction, arguments: Columns) -> tuple[str, Columns]:
+    """The kind, and the columns that it returns."""
+    from zerodb.definition.functions import typed
+
+    name = node.name.name
+    outwards = [part for part in node.arguments if part.mode != "in"]
+    if node.table is not None:
+        if outwards:
+            message = "OUT and INOUT arguments aren't allowed in TABLE functions"
+            raise error_for("42P13", message, position=node.name.position)
+        return "table", typed(node.table, view.named_type, "column")
+    if outwards:
+        columns = tuple((part.name or f"column{i + 1}", _type(view, part)) for i, part in enumerate(outwards))
+        if node.setof:
+            return "table", columns
+        one = columns[0][1] if len(columns) == 1 else struct(columns)
+        if node.returns is not None and _word(node.returns) != "record" and _type(view, node.returns) != one:
+            message = f"function result type must be {one} because of OUT parameters"
+            raise error_for("42P13", message, position=node.name.position)
+        return "procedure" if node.procedure else "scalar", ((name, one),)
+    if node.procedure:
+        return "procedure", ((name, TEXT),)
+    assert node.returns is not None
+    match _word(node.returns):
+        case "trigger":
+            if arguments:
+                message = "trigger functions cannot have declared arguments"
+                raise error_for("42P13", message, position=node.name.position)
+            return "trigger", ((name, TEXT),)
+        case "void":
+            return ("table", ()) if node.setof else ("scalar", ((name, TEXT),))
+        case "record":
+            message = "a function that returns records without their columns is not supported"
+            hint = "RETURNS TABLE, or OUT arguments, say the columns"
+            raise error_for("0A000", message, position=node.returns.position, hint=hint)
+    returned = _type(view, node.returns)
+    if not node.setof:
+        return "scalar", ((name, returned),)
+    return "table", returned.fields if returned.id is TypeId.STRUCT else ((name, returned),)
+
+
+def _word(part: ddl.Argument) -> str:
+    return str(part.type.sql()).lower()
+
+
+def _type(view: View, part: ddl.Argument) -> SqlType:
+    from zerodb.definition.functions import plain_type
+
+    try:
+        return plain_type(column_type(part.type, part.position, view.named_type))
+    except Error as error:
+        found = row_type(view, part.type.sql(dialect="postgres"))
+        if error.sqlstate != "42704" or found is None:
+            raise
+        return found
+
+
+def row_type(view: View, name: str) -> SqlType | None:
+    """The type of a table's rows, or a view's; None if there is none of that name."""
+    from zerodb.definition.functions import plain_type
+
+    schema, _, own = name.replace('"', "").rpartition(".")
+    table = view.table(own, schema or None)
+    if table is not None:
+        return struct(tuple((column.name, plain_type(column.type)) for column in table.columns), table.name)
+    found = view.view(own, schema or None)
+    return None if found is None else struct(tuple((c, plain_type(type_)) for c, type_ in found.columns), found.name)
+
+
+def _is_void(node: ddl.CreateFunction) -> bool:
+    if node.procedure:
+        return all(part.mode == "in" for part in node.arguments)
+    return node.returns is not None and _word(node.returns) == "void"
+
+
+def kept(node: ddl.CreateFunction, declaration: Declaration) -> tuple[Exported, dict[str, Any]]:
+    """What the catalog keeps of the body."""
+    assert node.body is not None
+    outwards: list[list[Any]] = []
+    if any(part.mode != "in" for part in node.arguments):
+        given = made = 0
+        for part in node.arguments:
+            outwards.append([part.mode, part.name or "", given if part.mode != "out" else made])
+            given += part.mode != "out"
+            made += part.mode != "in"
+    source = {"file": None, "export": None, "source": node.body.text, "void": _is_void(node), "outwards": outwards}
+    return Exported("", declaration.kind or "scalar", bool(declaration.strict), None), source
+
+
+def check(
+    connection: Connection, write: WriteTransaction, node: ddl.CreateFunction, body: ddl.Body, declaration: Declaration
+) -> None:
+    """Errors point into the statement."""
+    if connection._options.get("check_function_bodies") == "off":
+        return
+    try:
+        from zerodb.functions.sql_functions import check as check_sql
+
+        check_sql(connection, write, body.text, declaration, void=_is_void(node))
+    except Error as error:
+        if body.position is None or error.position is None:
+            error.position = node.name.position
+        else:
+            error.position += body.position
+        raise

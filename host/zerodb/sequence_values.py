@@ -12,8 +12,8 @@ from zerodb.values import Canonical
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
-from zerodb_compiler.sql.binder_ddl import sequence_name
 from zerodb_compiler.sql.computed import Computed
+from zerodb_compiler.sql.definitions.names import sequence_name
 from zerodb_storage.sequences import SequenceDefinition
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from zerodb_compiler.plan.physical_plan import plan_physical
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import analyze
-from zerodb_compiler.sql.binder_ddl import define_table
+from zerodb_compiler.sql.definitions.tables import define_table
 from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.types import BIGINT, TEXT
 

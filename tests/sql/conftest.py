@@ -13,8 +13,8 @@ from zerodb_compiler.plan.format import format_logical
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.analyze import analyze
-from zerodb_compiler.sql.binder_ddl import define_table
 from zerodb_compiler.sql.computed import Computed
+from zerodb_compiler.sql.definitions.tables import define_table
 from zerodb_compiler.sql.expressions import Parameter
 from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.shape import BoundShape

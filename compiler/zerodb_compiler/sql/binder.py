@@ -145,7 +145,7 @@ class Binder:
 
     def _definition(self, node: ddl.Definition) -> st.Statement:
         if isinstance(node, ddl.CreateTableAs):
-            from zerodb_compiler.sql.binder_ddl import create_table_as
+            from zerodb_compiler.sql.definitions.table_as import create_table_as
 
             return create_table_as(self, node)
         return st.Define(node)

@@ -21,17 +21,12 @@ from zerodb.view import View, table_info
 from zerodb_compiler.constraints import Constraints, Index, Partitioning, Unique
 from zerodb_compiler.errors import DatabaseError, NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import (
-    NewSequence,
-    TableDefinition,
-    column_type,
-    columns_in,
-    default_text,
-    define_column,
-    nextval_of,
-    table_expressions,
-)
 from zerodb_compiler.sql.collations import declared
+from zerodb_compiler.sql.definitions.columns import column_type
+from zerodb_compiler.sql.definitions.draft import NewSequence, TableDefinition
+from zerodb_compiler.sql.definitions.expressions import columns_in, default_text, table_expressions
+from zerodb_compiler.sql.definitions.names import nextval_of
+from zerodb_compiler.sql.definitions.tables import define_column
 from zerodb_compiler.sql.scope import near
 from zerodb_compiler.types import BIGINT, INTEGER, SMALLINT, SqlType, TypeId
 from zerodb_storage import Column, TableVersion, WriteTransaction, encoding, lookup

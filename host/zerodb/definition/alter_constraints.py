@@ -15,7 +15,8 @@ from zerodb.view import View, table_info
 from zerodb_compiler.constraints import ForeignKey, Unique
 from zerodb_compiler.errors import NotSupportedError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import TableDefinition, define_constraint
+from zerodb_compiler.sql.definitions.draft import TableDefinition
+from zerodb_compiler.sql.definitions.tables import define_constraint
 from zerodb_storage import TableVersion, WriteTransaction, lookup
 from zerodb_storage.unique import check_existing
 

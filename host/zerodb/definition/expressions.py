@@ -7,7 +7,7 @@ from functools import lru_cache
 from sqlglot.tokenizer_core import TokenType
 
 from zerodb.row_expressions import quoted
-from zerodb_compiler.sql.binder_ddl import columns_in
+from zerodb_compiler.sql.definitions.expressions import columns_in
 from zerodb_compiler.sql.dialect import tokenize
 from zerodb_compiler.sql.parse import parse_expression
 

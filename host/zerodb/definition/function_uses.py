@@ -19,7 +19,7 @@ from zerodb_compiler.catalog import Catalog, TableInfo
 from zerodb_compiler.constraints import Index
 from zerodb_compiler.errors import Error, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import table_expressions
+from zerodb_compiler.sql.definitions.expressions import table_expressions
 from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.sql.parse import parse_expression
 from zerodb_compiler.types import SqlType

@@ -21,7 +21,7 @@ from zerodb.functions.declaration import Declaration, Exported
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import column_type
+from zerodb_compiler.sql.definitions.columns import column_type
 from zerodb_compiler.types import TEXT, UNCONSTRAINED_NUMERIC, SqlType, TypeId, array
 from zerodb_storage import WriteTransaction
 from zerodb_storage.catalog import type_from, type_record

@@ -28,8 +28,10 @@ from zerodb.view import table_info
 from zerodb_compiler.constraints import Index, IndexKey, Unique
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import check_key_type, chosen_name, table_expressions
 from zerodb_compiler.sql.collations import declared
+from zerodb_compiler.sql.definitions.expressions import table_expressions
+from zerodb_compiler.sql.definitions.keys import check_key_type
+from zerodb_compiler.sql.definitions.names import chosen_name
 from zerodb_compiler.sql.scope import near
 from zerodb_storage import TableVersion, WriteTransaction
 from zerodb_storage.unique import check_existing

@@ -18,7 +18,10 @@ from zerodb.view import table_info
 from zerodb_compiler.constraints import Bound, Constraints, IndexKey, Partitioning, Unique
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import TableDefinition, chosen_name, define_table, table_expressions
+from zerodb_compiler.sql.definitions.draft import TableDefinition
+from zerodb_compiler.sql.definitions.expressions import table_expressions
+from zerodb_compiler.sql.definitions.names import chosen_name
+from zerodb_compiler.sql.definitions.tables import define_table
 from zerodb_storage import TableVersion, WriteTransaction, lookup
 from zerodb_storage import arrow as storage_arrow
 from zerodb_storage.unique import check_existing

@@ -16,7 +16,8 @@ from zerodb.definition.names import check_free, find_object, new_schema, table_n
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import DatabaseError, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import TableDefinition, chosen_name
+from zerodb_compiler.sql.definitions.draft import TableDefinition
+from zerodb_compiler.sql.definitions.names import chosen_name
 from zerodb_storage import TableVersion, WriteTransaction
 from zerodb_storage.sequences import SequenceDefinition
 

@@ -17,7 +17,8 @@ from zerodb_compiler.constraints import NO_CONSTRAINTS
 from zerodb_compiler.errors import ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
-from zerodb_compiler.sql.binder_ddl import TableDefinition, define_table
+from zerodb_compiler.sql.definitions.draft import TableDefinition
+from zerodb_compiler.sql.definitions.tables import define_table
 from zerodb_storage import Column, TableVersion, WriteTransaction
 from zerodb_storage.catalog import table_key
 

@@ -15,8 +15,8 @@ from zerodb.definition.names import find_object, new_schema, taken_names, view_o
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import column_type
 from zerodb_compiler.sql.ddl import Name
+from zerodb_compiler.sql.definitions.columns import column_type
 from zerodb_compiler.types import SqlType, TypeId, enum_type, struct
 from zerodb_storage import WriteTransaction
 from zerodb_storage.catalog import type_from, type_record

@@ -36,8 +36,8 @@ from zerodb_compiler.errors import DatabaseError, NotSupportedError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql.binder import Binder
-from zerodb_compiler.sql.binder_ddl import TableDefinition
 from zerodb_compiler.sql.binder_views import names_in, used_columns
+from zerodb_compiler.sql.definitions.draft import TableDefinition
 from zerodb_compiler.sql.parameters import ParameterContext
 from zerodb_compiler.sql.parse import parse
 from zerodb_compiler.types import TEXT, SqlType, TypeId

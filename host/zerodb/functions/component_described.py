@@ -25,7 +25,7 @@ from zerodb.functions.component_pool import Pool, pool_for, pool_of
 from zerodb.functions.component_types import FUNCTION_ERROR, STRING
 from zerodb.functions.declaration import Declaration, Exported, mismatch
 from zerodb_compiler.errors import DatabaseError, error_for
-from zerodb_compiler.sql.binder_ddl import column_type
+from zerodb_compiler.sql.definitions.columns import column_type
 from zerodb_compiler.sql.external import ExternalFunction, wire_type
 from zerodb_compiler.sql.parse import parse_expression
 from zerodb_compiler.types import SqlType

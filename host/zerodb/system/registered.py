@@ -10,8 +10,8 @@ from zerodb.session_values import USER
 from zerodb.system.model import OWNER, SYSTEM_OIDS, Model
 from zerodb.system.type_names import BUILTIN
 from zerodb_compiler.errors import Error, error_for
-from zerodb_compiler.sql.binder_ddl import sequence_name
 from zerodb_compiler.sql.binder_types import sql_type
+from zerodb_compiler.sql.definitions.names import sequence_name
 from zerodb_compiler.sql.parse import parse_expression
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from zerodb.functions.declaration import Declaration, Exported
 from zerodb_compiler.errors import Error, error_for
 from zerodb_compiler.sql import ddl
-from zerodb_compiler.sql.binder_ddl import column_type
+from zerodb_compiler.sql.definitions.columns import column_type
 from zerodb_compiler.types import TEXT, SqlType, TypeId, struct
 from zerodb_storage import WriteTransaction
 

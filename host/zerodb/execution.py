@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from zerodb.view import View
 
 
-# What may come before SET TRANSACTION.
+# What may come before SET TRANSACTION, and takes no snapshot.
 UNQUERIED = (
     *(st.Begin, st.Commit, st.Rollback, st.Savepoint, st.ReleaseSavepoint, st.RollbackToSavepoint),
     *(st.SetOption, st.ShowOption),
-    *(us.SetTransaction, us.SetConstraints, us.PrepareStatement, us.Deallocate),
+    *(us.SetTransaction, us.SetConstraints, us.LockTable, us.PrepareStatement, us.Deallocate),
 )
 
 

@@ -47,7 +47,7 @@ class Transaction:
     started: int = field(default_factory=now)  # microseconds since 1970, UTC
     numbered: int | None = None  # what txid_current() gives
     recorded: bool = False  # whether its statements may be run again (replaying)
-    queried: bool = False  # whether a statement other than SET and its like has run
+    queried: bool = False  # whether a statement has run that looks at the snapshot: other than SET, LOCK TABLE ...
     failed: bool = False  # until a rollback
     restarts: bool = True  # whether its first statement runs again if it meets a row that was changed meanwhile
     first: bool = True  # whether no statement before this one has looked at the snapshot
@@ -63,7 +63,8 @@ class Transaction:
     @property
     def takes_points(self) -> bool:
         """Whether statements by key may take the short way (point.py)."""
-        return not self.failed and not self.recorded and self.isolation != "serializable"
+        only_locked = self.write is not None and not self.queried  # LOCK TABLE: the snapshot is still to be taken
+        return not self.failed and not self.recorded and self.isolation != "serializable" and not only_locked
 
     def set_modes(self, isolation: str | None, read_only: bool | None, deferrable: bool | None) -> None:
         """SET TRANSACTION: what is not None, as long as no query has run."""

@@ -171,9 +171,11 @@ class Session:
         transaction's snapshot."""
         transaction = self._transaction
         if transaction is not None:
-            transaction.queried = True
-            if transaction.write is not None or transaction.isolation == "read committed":
+            is_first, transaction.queried = not transaction.queried, True
+            if transaction.isolation == "read committed" or (transaction.write is not None and not is_first):
                 return False
+            if transaction.snapshot is not None and is_first:  # of LOCK TABLE, which has seen nothing
+                self._renew(transaction)
         elif not self.is_alone_serializable:
             return False
         return self.snapshot() is not seen
@@ -325,7 +327,8 @@ class Session:
             self.locks.end_reading()
             self.announcements.tell()
         else:
-            self._transaction.first = self._transaction.first and self._transaction.snapshot is None
+            unseen = self._transaction.snapshot is None or not self._transaction.queried
+            self._transaction.first = self._transaction.first and unseen
 
     def run_again(self, reason: Outdated) -> None:
         """After Outdated: makes ready to run the same statement once more; 40001 where it may not."""
@@ -336,18 +339,26 @@ class Session:
         may = transaction.first and (transaction.restarts or not isinstance(reason, RowOutdated))
         if transaction.isolation != "read committed" and not may:
             raise conflict()
+        self._renew(transaction)
+        if transaction.write is not None:
+            if transaction.snapshot is transaction.outdated:  # it did not help
+                raise conflict()
+            transaction.outdated = transaction.snapshot
+
+    def _renew(self, transaction: Transaction) -> None:
+        """From now on it sees the newest snapshot. 40001 if what it has defined does not allow that."""
         if transaction.member is not None:  # before the snapshot that follows is taken
             self._committer.leave(transaction.member)
-            transaction.snapshot, transaction.member = self._storage.serializable.begin(read_only=transaction.read_only)
+            transaction.snapshot = transaction.member = None
+        if transaction.isolation == "serializable":
+            transaction.snapshot, transaction.member = self._serializable(transaction)
         if transaction.write is not None:
             transaction.write.member = transaction.member
             try:
                 transaction.write.refresh()
             except Outdated:
                 raise conflict() from None
-            if transaction.write.base is transaction.outdated:  # it did not help
-                raise conflict()
-            transaction.snapshot = transaction.outdated = transaction.write.base
+            transaction.snapshot = transaction.write.base
         elif transaction.member is None:
             transaction.snapshot = None
 

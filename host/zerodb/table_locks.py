@@ -1,7 +1,7 @@
 """LOCK TABLE.
 
-The locks are the write transaction's, so they end with it or at a savepoint. A read-only transaction has none: its
-locks end with it.
+It looks at no rows: a transaction's snapshot is taken by the first statement after it that does. The locks are the
+write transaction's, so they end with it or at a savepoint. A read-only transaction has none: its locks end with it.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def lock_tables(connection: Connection, statement: us.LockTable) -> Outcome:
         raise error_for("25P01", "LOCK TABLE can only be used in transaction blocks")
     mode = TableMode[statement.mode.upper().replace(" ", "_")]
     keys: dict[str, None] = {}
-    view = connection._view()
+    view = connection._view(early=True)
     for name in statement.tables:
         keys |= dict.fromkeys(_tables_of(view, name))
     if session.is_read_only:
@@ -43,9 +43,9 @@ def lock_tables(connection: Connection, statement: us.LockTable) -> Outcome:
         return Outcome("LOCK TABLE")
     with session.writing() as write:
         for key in keys:
-            write.lock_table(key, mode, nowait=statement.nowait)
+            write.lock_table(key, mode, nowait=statement.nowait, seen=False)
             for part in leaves(write, write.table(key).id):
-                write.lock_table(part.key, mode, nowait=statement.nowait)
+                write.lock_table(part.key, mode, nowait=statement.nowait, seen=False)
     return Outcome("LOCK TABLE")
 
 

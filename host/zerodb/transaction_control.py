@@ -87,6 +87,6 @@ def set_constraints(connection: Connection, statement: us.SetConstraints) -> Out
     session = connection._session
     if not session.in_transaction:
         return Outcome("SET CONSTRAINTS")
-    names = deferral.named(connection._view(), statement.names)
+    names = deferral.named(connection._view(early=True), statement.names)
     session.set_constraints(names, statement.deferred)
     return Outcome("SET CONSTRAINTS")

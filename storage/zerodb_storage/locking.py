@@ -39,6 +39,7 @@ def lock_table(
     *,
     nowait: bool = False,
     timeout_s: float | None = None,
+    seen: bool = True,
 ) -> None:
     version = transaction.table(table)
     base = transaction.base.table_with_id(version.id)
@@ -55,7 +56,7 @@ def lock_table(
     if mode >= TableMode.SHARE and version.id not in transaction.altered:
         if newest.changed == base.changed:
             catching_up.adopt(transaction, base, newest)  # it was only merged
-        elif not transaction.has_changed(version.id):
+        elif seen and not transaction.has_changed(version.id):
             raise Outdated
 
 

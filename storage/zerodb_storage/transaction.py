@@ -91,10 +91,12 @@ class WriteTransaction:
             self.pending_flush()
 
     # --- locks -------------------------------------------------------------------------------------------------------
-    def lock_table(self, table: str, mode: TableMode, *, nowait: bool = False, timeout_s: float | None = None) -> None:
+    def lock_table(
+        self, table: str, mode: TableMode, *, nowait: bool = False, timeout_s: float | None = None, seen: bool = True
+    ) -> None:
         """Waits for the lock. Raises Outdated if the table's definition changed since the base, or, in the modes that
-        keep writers out, its rows did."""
-        locking.lock_table(self._database, self, table, mode, nowait=nowait, timeout_s=timeout_s)
+        keep writers out, its rows did (unless they are not `seen`)."""
+        locking.lock_table(self._database, self, table, mode, nowait=nowait, timeout_s=timeout_s, seen=seen)
 
     def lock_rows(
         self,

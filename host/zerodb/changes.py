@@ -108,7 +108,7 @@ def apply_rows(
             later = deferral.later(write, version) if unique else frozenset()
             with _violations(connection, version):
                 write.append_values(table.key, written, unique_key=unique, later=later)
-            foreign_keys.check_new(write, write.table(table.key), written, assigned)
+            foreign_keys.check_new(connection, write, write.table(table.key), written, assigned)
     elif change.inserted is not None:
         rows = checks.generated(connection, table, change.inserted)
         count = rows.num_rows
@@ -121,7 +121,7 @@ def apply_rows(
             with _violations(connection, version):
                 written = write.append(table.key, rows, unique_key=unique, later=later)
             unique_expressions.check(connection, write, table, rows)
-            foreign_keys.check_new(write, write.table(table.key), written, assigned)
+            foreign_keys.check_new(connection, write, write.table(table.key), written, assigned)
     if gone and count:
         foreign_keys.after_change(connection, write, table.id, gone, written if change.is_update else None)
     return count, written
@@ -193,11 +193,20 @@ def run_change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Out
         prepared, values = for_writing(connection, ready, view, user)
         statement = prepared.explained
         if isinstance(statement, st.WithChanges):
-            with firing.statement(connection):
+            with firing.statement(connection), foreign_keys.statement_of_several(connection):
                 return _with_changes(connection, write, statement, prepared, view, values)
         assert isinstance(statement, (st.Insert, st.Update, st.Delete, st.Merge))
-        with firing.statement(connection):
+        with firing.statement(connection), _keys_at(connection, statement):
             return change(connection, write, statement, prepared.query, view, values)
+
+
+def _keys_at(
+    connection: Connection, statement: st.Insert | st.Update | st.Delete | st.Merge
+) -> contextlib.AbstractContextManager[None]:
+    """When foreign keys are looked at: with each change, or at the statement's end."""
+    if isinstance(statement, st.Merge) and statement.key is None:
+        return foreign_keys.statement_of_several(connection)
+    return contextlib.nullcontext()
 
 
 def change(

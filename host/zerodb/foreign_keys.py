@@ -4,13 +4,15 @@
     rows that go      their keys that are nobody's any more -> the rows that refer to them -> the key's action, which is
                       a change of that table like any other, and may go on to further tables
 
-Lookups are storage's (by digest, chunk by chunk). A key that is deferred is only noted, and looked at as a whole before
+Of a statement of several changes (MERGE, WITH) all this comes at its end, for the rows that are there then. Lookups are
+storage's (by digest, chunk by chunk). A key that is deferred is only noted, and looked at as a whole before
 the transaction commits (deferral.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -60,16 +62,53 @@ def referenced_columns(parent: TableVersion, key: ForeignKey) -> tuple[int, ...]
     return tuple(slots.index(slot) for slot in key.referenced)
 
 
+@contextlib.contextmanager
+def statement_of_several(connection: Connection) -> Iterator[None]:
+    """Around a statement that makes several changes, which may be in each other's way until all are made."""
+    session = connection._session
+    outer, session.late_keys = session.late_keys, []
+    try:
+        yield
+        late, session.late_keys = session.late_keys, None
+        for look in late:
+            look()
+    finally:
+        session.late_keys = outer
+
+
 # --- rows that come ---------------------------------------------------------------------------------------------------
 
 
 def check_new(
-    write: WriteTransaction, table: TableVersion, rows: Sequence[Values], assigned: set[int] | None = None
+    connection: Connection,
+    write: WriteTransaction,
+    table: TableVersion,
+    rows: Sequence[Values],
+    assigned: set[int] | None = None,
 ) -> None:
     """23503 if a new row's key is not there. `assigned`: of an UPDATE, the columns that may differ."""
-    for key in table.constraints.foreign_keys:
-        if assigned is not None and not assigned & set(key.columns):
-            continue
+    keys = [key for key in table.constraints.foreign_keys if assigned is None or assigned & set(key.columns)]
+    late = connection._session.late_keys
+    if keys and late is not None:
+        late.append(lambda: _check_left(write, table.key, keys, rows))
+    elif keys:
+        _check_new(write, table, keys, rows)
+
+
+def _check_left(write: WriteTransaction, table: str, keys: Sequence[ForeignKey], rows: Sequence[Values]) -> None:
+    """Of the new rows, those whose keys the table still has."""
+    version = write.table(table)
+    for key in keys:
+        columns = [rows[column] for column in key.columns]
+        left = np.flatnonzero(lookup.present(version, key.columns, columns))
+        if len(left):
+            _check_new(write, version, [key], [values.take(left) for values in rows])
+
+
+def _check_new(
+    write: WriteTransaction, table: TableVersion, keys: Sequence[ForeignKey], rows: Sequence[Values]
+) -> None:
+    for key in keys:
         if write.deferral.is_deferred(table.id, key):
             write.pending.add((table.id, key.name))
             continue
@@ -147,6 +186,15 @@ def after_change(
     new: Sequence[Values] | None = None,
 ) -> None:
     """The actions of foreign keys that referred to rows that are no more; `new` are the rows that replaced them."""
+    if connection._session.late_keys is not None:
+        connection._session.late_keys.append(lambda: _act_on(connection, write, table_id, gone, new))
+    else:
+        _act_on(connection, write, table_id, gone, new)
+
+
+def _act_on(
+    connection: Connection, write: WriteTransaction, table_id: int, gone: list[Gone], new: Sequence[Values] | None
+) -> None:
     for item in gone:
         key = item.referrer.key
         parent = next(version for version in write.tables.values() if version.id == table_id)

@@ -81,6 +81,7 @@ class Session:
         self.outdated: Outdated | None = None  # met by such a statement: the whole one runs again
         self.trigger_depth = 0
         self.after_events: list[AfterEvent] | None = None  # for which AFTER triggers run when the statement ends
+        self.late_keys: list[Callable[[], None]] | None = None  # foreign keys to look at when the statement ends
         self.text: str | None = None  # of the statement that runs
         self.numbered: int | None = None  # of a statement outside of a transaction
 

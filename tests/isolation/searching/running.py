@@ -107,8 +107,13 @@ class Run:
         for active in self._active.values():
             self._steps.append(Step(active.session, active.number, active.launched, 1 << 30, (fault or "",)))
         self._steps.sort(key=lambda step: step.launched)
-        final = () if fault else look(self._control, self._case)
+        final = () if fault else self._final()
         return Trace(tuple(self._steps), final, fault)
+
+    def _final(self) -> tuple[Outcome, ...]:
+        for connection in self._connections:
+            _must(connection, "rollback")  # of what was left open
+        return look(self._control, self._case)
 
     def _settle(self) -> str | None:
         """Until each step has ended or waits, for good."""

@@ -193,16 +193,25 @@ def flip_log(path: str, tries: int, seed: int, rows_of: Rows) -> None:
         with db.begin() as tx:
             tx.append("e", rows(begin, begin + 5))
         contents.append(content(db, rows_of))
-        ends.append(sum(os.path.getsize(Path(path) / name) for name in os.listdir(path) if name.endswith(".log")))
+        logs = [name for name in os.listdir(path) if name.endswith(".log")]
+        ends.append(sum(len((Path(path) / name).read_bytes().rstrip(b"\0")) for name in logs))
     shutil.copytree(path, killed)
     db.close()
     (log,) = (name for name in os.listdir(killed) if name.endswith(".log") and (killed / name).stat().st_size)
-    sound = (killed / log).read_bytes()
-    assert len(sound) == ends[-1]
+    whole_file = (killed / log).read_bytes()
+    sound = whole_file[: ends[-1]]
+    room = bytes(len(whole_file) - len(sound))  # allocated behind it
+    assert room
     for attempt in range(tries):
         at = r.randrange(len(sound))
         torn = attempt % 2 == 0
-        data = sound[:at] if torn else sound[:at] + bytes([sound[at] ^ (1 << r.randrange(8))]) + sound[at + 1 :]
+        if not torn:
+            data = sound[:at] + bytes([sound[at] ^ (1 << r.randrange(8))]) + sound[at + 1 :] + room
+        elif attempt % 4:
+            data = sound[:at]
+        else:  # of the record that was being written, whole sectors are there
+            at = max([at // 512 * 512, *(end for end in ends if end <= at)])
+            data = sound[:at] + bytes(len(whole_file) - at)
         shutil.rmtree(copy, ignore_errors=True)
         shutil.copytree(killed, copy)
         (copy / log).write_bytes(data)

@@ -87,11 +87,10 @@ def test_a_log_is_read_in_pieces_of_any_size(path: str) -> None:
             store.write(batch, sync=False)
     (log,) = [name for name in os.listdir(path) if name.endswith(".log")]
     content = (Path(path) / log).read_bytes()
-    decoder, records, place = wal.LogDecoder(), [], 0
-    while place < len(content):
+    decoder, records = wal.LogDecoder(), []
+    while decoder.offset < len(content):
         size = generator.choice([1, 6, 7, 100, 40_000])
-        records += decoder.feed(content[place : place + size])
-        place += size
+        records += decoder.feed(content[decoder.offset : decoder.offset + size])
     assert decoder.is_between_records
     assert records == wal.LogDecoder().feed(content)
     puts = [pair for record in records for batch in wal.changes(record) for pair in batch.puts]

@@ -34,7 +34,7 @@ from typing import TypeVar
 from rocksdict import AccessType, Rdict
 
 from zerodb_compiler.errors import DatabaseError, InternalError, error_for
-from zerodb_storage.kv import Batch, rocks, seal, wal
+from zerodb_storage.kv import Batch, log_files, rocks, seal, wal
 
 _TRIES = 40
 _RETRY_S = 0.01
@@ -110,16 +110,32 @@ class _Tail:
     number: int
     descriptor: int
     decoder: wal.LogDecoder
-    position: int
 
     def read(self) -> list[Batch]:
         """The batches behind the last one read."""
         found: list[Batch] = []
-        while data := os.pread(self.descriptor, _PIECE_BYTES, self.position):
-            self.position += len(data)
+        begin = -1
+        while begin != self.decoder.offset and (data := self._next()):
+            begin = self.decoder.offset
             for record in self.decoder.feed(data):
                 found += wal.changes(record)
         return found
+
+    def read_all(self) -> list[Batch]:
+        """The same, with a record that the writer is just writing."""
+        found = self.read()
+        for _ in range(_TRIES):
+            if not self.decoder.is_stuck:
+                break
+            time.sleep(_RETRY_S)
+            found += self.read()
+        return found
+
+    def _next(self) -> bytes:
+        return os.pread(self.descriptor, _PIECE_BYTES, self.decoder.offset)
+
+    def goes_on(self) -> bool:
+        return wal.goes_on(self.descriptor, self.decoder.offset)
 
     def close(self) -> None:
         os.close(self.descriptor)
@@ -165,7 +181,7 @@ class FollowingStore:
                 return True
             if os.stat(os.path.join(self.path, signs.manifest)).st_size != signs.manifest_bytes:
                 return True
-            return tail is not None and os.fstat(tail.descriptor).st_size != tail.position
+            return tail is not None and tail.goes_on()
         except OSError:
             return True
 
@@ -213,18 +229,18 @@ class FollowingStore:
         known = self._signs
         if (signs.manifest, signs.manifest_bytes) != (known.manifest, known.manifest_bytes) or self._tail is None:
             return None
-        batches = self._tail.read()
+        batches = self._tail.read_all()
         for number in signs.logs:
             if number <= self._tail.number:
                 continue
-            batches += self._tail.read()  # what came before the next log was begun
+            batches += self._tail.read_all()  # what came before the next log was begun
             if not self._tail.decoder.is_between_records:
                 return None
             self._tail.close()
             self._tail = self._open_log(number, 0)
-            batches += self._tail.read()
+            batches += self._tail.read_all()
         after = self._manifest()
-        if after != (signs.manifest, signs.manifest_bytes):
+        if self._tail.decoder.is_stuck or after != (signs.manifest, signs.manifest_bytes):
             return None
         self._signs = signs
         return batches
@@ -307,6 +323,10 @@ class FollowingStore:
     def _open_base(self) -> Rdict:
         options = rocks._options()
         options.set_db_log_dir(self._log_folder.name)
+        if not self._has_writer() and log_files.torn(self.path):
+            folder = os.path.join(self._log_folder.name, "cut")
+            log_files.copy_cut(self.path, folder)
+            options.set_wal_dir(folder)
         return Rdict(self.path, options=options, access_type=AccessType.read_only())
 
     def _open_log(self, number: int, offset: int) -> _Tail:
@@ -314,7 +334,7 @@ class FollowingStore:
         for name in names:
             place = os.path.join(self.path, name)
             if os.path.exists(place):
-                return _Tail(number, os.open(place, os.O_RDONLY), wal.LogDecoder(offset), offset)
+                return _Tail(number, os.open(place, os.O_RDONLY), wal.LogDecoder(offset))
         raise FileNotFoundError(names[0])
 
     def _tail_start(self, logs: list[int]) -> _Tail | None:
@@ -322,14 +342,13 @@ class FollowingStore:
         if not logs:
             return None
         tail = self._open_log(logs[-1], 0)
-        size = os.fstat(tail.descriptor).st_size
         if self._has_writer():
-            offset = size // wal.BLOCK_BYTES * wal.BLOCK_BYTES
+            offset = wal.last_block(tail.descriptor)
             while not wal.block_start(os.pread(tail.descriptor, 7, offset), offset):
                 offset -= wal.BLOCK_BYTES
         else:
-            offset = size  # a dead writer's last record may be torn, and nobody will add to this log
-        tail.position, tail.decoder = offset, wal.LogDecoder(offset)
+            offset = os.fstat(tail.descriptor).st_size  # the base has all of it, and nobody will add to this log
+        tail.decoder = wal.LogDecoder(offset)
         return tail
 
     def _has_writer(self) -> bool:

@@ -30,7 +30,7 @@ from rocksdict import (
 )
 
 from zerodb_compiler.errors import DatabaseError, InternalError, error_for
-from zerodb_storage.kv import Batch, seal
+from zerodb_storage.kv import Batch, log_files, seal
 from zerodb_storage.kv.log_files import LogFiles
 
 BLOB_BYTES_MIN = 4096
@@ -178,9 +178,9 @@ class RocksStore:
         self._guard = None if read_only else _guard(path)
         try:
             seal.verify(path)
-            if not read_only:
-                # RocksDB writes while it opens: from here on files change.
-                seal.remove(path)
+            # RocksDB writes while it opens: from here on files change.
+            if not read_only and not seal.remove(path):
+                log_files.cut_torn_ends(path)
             self._database = Rdict(path, options=_options(), access_type=access)
         except Exception as error:
             if created and not read_only:  # half a database would be in the way of the next try
@@ -234,6 +234,8 @@ class RocksStore:
         size = sum(len(key) + len(value) + _PAIR_BYTES for key, value in batch.puts)
         with self._order:
             self._make_room(size + _PAIR_BYTES * (len(batch.deletes) + len(batch.range_deletes)))
+            if sync and self._logged and self._filled > self._logs.reserved:
+                self._logs.reserve(self._filled)
             try:
                 self._database.write(native, self._plain)
             except Exception as error:
@@ -256,7 +258,7 @@ class RocksStore:
             self._database.flush(False)
         except Exception as error:
             raise _translated(error, self.path) from error
-        self._filled = size
+        self._filled, self._logs.reserved = size, 0
 
     def _sync(self) -> None:
         """What `WriteOptions.sync` does, but without Python's global lock, which rocksdict keeps (0.3.29)."""
@@ -277,6 +279,7 @@ class RocksStore:
                 self._make_room(WRITE_BUFFER_BYTES)
                 self._filled = 0
             self._database.flush(True)  # waits for those begun
+            self._logs.reserved = 0
         except DatabaseError:
             raise
         except Exception as error:

@@ -90,10 +90,11 @@ def _difference(sealed: object, present: list[int] | None) -> str | None:
     return "is not as it was when the database was closed" if facts[1:] not in ([], present[1:]) else None
 
 
-def remove(path: str) -> None:
-    """Takes the seal off, durably: a stale one would call a healthy database damaged."""
+def remove(path: str) -> bool:
+    """Takes the seal off, durably: a stale one would call a healthy database damaged. Whether there was one."""
     try:
         os.unlink(os.path.join(path, NAME))
     except FileNotFoundError:
-        return
+        return False
     _sync_directory(path)
+    return True

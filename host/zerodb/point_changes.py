@@ -207,8 +207,7 @@ class ChangeStatement(PointStatement):
         if self.changes_keys:
             return False
         mask = newest.masks.get(row_id >> 16)
-        row = row_id & 0xFFFF
-        return mask is None or row >= len(mask.visible) or bool(mask.visible[row])
+        return mask is None or mask.shows(row_id & 0xFFFF)
 
     def digest(self) -> int:
         """Of the key of the record written last: as lookup.digests_of, signed."""

@@ -23,8 +23,9 @@ from zerodb_storage.commit_log import Cell
 from zerodb_storage.delta import append_row
 from zerodb_storage.locks import Outdated
 from zerodb_storage.rebasing import Changes
-from zerodb_storage.table import Mask, TableVersion, next_mask
-from zerodb_storage.values import Array, Form, Values, concatenate
+from zerodb_storage.table import TableVersion
+from zerodb_storage.values import Form, Values, concatenate
+from zerodb_storage.visibility import Mask
 
 MOST_ROWS = 64  # of one table and transaction: more are done as columns
 _BOUNDED = (Encoding.INT, Encoding.DICTIONARY)
@@ -45,23 +46,19 @@ class FewRows:
 
 
 def masks_without(version: TableVersion, gone: Sequence[int]) -> Mapping[int, Mask]:
-    """The version's masks when these rows are gone. Outdated if one of them is already."""
+    """The version's masks when these rows are gone, for who publishes. Outdated if one of them is already."""
     if not gone:
         return version.masks
-    fresh: dict[int, Array] = {}
+    masks = dict(version.masks)
+    by_chunk: dict[int, list[int]] = {}
     for row_id in gone:
         chunk, row = divmod(row_id, CHUNK_ROWS)
-        visible = fresh.get(chunk)
-        if visible is None:
-            visible = fresh[chunk] = _visible(version, chunk)
-        if not visible[row]:
+        mask = masks.get(chunk)
+        if mask is not None and not mask.shows(row):
             raise Outdated
-        visible[row] = 0
-    masks = dict(version.masks)
-    for chunk, visible in fresh.items():
-        known = masks.get(chunk)
-        newly = 1 if len(gone) == 1 else sum(row_id // CHUNK_ROWS == chunk for row_id in gone)
-        masks[chunk] = next_mask(visible, newly if known is None else known.deleted + newly)
+        by_chunk.setdefault(chunk, []).append(row)
+    for chunk, rows in by_chunk.items():
+        masks[chunk] = (masks.get(chunk) or version.fresh_mask(chunk)).hidden_in_place(rows)
     return MappingProxyType(masks)
 
 
@@ -137,16 +134,6 @@ def _coded(version: TableVersion, row: tuple[Cell, ...]) -> Sequence[Cell] | Non
                 return None
             coded[column] = code
     return coded
-
-
-def _visible(version: TableVersion, chunk: int) -> Array:
-    """A copy of a chunk's mask, for all of its rows."""
-    segments, known = version.segment_set.segments, version.masks.get(chunk)
-    rows = segments[chunk].rows if chunk < len(segments) else version.delta_chunks[chunk - len(segments)].rows
-    visible = np.ones(rows, np.uint8)
-    if known is not None:
-        visible[: len(known.visible)] = known.visible
-    return visible
 
 
 def values_of(version: TableVersion, row: tuple[Cell, ...]) -> list[Values]:

@@ -21,8 +21,9 @@ from zerodb_storage.catalog import Schema, TextMode
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
 from zerodb_storage.renumbering import GONE, Numbering, Renumbering
 from zerodb_storage.segment import EncodedColumn, Segment
-from zerodb_storage.table import Mask, TableVersion
+from zerodb_storage.table import TableVersion
 from zerodb_storage.values import Array, Values, concatenate
+from zerodb_storage.visibility import Mask
 
 SEGMENT_TEXT_BYTES_MAX = 1 << 28
 

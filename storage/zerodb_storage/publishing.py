@@ -39,9 +39,10 @@ from zerodb_storage.recovery import TableState
 from zerodb_storage.renumbering import ALL_GONE, Numbering, Renumbering
 from zerodb_storage.segment import Segment
 from zerodb_storage.snapshot import ObjectKey, Objects, Snapshot
-from zerodb_storage.table import Mask, TableVersion
+from zerodb_storage.table import TableVersion
 from zerodb_storage.transaction import WriteTransaction
 from zerodb_storage.values import Array, Form, Values, sorted_distinct
+from zerodb_storage.visibility import Mask
 
 FOLD_ROWS = 131_072  # rows inserted and deleted since the last fold: a merge is due; of one transaction: segments
 FOLD_RECORDS = 16_384  # commit records since the last fold: bounds the time replay takes
@@ -273,7 +274,7 @@ def _rebased(changes: Changes, base: TableVersion, newest: TableVersion, state: 
         there = np.concatenate((there, version.row_ids_of(own)))
         stable = np.concatenate((stable, own))
     if len(there):
-        version, _ = version.with_deleted(there)
+        version, _ = version.with_deleted(there, publishing=True)
     return Rebased(version, commit_log.CommitRecord(state.last_logged, rows, stable))
 
 
@@ -293,7 +294,7 @@ def _rebased_bulk(
     if renumbering is not None:
         there = renumbering.apply(there)
     stable = version.stable_ids(there)
-    version, _ = version.with_deleted(there)
+    version, _ = version.with_deleted(there, publishing=True)
     return Rebased(version, commit_log.CommitRecord(state.last_logged, (), stable), bulk, early, renumbering)
 
 

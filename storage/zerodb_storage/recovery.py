@@ -19,8 +19,9 @@ from zerodb_storage.dictionary import Dictionary, DictionaryStore
 from zerodb_storage.kv import Batch, KeyValueStore, Reader
 from zerodb_storage.segment import SegmentSet, from_header
 from zerodb_storage.snapshot import Snapshot
-from zerodb_storage.table import Mask, TableHandle, TableVersion, make_mask
+from zerodb_storage.table import TableHandle, TableVersion
 from zerodb_storage.values import Array, Values, concatenate
+from zerodb_storage.visibility import Mask, mask_of
 
 FORMAT_NAME = "zerodb"
 FORMAT_VERSION = 2
@@ -151,7 +152,7 @@ def recover_table(store: Reader, key: bytes, value: bytes, found_format: int) ->
         vector_key = keys.deleted(schema.id, found.id)
         vector = store.get(vector_key)
         if vector is not None:
-            masks[chunk] = make_mask(fold.visible_from(vector_key, vector, found.rows))
+            masks[chunk] = mask_of(fold.visible_from(vector_key, vector, found.rows))
     with records.reading(key):
         version = TableVersion(
             schema,
@@ -208,7 +209,7 @@ def replay(store: Reader, version: TableVersion, state: TableState, found_format
             held = []
             with records.reading(key):
                 deleted = record.deleted if found_format > 1 else _named_as_now(version, record.deleted)
-                version, _ = version.with_deleted(version.row_ids_of(deleted))
+                version, _ = version.with_deleted(version.row_ids_of(deleted), publishing=True)
             state.logged_rows += len(record.deleted)
         state.logged_records += 1
         state.last_logged = keys.segment_of(key)

@@ -7,7 +7,6 @@ them, and from one numbering to a later one leads `renumbering.follow`.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -36,11 +35,10 @@ from zerodb_storage.kv import Reader
 from zerodb_storage.renumbering import Numbering
 from zerodb_storage.segment import ColumnFacts, SegmentSet, zones
 from zerodb_storage.values import Array, Form, Values, nulls, sorted_distinct, widen
+from zerodb_storage.visibility import Mask, all_visible
 
 if TYPE_CHECKING:
     from zerodb_storage.index_runs import Cover
-
-_mask_serials = itertools.count(1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,15 +65,6 @@ class ZoneMap:
     low: Array
     high: Array
     has_value: Array
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Mask:
-    """Which rows of a chunk are visible: 1 or 0 per row; rows beyond its end are visible."""
-
-    serial: int
-    visible: Array
-    deleted: int
 
 
 class TableHandle:
@@ -351,10 +340,20 @@ class TableVersion:
         if mask is None:
             return None
         rows = int(self.chunk_rows[chunk])
-        visible = mask.visible
-        if len(visible) < rows:
-            visible = np.concatenate((visible, np.ones(rows - len(visible), np.uint8)))
-        return (mask.serial, rows), visible
+        return (mask.identity, rows), mask.visible[:rows]
+
+    def mask(self, chunk: int) -> tuple[Hashable, Array] | None:
+        """As `visibility`, for all rows that the chunk may get: of one that grows the identity stays."""
+        mask = self.masks.get(chunk)
+        return None if mask is None else (mask.identity, mask.visible)
+
+    def hidden_since(self, older: TableVersion, chunk: int) -> tuple[Hashable, Hashable, Sequence[int]] | None:
+        """(identity of the chunk's mask in an older version, and in this one, the rows that only this one hides), where
+        nothing else changes the one mask to the other."""
+        mask, before = self.masks.get(chunk), older.masks.get(chunk)
+        if mask is None or before is None or (rows := mask.since(before)) is None:
+            return None
+        return before.identity, mask.identity, rows
 
     def are_visible(self, row_ids: Array) -> Array:
         """Per row id, whether its row is visible."""
@@ -364,9 +363,7 @@ class TableVersion:
             mask = self.masks.get(int(chunk))
             if mask is not None:
                 here = np.flatnonzero(chunks == chunk)
-                rows = row_ids[here] % CHUNK_ROWS
-                within = rows < len(mask.visible)
-                found[here[within]] = mask.visible[rows[within]] != 0
+                found[here] = mask.shown(row_ids[here] % CHUNK_ROWS)
         return found
 
     def stable_ids(self, row_ids: Array) -> Array:
@@ -427,43 +424,36 @@ class TableVersion:
             return self.derived(delta_chunks=(*self.delta_chunks, *delta.append((), batch)))
         return self.derived(delta_chunks=delta.append(self.delta_chunks, batch))
 
-    def with_deleted(self, row_ids: Array) -> tuple[TableVersion, int]:
-        """With rows invisible, and how many of them were visible before."""
+    def with_deleted(self, row_ids: Array, *, publishing: bool = False) -> tuple[TableVersion, int]:
+        """With rows invisible, and how many of them were visible before. Who publishes may share bytes of masks."""
         masks = dict(self.masks)
         count = 0
         if len(row_ids) == 1:
             chunk = int(row_ids[0]) // CHUNK_ROWS
-            count = self._hide(masks, chunk, np.asarray(row_ids, np.int64) - chunk * CHUNK_ROWS)
+            count = self._hide(masks, chunk, np.asarray(row_ids, np.int64) - chunk * CHUNK_ROWS, publishing)
         elif len(row_ids):
             ordered = sorted_distinct(np.asarray(row_ids, np.int64))
             chunks = ordered // CHUNK_ROWS
             starts = np.flatnonzero(np.diff(chunks, prepend=-1))
             for begin, end in zip(starts, [*starts[1:], len(ordered)], strict=True):
                 chunk = int(chunks[begin])
-                count += self._hide(masks, chunk, ordered[begin:end] - chunk * CHUNK_ROWS)
+                count += self._hide(masks, chunk, ordered[begin:end] - chunk * CHUNK_ROWS, publishing)
         return (self.derived(masks=MappingProxyType(masks)), count) if count else (self, 0)
 
-    def _hide(self, masks: dict[int, Mask], chunk: int, rows: Array) -> int:
+    def _hide(self, masks: dict[int, Mask], chunk: int, rows: Array, publishing: bool) -> int:
         """Makes rows (ascending) of a chunk invisible in `masks`; how many were visible."""
         assert 0 <= chunk < self.chunk_count, "no such chunk"
         assert int(rows[-1]) < int(self.chunk_rows[chunk]), "no such row"
-        old = masks.get(chunk)
-        known = self.visibility(chunk)
-        visible = np.ones(int(self.chunk_rows[chunk]), np.uint8) if known is None else known[1].copy()
-        newly = int(np.count_nonzero(visible[rows]))
-        if newly:
-            visible[rows] = 0
-            masks[chunk] = Mask(next(_mask_serials), visible, (old.deleted if old else 0) + newly)
-        return newly
+        old = masks.get(chunk) or self.fresh_mask(chunk)
+        there = rows[old.shown(rows)]
+        if len(there):
+            masks[chunk] = old.hidden_in_place(there) if publishing else old.hidden(there)
+        return len(there)
+
+    def fresh_mask(self, chunk: int) -> Mask:
+        """That of a chunk of which all rows are visible."""
+        segments = self.segment_set.segments
+        return all_visible(segments[chunk].rows if chunk < len(segments) else CHUNK_ROWS)
 
 
 _FIELDS = tuple(found.name for found in fields(TableVersion))
-
-
-def next_mask(visible: Array, deleted: int) -> Mask:
-    """A mask with `deleted` rows invisible."""
-    return Mask(next(_mask_serials), visible, deleted)
-
-
-def make_mask(visible: Array) -> Mask:
-    return Mask(next(_mask_serials), visible, len(visible) - int(np.count_nonzero(visible)))

@@ -107,7 +107,10 @@ class MemoryTable:
         validity = (~np.ma.getmaskarray(values)).astype(np.uint8) if np.ma.isMaskedArray(values) else None
         return Loaded(data, validity)
 
-    def visibility(self, chunk: int) -> tuple[Hashable, Any] | None:
+    def hidden_since(self, older: Any, chunk: int) -> None:
+        return None
+
+    def mask(self, chunk: int) -> tuple[Hashable, Any] | None:
         mask = self.masks.get(chunk)
         return None if mask is None else (("mask", self.id, chunk), mask)
 

@@ -32,6 +32,7 @@ from zerodb_compiler.codegen import abi
 from zerodb_compiler.layout import CHUNK_ROWS
 
 Zones = tuple[Array, Array, Array | None]
+MOST_HIDDEN = 4096  # of more rows the whole mask is taken anew: it is as quick
 SPARE_CHUNKS = 4  # room for descriptors of chunks that a later version has more
 _clock: Iterator[int] = count()
 
@@ -119,7 +120,7 @@ class TableBinding:
         entries: list[Entry] = []
         try:
             if version.layout.has_deletes:
-                mask = version.visibility(chunk)
+                mask = version.mask(chunk)
                 address = ones
                 if mask is not None:
                     entries.append(self._pool.pin(("visibility", mask[0]), partial(Loaded, mask[1])))
@@ -172,12 +173,12 @@ class TableBinding:
                 self._pins += [None] * more
                 self._busy += [0] * more
                 self.resident = np.concatenate((self.resident, np.zeros(more, np.bool_)))
-            self.version, self.chunk_count = version, version.chunk_count
+            before, self.version, self.chunk_count = self.version, version, version.chunk_count
             self.all_chunks = range(self.chunk_count)
             rows, words = version.chunk_rows, self._memory.words
             for chunk in changed:
                 entries = self._pins[chunk]
-                if entries is not None:
+                if entries is not None and not self._hide_rows(entries, chunk, before):
                     self._stale[chunk] = entries
                     self._pins[chunk] = None
                     self.resident[chunk] = False
@@ -186,6 +187,16 @@ class TableBinding:
             self.missing = self.chunk_count - int(np.count_nonzero(self.resident))
             self._zones.clear()
         return True
+
+    def _hide_rows(self, entries: list[Entry], chunk: int, before: TableVersion) -> bool:
+        """Hides the rows of a resident chunk that went since an older version, if nothing else is new of it and nobody
+        reads its mask."""
+        if len(entries) != len(self.ordinals) + 1 or entries[-1].growth is not None:
+            return False
+        found = self.version.hidden_since(before, chunk)
+        if found is None or entries[0].key != ("visibility", found[0]) or len(found[2]) > MOST_HIDDEN:
+            return False
+        return not found[2] or self._pool.hide_rows(entries[0], ("visibility", found[1]), found[2])
 
     def _changed(self, version: TableVersion, older: TableVersion) -> Sequence[int] | None:
         """The chunks of a version that are other than in the older one; None if it is another altogether."""

@@ -47,9 +47,26 @@ def found_rows(
     if not searches:
         return _NONE
     rows = binding.rows * len(chunks) // binding.chunk_count
+    if _surely_more(binding, lookup.key[0], searches, int(rows * MAX_SHARE)):
+        return None
     patience = PATIENCE_DECLARED if lookup.declared else PATIENCE_IMPLIED
     found = cover(version, lookup.key, rows, patience)
     return None if found is None else found.candidates(searches, int(rows * MAX_SHARE))
+
+
+def _surely_more(binding: TableBinding, ordinal: int, searches: Sequence[Search], most: int) -> bool:
+    """Whether a range of the first column of a key has more rows, by the chunks that lie in it as a whole: then nothing
+    is looked up, and an index not missed."""
+    search = searches[0]
+    if search.equal or binding.version.layout.columns[ordinal].has_nulls or (zones := binding.zones(ordinal)) is None:
+        return False
+    low, high, empty = zones
+    inside: Array = np.ones(len(low), np.bool_) if empty is None else ~empty
+    if search.low is not None:
+        inside &= low >= search.low
+    if search.high is not None:
+        inside &= high <= search.high
+    return int(binding.version.chunk_rows[inside].sum()) > most
 
 
 def _first_rows(

@@ -47,6 +47,8 @@ ALIGNMENT = 16
 # Blocks of this size and above start and end on system pages so that their pages can be given back.
 PAGE_GRANULAR_BYTES = 65_536
 SYSTEM_PAGE = 4096
+# A copy of so many bytes takes some 20 us.
+MOST_COPIED_WITH_GIL = 128 << 10
 DEFAULT_LIMIT_CAP = 3_584 << 20
 
 _MAP_FIXED = 0x10
@@ -234,10 +236,14 @@ class Memory:
         ctypes.memset(self.base + address, 0, size)
 
     def write(self, address: int, data: np.ndarray[Any, Any]) -> None:
-        """Copies an array in (without the GIL, for other threads' sake)."""
+        """Copies an array in: a large one without the GIL, for other threads' sake. To have it back takes longer than a
+        small copy if others compute meanwhile."""
         data = np.ascontiguousarray(data)
-        if data.nbytes:
-            ctypes.memmove(self.base + address, data.ctypes.data, data.nbytes)
+        size = data.nbytes
+        if size > MOST_COPIED_WITH_GIL:
+            ctypes.memmove(self.base + address, data.ctypes.data, size)
+        elif size:
+            self.bytes[address : address + size] = data.data.cast("B")
 
     def close(self) -> None:
         """Unmaps everything. No instance and no view of the memory may be used afterwards."""

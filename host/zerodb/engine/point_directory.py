@@ -320,13 +320,18 @@ class PointDirectory:
             before = known.get(chunk)
             if mask is before:
                 continue
+            rows = None if before is None else mask.since(before)
             if chunk < segments:
-                self._show_mask(self._entries[chunk], mask.visible)
+                shown = self._visibility.get(self._entries[chunk])
+                if rows is None or shown is None:
+                    self._show_mask(self._entries[chunk], mask.visible)
+                else:
+                    for row in rows:
+                        self._memory.bytes[shown + row] = 0
                 continue
-            gone = np.flatnonzero(mask.visible == 0)
-            if before is not None:
-                shown = before.visible
-                gone = gone[(gone >= len(shown)) | (shown[np.minimum(gone, len(shown) - 1)] != 0)]
+            gone = np.flatnonzero(mask.visible == 0) if rows is None else np.array(rows, np.int64)
+            if before is not None and rows is None:
+                gone = gone[before.shown(gone)]
             self._delta.hide(gone + self._starts[chunk - segments])
 
     def _show_mask(self, entry: int, visible: Array) -> None:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -226,6 +226,20 @@ class BufferPool:
             if not entry.pins and not entry.replaced:
                 del self._unpinned[entry.key], self._entries[entry.key]
                 self._memory.free(entry.data)
+
+    def hide_rows(self, entry: Entry, key: Hashable, rows: Sequence[int]) -> bool:
+        """Makes a mask that only the caller has pinned the one of `key`, which hides these rows, too. False if others
+        have pinned it, or there is one of that key."""
+        with self._lock:
+            if entry.pins != 1 or entry.loaded is not None or key in self._entries:
+                return False
+            del self._entries[entry.key]
+            entry.key = key
+            self._entries[key] = entry
+            memory, data = self._memory.bytes, entry.data
+            for row in rows:
+                memory[data + row] = 0
+            return True
 
     def _unpin_locked(self, entry: Entry) -> None:
         assert entry.pins > 0

@@ -51,7 +51,12 @@ class TableVersion(Protocol):
     def changed_since(self, older: Self) -> Sequence[int] | None:
         """The chunks that are other than in an older version; None where more than that differs."""
 
-    def visibility(self, chunk: int) -> tuple[Hashable, np.ndarray[Any, Any]] | None: ...
+    def mask(self, chunk: int) -> tuple[Hashable, np.ndarray[Any, Any]] | None:
+        """(identity, a byte for each row that the chunk may get) where not all rows are visible."""
+
+    def hidden_since(self, older: Self, chunk: int) -> tuple[Hashable, Hashable, Sequence[int]] | None:
+        """(identity of the chunk's mask in an older version, and in this one, the rows that only this one hides); None
+        where the masks differ otherwise."""
 
 
 class Snapshot(Protocol):

@@ -310,7 +310,9 @@ class RowFinder:
                     record.set(load("i32.load", record, pa.RECORD_NEXT))
                     again.continue_()
             f.comment("the delta")
-            record = self.chain(directory, pa.DIRECTORY_DELTA_HEADS, pa.DIRECTORY_DELTA_MASK, hashed)
+            record = self.chain(
+                directory, pa.chains_at(0) + pa.CHAINS_DELTA_HEADS, pa.chains_at(0) + pa.CHAINS_DELTA_MASK, hashed
+            )
             with f.block() as done, f.loop() as again:
                 done.break_if(record.is_zero())
                 with f.if_(load("i32.load", record, pa.RECORD_FLAGS) & self._same_record(record, keys)):
@@ -467,27 +469,30 @@ class DirectoryProgram:
     first: int
 
 
-def generate_directory(table: TableInfo, layout: TableLayout, key: tuple[int, ...]) -> DirectoryProgram:
+def generate_directory(
+    table: TableInfo, layout: TableLayout, key: tuple[int, ...], number: int = 0
+) -> DirectoryProgram:
+    """For chains of that number, over the columns `key`."""
     context = Context()
     directory = context.query.reserve(16, kept=True)
     heads = context.query.reserve(8, kept=True)
     first = context.query.reserve(8, kept=True)
-    _define_chunk(context, table, layout, key, directory)
-    _define_records(context, table, layout, key, heads, first)
+    _define_chunk(context, table, layout, key, directory, pa.chains_at(number))
+    _define_records(context, table, layout, key, heads, first, pa.record_next(number))
     return DirectoryProgram(context.finish((), 0), directory, heads, first)
 
 
 def _define_chunk(
-    context: Context, table: TableInfo, layout: TableLayout, key: tuple[int, ...], directory_slot: int
+    context: Context, table: TableInfo, layout: TableLayout, key: tuple[int, ...], directory_slot: int, chains: int
 ) -> None:
     e = Emitter(context, context.entry("chunk"))
     f, number = e.f, e.f.parameters[1]
     directory = f.let(e.query_i32(directory_slot), "directory")
     chunk = f.let(load("i32.load", directory, pa.DIRECTORY_CHUNKS) + number * pa.chunk_bytes(len(table.columns)))
     rows = f.let(load("i32.load", chunk, pa.CHUNK_ROWS), "rows")
-    heads = f.let(load("i32.load", directory, pa.DIRECTORY_HEADS), "heads")
-    mask = f.let(load("i32.load", directory, pa.DIRECTORY_MASK), "mask")
-    nexts = f.let(load("i32.load", directory, pa.DIRECTORY_NEXTS) + (number << 18), "nexts")
+    heads = f.let(load("i32.load", directory, chains + pa.CHAINS_HEADS), "heads")
+    mask = f.let(load("i32.load", directory, chains + pa.CHAINS_MASK), "mask")
+    nexts = f.let(load("i32.load", directory, chains + pa.CHAINS_NEXTS) + (number << 18), "nexts")
     row = f.local(I32, "row")
     with f.count_up(row, rows):
         values = tuple(
@@ -503,7 +508,13 @@ def _define_chunk(
 
 
 def _define_records(
-    context: Context, table: TableInfo, layout: TableLayout, key: tuple[int, ...], heads_slot: int, first_slot: int
+    context: Context,
+    table: TableInfo,
+    layout: TableLayout,
+    key: tuple[int, ...],
+    heads_slot: int,
+    first_slot: int,
+    record_next: int,
 ) -> None:
     e = Emitter(context, context.entry("records"))
     f = e.f
@@ -514,7 +525,7 @@ def _define_records(
     with f.count_up(number, count):
         values = tuple(e.keep_value(finder.record_value(record, i, nullable=False)) for i in key)
         head = f.let(heads + ((key_hash(e, table, key, values).to_i32() & mask) << 2), "head")
-        f.store("i32.store", record, load("i32.load", head), pa.RECORD_NEXT)
+        f.store("i32.store", record, load("i32.load", head), record_next)
         f.store("i32.store", head, record)
         record.set(record + finder.record.stride)
     f.return_(I32.const(abi.STATUS_OK))

@@ -22,12 +22,23 @@ from zerodb_compiler.types import SqlType, TypeId
 # --- directory: its address is in the query block ----------------------------------------
 DIRECTORY_STAMP = 0  # i64: changes with the version it shows; code that expects another one ends with STATUS_STALE
 DIRECTORY_CHUNKS = 8  # i32: address of the chunk entries
-DIRECTORY_HEADS = 12  # i32: address of the heads of the segments' chains (entry * 65536 + row + 1, 0 for none)
-DIRECTORY_MASK = 16  # i32: number of heads less 1
-DIRECTORY_NEXTS = 20  # i32: address of the next one in the chain, by entry and row
-DIRECTORY_DELTA_HEADS = 24  # i32: address of the heads of the delta's chains (addresses of records, 0 for none)
-DIRECTORY_DELTA_MASK = 28  # i32
-DIRECTORY_DICTIONARIES = 32  # i32 per column: address of its dictionary
+MOST_CHAINS = 5  # the primary key's and others'
+
+# --- chains: fields at chains_at(number) of the directory; the primary key's have the number 0 ------------
+CHAINS_HEADS = 0  # i32: address of the heads of the segments' chains (entry * 65536 + row + 1, 0 for none)
+CHAINS_MASK = 4  # i32: number of heads less 1
+CHAINS_NEXTS = 8  # i32: address of the next one in the chain, by entry and row
+CHAINS_DELTA_HEADS = 12  # i32: address of the heads of the delta's chains (addresses of records, 0 for none)
+CHAINS_DELTA_MASK = 16  # i32
+CHAINS_BYTES = 20
+
+
+def chains_at(number: int) -> int:
+    return 12 + CHAINS_BYTES * number
+
+
+DIRECTORY_HEADS, DIRECTORY_MASK, DIRECTORY_NEXTS, DIRECTORY_DELTA_HEADS, DIRECTORY_DELTA_MASK = range(12, 32, 4)
+DIRECTORY_DICTIONARIES = chains_at(MOST_CHAINS)  # i32 per column: address of its dictionary
 
 
 def directory_bytes(columns: int) -> int:
@@ -53,7 +64,13 @@ RECORD_FLAGS = 4  # i32: RECORD_ALIVE, RECORD_SUPERSEDED
 RECORD_ROW_ID = 8  # i64: the delta: its row id; own rows: the id of the row that it replaces, or -1
 RECORD_ALIVE = 1  # the row is there; else it is deleted
 RECORD_SUPERSEDED = 2  # an own row in whose place a later own row has come
-RECORD_NULLS = 16
+RECORD_NULLS = 16 + 4 * (MOST_CHAINS - 1)
+
+
+def record_next(chains: int) -> int:
+    """Where the address of the next record in the chains of that number is."""
+    return RECORD_NEXT if chains == 0 else 12 + 4 * chains
+
 
 # --- a transaction's own rows of one table: the overlay ----------------------------------------
 OVERLAY_HEADS = 0  # i32, as DIRECTORY_DELTA_HEADS

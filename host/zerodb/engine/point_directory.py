@@ -30,12 +30,11 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from zerodb.engine.point_call import PointCall
+from zerodb.engine.point_chains import Chains
 from zerodb.engine.point_overlay import MOST_SPARE_ROOMS, Room, RowShape
 from zerodb.engine.point_records import RecordBlocks, allocated, zeroed
 from zerodb.engine.pool import Array, Entry, Loaded, out_of_memory
 from zerodb_compiler.codegen import point_abi as pa
-from zerodb_compiler.codegen.point import DirectoryProgram, generate_directory
 from zerodb_compiler.layout import CHUNK_ROWS, Encoding
 
 if TYPE_CHECKING:
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
     from zerodb_compiler.catalog import TableInfo
     from zerodb_storage import TableVersion
 
-LEAST_HEADS = 1024
 MOST_INDEX_SHARE = 1 / 4  # of the memory limit
 FEW_SEGMENTS = 4  # tables with fewer are made anew; others have room for a quarter as many more
 _stamps = itertools.count(1)
@@ -72,11 +70,10 @@ class PointDirectory:
         self.version: TableVersion | None = None
         self.sequence = -1
         self._wanted: set[int] = set(info.primary_key)
-        self._program: tuple[object, DirectoryProgram, PointCall] | None = None
+        self._sets: list[Chains] = [Chains(engine, info, self.address, info.primary_key, 0)]
         self._delta = RecordBlocks(self._memory, self._record)
         self._starts: list[int] = []  # ordinal of the first record of each delta chunk
-        self._delta_heads, self._delta_size = 0, 0
-        self._chunks = self._heads = self._nexts = 0
+        self._chunks = 0
         self._entries: list[int] = []  # of the version's segments: their entries
         self._used = self._capacity = 0  # entries
         self._pins: dict[int, list[Entry]] = {}
@@ -179,13 +176,10 @@ class PointDirectory:
             self._starts.append(first)
         for number, (record, texts) in enumerate(come):
             self._delta.copy(record, row_id + number, texts)
-        if hashed is not None and first < self._delta_size and self._delta_heads:
-            words = self._memory.words
-            address, slot = self._delta.address(first), self._delta_heads + 4 * (hashed % self._delta_size)
-            words[(address + pa.RECORD_NEXT) >> 2] = words[slot >> 2]
-            words[slot >> 2] = address
-        else:
-            self._link(after, first)
+        for chains in self._sets:
+            is_hashed = hashed is not None and chains.number == 0 and chains.has_room(self._delta.count)
+            if not is_hashed or hashed is None or not chains.link_hashed(self._delta.address(first), hashed):
+                chains.link(after, self._delta, first)
 
     def _hide(self, version: TableVersion, row_id: int) -> None:
         """A row is gone."""
@@ -219,7 +213,6 @@ class PointDirectory:
         if version.layout.columns != old.layout.columns:
             self._unload()
         first = self._delta.count
-        self._programs(version)
         for position in range(max(len(before) - 1, 0), len(after)):
             known_rows = before[position].rows if position < len(before) else 0
             if known_rows and known_rows < after[position].rows and position < len(before) - 1:
@@ -255,8 +248,6 @@ class PointDirectory:
 
     def _enter(self, version: TableVersion) -> None:
         """Numbers the entries of the version's segments; those without one get one, and their rows chains."""
-        program, call = self._programs(version)
-        call.put(program.directory, self.address, 0)
         words = self._memory.words
         for chunk, found in enumerate(version.segment_set.segments):
             entry = self._entries[chunk]
@@ -267,11 +258,17 @@ class PointDirectory:
             self._used += 1
             words[(self._chunk(entry) + pa.CHUNK_NUMBER) >> 2] = chunk
             words[(self._chunk(entry) + pa.CHUNK_ROWS) >> 2] = found.rows
-            pinned = self._load(chunk, self._info.primary_key)
-            try:
-                call.run("chunk", entry)
-            finally:
-                self._pool.unpin_all(pinned)
+            self._enter_chunk(version, chunk, self._sets)
+
+    def _enter_chunk(self, version: TableVersion, chunk: int, sets: Sequence[Chains]) -> None:
+        """Puts the rows of a chunk into chains."""
+        entry = self._entries[chunk]
+        pinned = self._load(chunk, tuple({ordinal for chains in sets for ordinal in chains.key}))
+        try:
+            for chains in sets:
+                chains.enter(version, entry)
+        finally:
+            self._pool.unpin_all(pinned)
 
     def _show_delta(self, version: TableVersion) -> None:
         """All of the delta, and all masks."""
@@ -292,26 +289,46 @@ class PointDirectory:
 
     def _link(self, version: TableVersion, first: int) -> None:
         """Puts the records from `first` on into their chains."""
-        if self._delta.count > self._delta_size or not self._delta_heads:
-            if self._delta_heads:
-                self._memory.free(self._delta_heads)
-                self._delta_heads = 0
-            self._delta_size = _heads_for(2 * self._delta.count)
-            self._delta_heads = zeroed(self._memory, 4 * self._delta_size)
-            first = 0
-        self._put(pa.DIRECTORY_DELTA_HEADS, self._delta_heads)
-        self._put(pa.DIRECTORY_DELTA_MASK, self._delta_size - 1)
-        if first < self._delta.count:
-            program, call = self._programs(version)
-            for address, count in self._delta.parts(first, self._delta.count - first):
-                _link(program, call, self._delta_heads, self._delta_size, address, count)
+        for chains in self._sets:
+            chains.link(version, self._delta, first)
 
     def link(self, heads: int, size: int, address: int, count: int) -> None:
-        """Puts records that lie one after another into chains."""
+        """Puts records that lie one after another into chains of the primary key."""
         with self.lock:
-            assert self._program is not None
-            _, program, call = self._program
-            _link(program, call, heads, size, address, count)
+            self._sets[0].link_at(heads, size, address, count)
+
+    def chains_of(self, key: tuple[int, ...]) -> int | None:
+        """The number of the chains over these columns, which are made if there are none; None if there is no room for
+        them. Raises 53200 if memory is short."""
+        with self.lock:
+            if self.closed or not self.has_chains:
+                return None
+            for chains in self._sets[1:]:
+                if chains.key == key:
+                    return chains.number
+            if len(self._sets) == pa.MOST_CHAINS:
+                return None
+            chains = Chains(self._engine, self._info, self.address, key, len(self._sets))
+            version = self.version
+            if version is None:
+                self._sets.append(chains)
+                return chains.number
+            self._set_stamp(0)
+            self._is_busy = True
+            try:
+                self._unload()
+                self._make_chains(version, [chains])
+                for chunk in range(len(self._entries)):
+                    self._enter_chunk(version, chunk, [chains])
+                chains.link(version, self._delta, 0)
+            except BaseException:
+                chains.clear()
+                raise
+            finally:
+                self._is_busy = False
+                self._set_stamp(next(_stamps))
+            self._sets.append(chains)
+            return chains.number
 
     def _mask(self, version: TableVersion, old: TableVersion | None) -> None:
         known = {} if old is None else old.masks
@@ -348,32 +365,25 @@ class PointDirectory:
         self._clear()
         count = len(version.segment_set.segments)
         capacity = count + (count // 4 + 1 if count >= FEW_SEGMENTS else 0)
-        size = _heads_for(int(version.segment_set.rows.sum()))
-        if 4 * (size + capacity * CHUNK_ROWS) > self._memory.limit * MOST_INDEX_SHARE:
-            raise out_of_memory(self._memory)
         stride = pa.chunk_bytes(self._columns)
         self._chunks = zeroed(self._memory, max(stride * capacity, 16))
-        self._heads = zeroed(self._memory, 4 * size)
-        self._nexts = allocated(self._memory, max(4 * CHUNK_ROWS * capacity, 16))
-        for offset, value in (
-            (pa.DIRECTORY_CHUNKS, self._chunks),
-            (pa.DIRECTORY_HEADS, self._heads),
-            (pa.DIRECTORY_MASK, size - 1),
-            (pa.DIRECTORY_NEXTS, self._nexts),
-        ):
-            self._put(offset, value)
+        self._put(pa.DIRECTORY_CHUNKS, self._chunks)
+        self._capacity = capacity
+        self._make_chains(version, self._sets)
         self.version = version  # `_load` reads its columns
         self._entries, self._used, self._capacity = [-1] * count, 0, capacity
         self._enter(version)
         self._show_delta(version)
 
-    def _programs(self, version: TableVersion) -> tuple[DirectoryProgram, PointCall]:
-        """The code that links rows of this layout."""
-        key = tuple(version.layout.columns[ordinal] for ordinal in self._info.primary_key)
-        if self._program is None or self._program[0] != key:
-            program = generate_directory(self._info, version.layout, self._info.primary_key)
-            self._program = key, program, PointCall(self._engine, program.program)
-        return self._program[1], self._program[2]
+    def _make_chains(self, version: TableVersion, made: Sequence[Chains]) -> None:
+        """Empty chains; the whole index may take a share of the memory only."""
+        rows = int(version.segment_set.rows.sum())
+        count = len({*self._sets, *made})
+        if count * Chains.bytes_for(rows, self._capacity) > self._memory.limit * MOST_INDEX_SHARE:
+            raise out_of_memory(self._memory)
+        for chains in made:
+            chains.make(rows, self._capacity)
+            chains.programs(version)
 
     def _chunk(self, entry: int) -> int:
         return self._chunks + entry * pa.chunk_bytes(self._columns)
@@ -447,18 +457,19 @@ class PointDirectory:
     def _clear(self) -> None:
         self._unload()
         self.version = None
-        for address in (self._chunks, self._heads, self._nexts, *self._visibility.values()):
+        for address in (self._chunks, *self._visibility.values()):
             if address:
                 self._memory.free(address)
-        self._chunks = self._heads = self._nexts = 0
+        self._chunks = 0
+        for chains in self._sets:
+            chains.clear()
         self._visibility.clear()
         self._entries, self._used, self._capacity = [], 0, 0
         self._clear_delta()
 
     def _clear_delta(self) -> None:
-        if self._delta_heads:
-            self._memory.free(self._delta_heads)
-        self._delta_heads = self._delta_size = 0
+        for chains in self._sets:
+            chains.clear_delta()
         self._delta.close()
         self._delta = RecordBlocks(self._memory, self._record)
         self._starts = []
@@ -513,13 +524,3 @@ class Directories:
             found = self._tables.pop(table_id, None)
         if found is not None:
             found.close()
-
-
-def _link(program: DirectoryProgram, call: PointCall, heads: int, size: int, address: int, count: int) -> None:
-    call.put(program.heads, heads, size - 1)
-    call.put(program.first, address, count)
-    call.run("records", 0)
-
-
-def _heads_for(rows: int) -> int:
-    return max(LEAST_HEADS, 1 << max(rows - 1, 0).bit_length())

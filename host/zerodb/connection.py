@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from zerodb.engine.engine import Execution
     from zerodb.functions.trigger_functions import Event
     from zerodb.notifications import Notification
+    from zerodb.point_queries import Room
     from zerodb.replaying import Recorder
     from zerodb.system import Tables
     from zerodb_storage.backups.files import Report
@@ -104,6 +105,7 @@ class Connection:
         self._guests: set[Instance] = set()  # that run now (run_component)
         self._result_limit: int | None = None  # bytes; of guests
         self._lock = threading.RLock()
+        self._point_room: Room | None = None  # that its point queries compute in
         self._texts = PointTexts(self)
         self._closed = False
 

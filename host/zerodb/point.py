@@ -261,8 +261,8 @@ class PointStatement:
         return True
 
 
-def point_statement(connection: Connection, ready: Ready, general: General) -> PointStatement | None:
-    """The statement as a point statement, None if it is none."""
+def point_statement(connection: Connection, ready: Ready, general: General, executed: int = 0) -> PointStatement | None:
+    """The statement as a point statement, None if it is none; `executed`: how often it was executed by now."""
     prepared = ready.prepared
     statement = prepared.statement
     if connection._guard is not None:
@@ -282,7 +282,9 @@ def point_statement(connection: Connection, ready: Ready, general: General) -> P
         return None
     plan = point_plan(statement.plan, statement.columns)
     if plan is None:
-        return None
+        from zerodb.point_queries import query_statement
+
+        return query_statement(connection, ready, statement, general, executed)
     version = connection._session.snapshot().tables.get(plan.table.key)
     if version is None or version.id != plan.table.id:
         return None
@@ -400,9 +402,14 @@ def _decoded(type_: SqlType, number: int) -> tuple[str, str, Any] | None:
 _FORMATS = {pa.INT: "q", pa.WIDE: "qq", pa.REAL: "d", pa.SINGLE: "d", pa.TEXT: "II"}
 
 
+def values_format(kinds: Sequence[str]) -> str:
+    """What `struct` unpacks values of these kinds by."""
+    return "".join(_FORMATS[kind] for kind in kinds)
+
+
 def results_format(program: PointProgram) -> str:
     """What `struct` unpacks the results by."""
-    return "<iI" + "".join(_FORMATS[kind] for kind in program.kinds)
+    return "<iI" + values_format(program.kinds)
 
 
 def results_source(columns: tuple[OutputColumn, ...], names: dict[str, Any]) -> tuple[list[str], list[str]]:
@@ -502,11 +509,10 @@ def taken_source(user: tuple[UserParameter, ...]) -> list[str]:
     ]
 
 
-def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
-    """Makes `run`."""
-    connection, program = statement.connection, statement.program
-    engine = connection._database.engine
-    names: dict[str, Any] = {
+def statement_names(statement: PointStatement) -> dict[str, Any]:
+    """What the source of `run` names."""
+    connection = statement.connection
+    return {
         "Error": Error,
         "PointCursor": PointCursor,
         "absent": statement.absent,
@@ -518,7 +524,7 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         "invoke": call_unchecked,
         "is_bound": statement.is_bound,
         "lock": connection._lock,
-        "memory": engine.memory.bytes,
+        "memory": connection._database.engine.memory.bytes,
         "options": connection._options,
         "overflow": (struct.error, ValueError, OverflowError),
         "session": connection._session,
@@ -527,6 +533,12 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         "text_end": statement.text_end,
         "text_start": statement.text_start,
     }
+
+
+def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
+    """Makes `run`."""
+    program = statement.program
+    names = statement_names(statement)
     lines, form, packed = parameters_source(statement.prepared.user, names)
     names["pack"] = struct.Struct(form + "i").pack_into
     names["pack_at"] = statement.call.address + program.parameters

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zerodb_compiler.codegen.program import OutputColumn
 
 POINT_AFTER = 2  # executions: then compiling a statement by key once more pays
+QUERY_AFTER = (16, 64, 256, 1024)  # for a query over rows that chains are to be made for: the more rows, the later
 
 
 class PreparedStatement:
@@ -88,7 +89,7 @@ class PreparedStatement:
         with connection._lock:
             cursor._start(connection._statement(once, self.sql))
             self._executed += 1
-            if self._executed == POINT_AFTER:
+            if self._executed == POINT_AFTER or (self._executed in QUERY_AFTER and not self._is_change):
                 self.make_point()
         return cursor
 
@@ -119,7 +120,8 @@ class PreparedStatement:
         plain."""
         from zerodb.point import point_statement
 
-        self._point = point_statement(self.connection, self._ready, partial(PreparedStatement._execute, self))
+        general = partial(PreparedStatement._execute, self)
+        self._point = point_statement(self.connection, self._ready, general, self._executed)
         if self._point is not None:
             self.__dict__["execute"] = self._point.run
         else:

@@ -67,6 +67,7 @@ class Context:
         self.loops: list[program.Loop] = []
         self.externals: list[program.ExternalCall] = []
         self.common_tables: dict[int, object] = {}  # operators/common_table.CommonTable by number
+        self.table_scan: Callable[..., None] | None = None  # how tables are read if not chunk by chunk: as `produce`
         self.recursions: dict[int, object] = {}  # operators/recursive.Recursion by number, while its step is generated
         self.row_counters: dict[int, int] = {}  # pipeline number -> worker field
         self._error_index: dict[program.ErrorSite, int] = {}
@@ -96,6 +97,10 @@ class Context:
         if name not in self._worker_fields:
             self._worker_fields[name] = self.worker.reserve(4, 4, kept=True)
         return self._worker_fields[name]
+
+    @property
+    def has_worker_fields(self) -> bool:
+        return bool(self._worker_fields)
 
     # --- errors ----------------------------------------
     def error_status(self, sqlstate: str, message: str, position: int | None) -> int:

@@ -54,6 +54,7 @@ class PointProgram:
     results: int
     kinds: tuple[str, ...]
     batch: int = 0  # of a SELECT: i32 fields for the entry "points" (define_batch)
+    room: int = 0  # of a query: its fields (point_query.py)
 
 
 MOST_RESULTS = 31  # flags of NULLs

@@ -21,7 +21,7 @@ from zerodb_compiler.plan.physical_plan import plan_physical
 from zerodb_compiler.sql.expressions import Call, Column, ColumnRef, Expression, Literal, Parameter
 from zerodb_compiler.types import SqlType, TypeId
 
-_FIRST_FRESH_ID = 2_000_000
+FIRST_FRESH_ID = 2_000_000
 
 Constant = Literal | Parameter
 
@@ -46,7 +46,7 @@ def point_plan(source: LogicalPlan, columns: tuple[Column, ...]) -> PointPlan | 
     widened = _widened(source)
     if widened is None:
         return None
-    fresh = itertools.count(_FIRST_FRESH_ID)
+    fresh = itertools.count(FIRST_FRESH_ID)
     plan = plan_physical(optimize(widened, lambda: next(fresh)), columns)
     steps: list[physical.Project | physical.Filter] = []
     node = plan.input
@@ -67,7 +67,7 @@ def has_point_key(table: TableInfo) -> bool:
     """Whether rows of the table can be looked for by its primary key."""
     if not table.proven_key or not _is_alone(table):  # without the proof a transaction may have two rows of a key
         return False
-    return all(_is_plain(table.columns[ordinal].type) for ordinal in table.primary_key)
+    return all(has_plain_values(table.columns[ordinal].type) for ordinal in table.primary_key)
 
 
 def has_no_key(table: TableInfo) -> bool:
@@ -82,7 +82,8 @@ def _is_alone(table: TableInfo) -> bool:
     return not (table.partitions or table.partition is not None or table.constraints.partitioning is not None)
 
 
-def _is_plain(type_: SqlType) -> bool:
+def has_plain_values(type_: SqlType) -> bool:
+    """Whether values of the type can be looked for by a hash of what they are stored as."""
     if type_.is_variable:
         return type_.id in (TypeId.TEXT, TypeId.BYTEA) and not type_.padded
     return not type_.has_sort_key and type_.id is not TypeId.NULL
@@ -110,7 +111,7 @@ def _bound_key(scan: physical.TableScan) -> tuple[tuple[Constant, ...], tuple[Ex
     found: dict[int, Constant] = {}
     rest: list[Expression] = []
     for predicate in scan.predicates:
-        pair = _equality(predicate)
+        pair = equality(predicate)
         if pair is not None:
             ordinal = ordinals[pair[0].id]
             if ordinal in scan.table.primary_key and ordinal not in found and same_values(pair[0].type, pair[1].type):
@@ -127,7 +128,8 @@ def same_values(column: SqlType, value: SqlType) -> bool:
     return column == value or (column.is_text and value.is_text and not (value.padded or column.padded))
 
 
-def _equality(predicate: Expression) -> tuple[Column, Constant] | None:
+def equality(predicate: Expression) -> tuple[Column, Constant] | None:
+    """The column and the constant that a conjunct says to be equal."""
     match predicate:
         case Call(function="eq", arguments=(ColumnRef(column), Literal() | Parameter() as value)):
             return column, value

@@ -297,6 +297,9 @@ class PointDirectory:
         with self.lock:
             self._sets[0].link_at(heads, size, address, count)
 
+    def has_chains_of(self, key: tuple[int, ...]) -> bool:
+        return any(chains.key == key for chains in self._sets[1:])
+
     def chains_of(self, key: tuple[int, ...]) -> int | None:
         """The number of the chains over these columns, which are made if there are none; None if there is no room for
         them. Raises 53200 if memory is short."""

@@ -33,7 +33,7 @@ def produce(context: Context, plan: physical.PhysicalPlan, consumer: Consumer, n
 
     match plan:
         case physical.TableScan():
-            table_scan.produce(context, plan, consumer, needed)
+            (context.table_scan or table_scan.produce)(context, plan, consumer, needed)
         case physical.ValuesScan():
             values_scan.produce(context, plan, consumer, needed)
         case physical.Filter():

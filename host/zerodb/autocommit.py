@@ -41,6 +41,7 @@ class Autocommit:
         if write is None:
             write = self._storage.begin(snapshot)
             write.owner.join(self._party)
+            write.may_move_on = True
         write.deferral = deferral.DECLARED
         write.member = self.member
         try:

@@ -192,12 +192,25 @@ def run_change(connection: Connection, ready: Ready, user: Sequence[Any]) -> Out
         view = connection._view()
         prepared, values = for_writing(connection, ready, view, user)
         statement = prepared.explained
+        _lock_tables(write, statement)
         if isinstance(statement, st.WithChanges):
             with firing.statement(connection), foreign_keys.statement_of_several(connection):
                 return _with_changes(connection, write, statement, prepared, view, values)
         assert isinstance(statement, (st.Insert, st.Update, st.Delete, st.Merge))
         with firing.statement(connection), _keys_at(connection, statement):
             return change(connection, write, statement, prepared.query, view, values)
+
+
+def _lock_tables(write: WriteTransaction, statement: st.Statement | st.Proposed) -> None:
+    """The tables that it is to change, were it no row: whoever has locked one against that has perhaps new rows."""
+    match statement:
+        case st.Insert(table=table) | st.Update(table=table) | st.Delete(table=table) | st.Merge(table=table):
+            if table.id > 0:
+                write.lock_table(table.key, TableMode.ROW_EXCLUSIVE)
+        case st.WithChanges(parts=parts, main=main):
+            for part in parts:
+                _lock_tables(write, part.statement)
+            _lock_tables(write, main)
 
 
 def _keys_at(

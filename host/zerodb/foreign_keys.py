@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from zerodb_compiler.constraints import ForeignKey
 from zerodb_compiler.errors import DatabaseError, error_for
-from zerodb_storage import Outdated, TableVersion, WriteTransaction, lookup
+from zerodb_storage import Outdated, TableMode, TableVersion, WriteTransaction, lookup
 from zerodb_storage import arrow as storage_arrow
 from zerodb_storage.values import Values
 
@@ -202,14 +202,16 @@ def _act_on(
         vanished = np.flatnonzero(~lookup.present(parent, columns, item.old))
         if len(vanished) == 0:
             continue
+        action = key.on_delete if new is None else key.on_update
+        acts = action not in ("no action", "restrict")
+        write.lock_table(item.referrer.table.key, TableMode.ROW_EXCLUSIVE if acts else TableMode.ROW_SHARE)
         child = write.table(item.referrer.table.key)
         keys = [values.take(vanished) for values in item.old]
         _check_unseen(write, child, key, keys)
         row_ids, numbers = lookup.matches(child, key.columns, keys, nulls_equal=False)
         if len(row_ids) == 0:
             continue
-        action = key.on_delete if new is None else key.on_update
-        if action in ("no action", "restrict"):
+        if not acts:
             if action == "no action" and write.deferral.is_deferred(child.id, key):
                 write.pending.add((child.id, key.name))
                 continue

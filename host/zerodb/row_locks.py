@@ -79,7 +79,7 @@ def locked_rows(
 ) -> Outcome:
     """Runs a locking query over `view`."""
     for locked in statement.locks:
-        for table, _ in _leaves(write, locked):
+        for table in (locked.table.key, *(leaf for leaf, _ in _leaves(write, locked))):
             write.lock_table(table, TableMode.ROW_SHARE)
     skipping = [locked for locked in statement.locks if locked.wait is st.LockWait.SKIP]
     limited = bool(skipping) and _is_limited(statement.plan)

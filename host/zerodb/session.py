@@ -75,6 +75,7 @@ class Session:
         self._autocommit = Autocommit(storage, self._committer, self.locks.locker)
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
+        self._is_behind = False  # whether the statement that begins could not be shown the newest snapshot
         self.runs = False  # whether a statement does
         self.statement_started = 0  # microseconds since 1970, UTC
         self.nested = 0  # how many statements run within each other, each called by a function of the one before
@@ -149,13 +150,29 @@ class Session:
 
     def early_snapshot(self) -> Snapshot:
         """For compiling a statement that may be about the session itself, and then does not fix the snapshot: SET
-        TRANSACTION may follow."""
+        TRANSACTION may follow. ROLLBACK and its like run where no query could, too."""
         transaction = self._transaction
         if transaction is None:
             is_open = self.is_alone_serializable and self._autocommit.member is None and self._writing_now is None
         else:
             is_open = transaction.snapshot is None and transaction.write is None
-        return self._storage.snapshot() if is_open else self.snapshot()
+        self._is_behind = False
+        if is_open:
+            return self._storage.snapshot()
+        if transaction is None or transaction.write is None or self._writing_now is not None:
+            return self.snapshot()
+        moves_on = transaction.isolation == "read committed"
+        self._is_behind = moves_on and not self._has_moved_on(transaction.write)
+        return transaction.write.snapshot()
+
+    @staticmethod
+    def _has_moved_on(write: WriteTransaction) -> bool:
+        """To the newest snapshot; not if what it has defined does not allow that."""
+        try:
+            write.refresh()
+        except Outdated:
+            return False
+        return True
 
     def number(self, *, assign: bool = True) -> int | None:
         """A number that no other transaction of this process has: of the transaction, or of the statement that runs
@@ -173,6 +190,8 @@ class Session:
         transaction = self._transaction
         if transaction is not None:
             is_first, transaction.queried = not transaction.queried, True
+            if self._is_behind:
+                raise conflict()
             if transaction.isolation == "read committed" or (transaction.write is not None and not is_first):
                 return False
             if transaction.snapshot is not None and is_first:  # of LOCK TABLE, which has seen nothing
@@ -330,6 +349,7 @@ class Session:
         else:
             unseen = self._transaction.snapshot is None or not self._transaction.queried
             self._transaction.first = self._transaction.first and unseen
+            self._transaction.outdated = None
 
     def run_again(self, reason: Outdated) -> None:
         """After Outdated: makes ready to run the same statement once more; 40001 where it may not."""
@@ -355,10 +375,8 @@ class Session:
             transaction.snapshot, transaction.member = self._serializable(transaction)
         if transaction.write is not None:
             transaction.write.member = transaction.member
-            try:
-                transaction.write.refresh()
-            except Outdated:
-                raise conflict() from None
+            if not self._has_moved_on(transaction.write):
+                raise conflict()
             transaction.snapshot = transaction.write.base
         elif transaction.member is None:
             transaction.snapshot = None
@@ -406,11 +424,8 @@ class Session:
         if transaction.isolation == "read committed":
             if transaction.write is None:
                 return self._storage.snapshot()
-            if self._writing_now is None:
-                try:
-                    transaction.write.refresh()
-                except Outdated:
-                    raise conflict() from None
+            if self._writing_now is None and not self._has_moved_on(transaction.write):
+                raise conflict()
         if transaction.write is not None:
             return transaction.write.snapshot()
         if transaction.snapshot is None:
@@ -490,6 +505,8 @@ class Session:
             transaction.write.member, transaction.write.deferral = transaction.member, transaction.deferral
             transaction.snapshot = transaction.write.base
         write = transaction.write
+        moves_on = transaction.first and transaction.restarts
+        write.may_move_on = moves_on or transaction.isolation == "read committed"
         self.locks.limit(write.owner)
         outer, self._writing_now = self._writing_now, write
         try:

@@ -45,10 +45,13 @@ def lock_table(
     base = transaction.base.table_with_id(version.id)
     if base is None:  # its own new table
         return
-    database.locks.lock_table(
+    waited = database.locks.lock_table(
         transaction.owner, version.id, mode, nowait=nowait, timeout_s=timeout_s, name=version.name
     )
-    newest = database.snapshot().table_with_id(version.id)
+    latest = database.snapshot()
+    if waited and seen and transaction.may_move_on and latest is not transaction.base:
+        raise Outdated  # who held it has changed what the statement was to see: perhaps other tables, or made new rows
+    newest = latest.table_with_id(version.id)
     if newest is base:
         return
     if newest is None or newest.schema_version != base.schema_version:
@@ -368,6 +371,7 @@ def share_keys(
 ) -> Array:
     """Which keys are in a referenced table, as the transaction sees it and as it is now; they stay so until the
     transaction ends."""
+    lock_table(database, transaction, parent.key, TableMode.ROW_SHARE)
     lock_keys(database, transaction, parent, key_number(parent, columns), values, shared=True)
     found = lookup.present(parent, columns, values)
     now = transaction.on_newest(parent.id)

@@ -59,6 +59,7 @@ class WriteTransaction:
         self.defines = False  # whether definitions that others see changed
         self.pending: set[Any] = set()  # the host's own notes of what to check before the commit
         self.deferral: Any = None  # the host's: which constraints are deferred
+        self.may_move_on = False  # whether the statement that runs may run again on a newer snapshot
         self.member: Member | None = None  # of a serializable transaction, whose end is its session's business
         self.pending_flush: Callable[[], None] | None = None  # brings in changes that are kept elsewhere
         self.pending_hand_over: Callable[[], None] | None = None  # the same for the commit (`hand_over`)
@@ -95,7 +96,8 @@ class WriteTransaction:
         self, table: str, mode: TableMode, *, nowait: bool = False, timeout_s: float | None = None, seen: bool = True
     ) -> None:
         """Waits for the lock. Raises Outdated if the table's definition changed since the base, or, in the modes that
-        keep writers out, its rows did (unless they are not `seen`)."""
+        keep writers out, its rows did; and after a wait, where the statement may move on. A statement that looks at
+        nothing (not `seen`) does so in the first case only."""
         locking.lock_table(self._database, self, table, mode, nowait=nowait, timeout_s=timeout_s, seen=seen)
 
     def lock_rows(

@@ -386,8 +386,14 @@ class Generator:
                 f"drop table {table} cascade",
                 f"truncate {table}",
                 f"truncate {table} cascade",
-                "create sequence n1",
+                "create sequence q1",
                 "drop sequence if exists sq",
+                "create table n0 (k int references t0, v int)",
+                f"alter table {table} add column f int references t0",
+                f"create table n1 (like {table} including all)",
+                "alter table t0 add unique (b)",
+                f"alter table {table} alter column {r.choice(('b', 'v', 'y'))} set not null",
+                f"alter table {table} alter column {r.choice(('b', 'v', 'y'))} set default 3",
                 "select nextval('sq')",
             )
         )

@@ -74,12 +74,20 @@ class Plan:
 
     @classmethod
     def after(cls, snapshot: Snapshot, states: dict[int, TableState]) -> Plan:
-        tables = dict(snapshot.tables)
-        by_id = {version.id: version for version in tables.values()}
-        return cls(snapshot.sequence, snapshot.defined, snapshot.shaped, tables, by_id, dict(states), snapshot.catalog)
+        return cls(
+            snapshot.sequence,
+            snapshot.defined,
+            snapshot.shaped,
+            dict(snapshot.tables),
+            dict(snapshot.by_id),
+            dict(states),
+            snapshot.catalog,
+        )
 
     def snapshot(self) -> Snapshot:
-        return Snapshot(self.sequence, MappingProxyType(self.tables), self.catalog, self.defined, self.shaped)
+        """As it is planned now: nothing more may be planned then."""
+        tables = MappingProxyType(self.tables)
+        return Snapshot(self.sequence, tables, self.catalog, self.defined, self.shaped, self.by_id)
 
     def put(self, version: TableVersion, state: TableState) -> None:
         before = self.by_id.get(version.id)

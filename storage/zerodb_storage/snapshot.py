@@ -29,7 +29,7 @@ class Snapshot:
     catalog: Objects = field(default_factory=lambda: NO_OBJECTS)
     defined: int = 0
     shaped: int = 0
-    _by_id: dict[int, TableVersion] = field(default_factory=dict, init=False, repr=False)  # each snapshot has its own
+    _by_id: dict[int, TableVersion] = field(default_factory=dict, repr=False)  # made at the first look if not given
 
     def objects(self, kind: str) -> dict[tuple[str, str], Any]:
         """All objects of a kind by (schema, name)."""
@@ -40,6 +40,10 @@ class Snapshot:
         return self.catalog.get((kind, schema, name))
 
     def table_with_id(self, table_id: int) -> TableVersion | None:
+        return self.by_id.get(table_id)
+
+    @property
+    def by_id(self) -> Mapping[int, TableVersion]:
         if not self._by_id:
             self._by_id.update((version.id, version) for version in self.tables.values())
-        return self._by_id.get(table_id)
+        return self._by_id

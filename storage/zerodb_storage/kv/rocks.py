@@ -225,15 +225,16 @@ class RocksStore:
 
     def write(self, batch: Batch, *, sync: bool) -> None:
         native = WriteBatch(raw_mode=True)
+        size = _PAIR_BYTES * (len(batch.puts) + len(batch.deletes) + len(batch.range_deletes))
         for begin, end in batch.range_deletes:
             native.delete_range(begin, end)
         for key, value in batch.puts:
             native.put(key, value)
+            size += len(key) + len(value)
         for key in batch.deletes:
             native.delete(key)
-        size = sum(len(key) + len(value) + _PAIR_BYTES for key, value in batch.puts)
         with self._order:
-            self._make_room(size + _PAIR_BYTES * (len(batch.deletes) + len(batch.range_deletes)))
+            self._make_room(size)
             if sync and self._logged and self._filled > self._logs.reserved:
                 self._logs.reserve(self._filled)
             try:

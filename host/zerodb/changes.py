@@ -120,7 +120,7 @@ def apply_rows(
             later = deferral.later(write, version) if unique else frozenset()
             with _violations(connection, version):
                 written = write.append(table.key, rows, unique_key=unique, later=later)
-            unique_expressions.check(connection, write, table, rows)
+            unique_expressions.check(connection, write, table, rows, assigned)
             foreign_keys.check_new(connection, write, write.table(table.key), written, assigned)
     if gone and count:
         foreign_keys.after_change(connection, write, table.id, gone, written if change.is_update else None)

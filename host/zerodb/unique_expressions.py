@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
+from zerodb.definition.expressions import columns_of_text
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import evaluate, quoted
 from zerodb.sequence_values import resolved
@@ -23,9 +24,18 @@ if TYPE_CHECKING:
     from zerodb.connection import Connection
 
 
-def check(connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table) -> None:
+def check(
+    connection: Connection,
+    write: WriteTransaction,
+    table: TableInfo,
+    rows: pa.Table,
+    assigned: set[int] | None = None,
+) -> None:
+    """`assigned`: of an UPDATE, the columns that may differ."""
     for number, index in enumerate(table.constraints.indexes):
         if not index.unique or index.is_plain:
+            continue
+        if assigned is not None and not _depends(table, index, assigned):
             continue
         if index.predicate is not None and not evaluate(connection, table, rows, ["1"], index.predicate).num_rows:
             continue
@@ -34,6 +44,16 @@ def check(connection: Connection, write: WriteTransaction, table: TableInfo, row
         if found is not None:
             message = f'duplicate key value violates unique constraint "{index.name}"'
             raise error_for("23505", message, hint=f"Key {found} already exists.")
+
+
+def _depends(table: TableInfo, index: Index, assigned: set[int]) -> bool:
+    """Whether the index's keys, or which rows it has, depend on one of these columns."""
+    texts = [key.expression for key in index.keys if key.expression is not None]
+    if index.predicate is not None:
+        texts.append(index.predicate)
+    named = {table.columns[key.column].name for key in index.keys if key.column is not None}
+    named.update(*(columns_of_text(text) for text in texts))
+    return any(table.columns[column].name in named for column in assigned)
 
 
 def first_duplicate(connection: Connection, write: WriteTransaction, table: TableInfo, index: Index) -> str | None:

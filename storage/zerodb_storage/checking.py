@@ -190,7 +190,7 @@ def _broken_references(schema: Schema, schemas: dict[int, Schema]) -> Iterator[s
     constraints = schema.constraints
     count = len(schema.columns)
     for foreign in constraints.foreign_keys:
-        target = schemas.get(foreign.table)
+        target = schemas.get(foreign.table) if foreign.table else schema  # 0: to its own table
         if target is None:
             yield f'foreign key "{foreign.name}" refers to table {foreign.table}, which is not there'
         elif not set(foreign.referenced) <= set(target.slots):

@@ -366,16 +366,17 @@ class Generator:
 
     def definition(self) -> str:
         r = self.r
-        table = r.choice(self.schema.tables).name
+        chosen = r.choice(self.schema.tables)
+        table, column = chosen.name, chosen.columns[2 % len(chosen.columns)]
         return r.choice(
             (
                 "create table n0 (k int primary key, v int)",
                 "create table n1 as select * from t0",
                 f"alter table {table} add column z{r.randint(0, 1)} int default 5",
-                f"alter table {table} drop column {r.choice(('b', 'v', 'y'))}",
-                f"alter table {table} add constraint c{r.randint(0, 1)} check ({r.choice(('k', 'x'))} < 1000)",
+                f"alter table {table} drop column {column}",
+                f"alter table {table} add constraint c{r.randint(0, 1)} check ({chosen.columns[0]} < 1000)",
                 f"alter table {table} rename to n0",
-                f"alter table {table} alter column {r.choice(('b', 'v', 'y'))} type bigint",
+                f"alter table {table} alter column {column} type bigint",
                 f"create index i{r.randint(0, 1)} on t0 (b)",
                 "create unique index iu on t0 (b, a)",
                 "drop index if exists t0_b",
@@ -392,8 +393,8 @@ class Generator:
                 f"alter table {table} add column f int references t0",
                 f"create table n1 (like {table} including all)",
                 "alter table t0 add unique (b)",
-                f"alter table {table} alter column {r.choice(('b', 'v', 'y'))} set not null",
-                f"alter table {table} alter column {r.choice(('b', 'v', 'y'))} set default 3",
+                f"alter table {table} alter column {column} set not null",
+                f"alter table {table} alter column {column} set default 3",
                 "select nextval('sq')",
             )
         )

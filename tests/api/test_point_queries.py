@@ -300,3 +300,33 @@ def test_any_history(actions):
         other.close()
         db.rollback()
         assert db.check() == []
+
+
+def test_rows_that_were_replaced_after_a_savepoint_are_back_after_a_rollback_to_it(db):
+    db.execute("insert into t select 2, i, 'x', i, null, null from generate_series(0, 99) s(i)")
+    select = point(db, "select b, name from t where a = ? order by b", (1,))
+    insert, update = (
+        db.prepare("insert into t values (1, ?, ?, 1, 1, null)"),
+        db.prepare("update t set name = ? where a = ? and b = ?"),
+    )
+    delete = db.prepare("delete from t where a = ? and b = ?")
+    for statement in (insert, update, delete):
+        statement.make_point()
+        statement._point._warming = -1
+    db.begin()
+    for b in range(3):
+        insert.execute((b, "first"))
+    db.execute("savepoint s")
+    update.execute(("second", 1, 0))
+    update.execute(("third", 1, 0))
+    delete.execute((1, 1))
+    assert select.execute((1,)).fetchall() == [(0, "third"), (2, "first")]
+    db.execute("rollback to s")
+    assert select.execute((1,)).fetchall() == [(0, "first"), (1, "first"), (2, "first")]
+    update.execute(("fourth", 1, 1))
+    assert select.execute((1,)).fetchall() == [(0, "first"), (1, "fourth"), (2, "first")]
+    assert db.execute("select b, name from t where a = 1 order by b").fetchall() == [
+        (0, "first"),
+        (1, "fourth"),
+        (2, "first"),
+    ]

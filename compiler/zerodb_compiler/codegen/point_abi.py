@@ -67,6 +67,11 @@ RECORD_SUPERSEDED = 2  # an own row in whose place a later own row has come
 RECORD_NULLS = 16 + 4 * (MOST_CHAINS - 1)
 
 
+# Own rows are in the chains of the primary key only, and have in place of the other links:
+RECORD_HASH = 16  # i32: of the key
+RECORD_SUPERSEDES = 20  # i32: address of the own row in whose place it has come, 0 for none
+
+
 def record_next(chains: int) -> int:
     """Where the address of the next record in the chains of that number is."""
     return RECORD_NEXT if chains == 0 else 12 + 4 * chains
@@ -80,9 +85,7 @@ OVERLAY_END = 12  # i32: end of the room for records
 OVERLAY_HEAP = 16  # i32: where the next text goes
 OVERLAY_HEAP_END = 20  # i32
 OVERLAY_COUNT = 24  # i32: records
-OVERLAY_SLOT = 28  # i32: address of the head that the last record was put under
-OVERLAY_SUPERSEDED = 32  # i32: the record in whose place the last record came, 0 for none
-OVERLAY_BYTES = 40
+OVERLAY_BYTES = 32
 
 # --- what a point function returns, besides abi's statuses and errors ----------------------------------------
 STATUS_ROW = -10  # one row

@@ -88,7 +88,7 @@ class Overlay:
         self._blocks.append((block, 0))
         size = FIRST_RECORDS * self._record.stride
         at = self.address >> 2
-        fields = (self._heads, FIRST_HEADS - 1, block, block + size, heap, heap + FIRST_TEXT_BYTES, 0, 0, 0)
+        fields = (self._heads, FIRST_HEADS - 1, block, block + size, heap, heap + FIRST_TEXT_BYTES, 0)
         for number, value in enumerate(fields):
             self._words[at + number] = value
 
@@ -165,10 +165,11 @@ class Overlay:
         """Forgets the record written last; the one that it superseded counts again."""
         words, header = self._words, self.address >> 2
         record = words[header + (pa.OVERLAY_NEXT >> 2)] - self._record.stride
-        words[words[header + (pa.OVERLAY_SLOT >> 2)] >> 2] = words[(record + pa.RECORD_NEXT) >> 2]
+        hashed = words[(record + pa.RECORD_HASH) >> 2]
+        words[(self._heads >> 2) + (hashed & (self._size - 1))] = words[(record + pa.RECORD_NEXT) >> 2]
         words[header + (pa.OVERLAY_NEXT >> 2)] = record
         words[header + (pa.OVERLAY_COUNT >> 2)] -= 1
-        superseded = words[header + (pa.OVERLAY_SUPERSEDED >> 2)]
+        superseded = words[(record + pa.RECORD_SUPERSEDES) >> 2]
         if superseded:
             words[(superseded + pa.RECORD_FLAGS) >> 2] &= ~pa.RECORD_SUPERSEDED
 
@@ -176,6 +177,9 @@ class Overlay:
         """Forgets all records but the first `count`, which storage has."""
         if count == self.count:
             return
+        superseded = self._column(self._parts(count), pa.RECORD_SUPERSEDES, "<u4")
+        flags = self._memory.array.view(np.uint32)
+        flags[superseded[superseded != 0] + pa.RECORD_FLAGS >> 2] &= ~np.uint32(pa.RECORD_SUPERSEDED)
         while len(self._blocks) > 1 and self._blocks[-1][1] > count:
             self._blocks.pop()
         address, begin = self._blocks[-1]

@@ -12,18 +12,7 @@ from __future__ import annotations
 
 from zerodb_compiler import jsonpath as op
 from zerodb_compiler.jsonb import ARRAY, FALSE, NULL, NUMBER, OBJECT, STRING, TRUE
-from zerodb_compiler.kernels import errors
-from zerodb_compiler.kernels.arrays import append, builder_new
 from zerodb_compiler.kernels.formatting import format_i64
-from zerodb_compiler.kernels.int128 import (
-    add,
-    divide_rounding,
-    multiply,
-    power_of_ten,
-    remainder,
-    scale_up,
-    subtract,
-)
 from zerodb_compiler.kernels.intrinsics import (
     i32,
     i64,
@@ -31,10 +20,11 @@ from zerodb_compiler.kernels.intrinsics import (
     load32,
     ptr,
     shr_u,
-    store8,
     store32,
 )
-from zerodb_compiler.kernels.jsonb import entry, find_key, finish_object
+from zerodb_compiler.kernels.jsonb import entry, find_key
+from zerodb_compiler.kernels.jsonpath_arithmetic import combined, subscript
+from zerodb_compiler.kernels.jsonpath_building import pair_item, type_name
 from zerodb_compiler.kernels.jsonpath_comparison import test_items
 from zerodb_compiler.kernels.jsonpath_items import (
     COUNT,
@@ -46,7 +36,6 @@ from zerodb_compiler.kernels.jsonpath_items import (
     IS_TRUE,
     ITEM,
     ITEM_SIZE,
-    LACKS_MEMORY,
     LAX,
     LEFT_OPERAND,
     NO_KEY,
@@ -60,7 +49,6 @@ from zerodb_compiler.kernels.jsonpath_items import (
     NOT_OBJECT_KEYVALUE,
     NOT_OBJECT_WILD,
     NOTHING,
-    NUMBER_TOO_LONG,
     OUT_OF_BOUNDS,
     PROGRAM,
     RIGHT_OPERAND,
@@ -82,15 +70,11 @@ from zerodb_compiler.kernels.jsonpath_items import (
     text_item,
 )
 from zerodb_compiler.kernels.jsonpath_numbers import (
-    decimal_of,
     double_of,
     is_number,
     negated,
-    number_item,
-    quotient_scale,
     rounded,
 )
-from zerodb_compiler.kernels.memory import scratch
 
 
 def proceed(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
@@ -195,7 +179,6 @@ def quiet_operand(context: ptr, node: ptr, item: ptr, size: i32, unwrap: i32) ->
 
 
 def arithmetic(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
-    operation = load32(node)
     program = load32(context, PROGRAM)
     lefts, outcome = operand(context, program + load32(node, 8), item, size, 1)
     if outcome == ERROR:
@@ -209,43 +192,7 @@ def arithmetic(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32
         return fail(context, RIGHT_OPERAND)
     p, length = list_item(lefts, 0)
     q, length2 = list_item(rights, 0)
-    a, a_high, scale, status = decimal_of(p, length)
-    b, b_high, scale2, status2 = decimal_of(q, length2)
-    if status | status2 != 0:
-        return hard(context, NUMBER_TOO_LONG)
-    if (operation >= op.DIV) & (b | b_high == 0):
-        return fail(context, errors.DIVISION_BY_ZERO)
-    over = 0
-    over2 = 0
-    shown = scale if scale > scale2 else scale2
-    if operation == op.MUL:
-        shown = scale + scale2
-        a, a_high, over = multiply(a, a_high, b, b_high)
-    elif operation == op.DIV:
-        shown = quotient_scale(a, a_high, scale, b, b_high, scale2)
-        # a / 10**scale / (b / 10**scale2) * 10**shown
-        up = shown + scale2 - scale
-        if up > 38 or shown > 38:
-            return hard(context, NUMBER_TOO_LONG)
-        if up >= 0:
-            a, a_high, over = scale_up(a, a_high, up)
-        else:
-            b, b_high, over = scale_up(b, b_high, 0 - up)
-        if not over:
-            a, a_high, over = divide_rounding(a, a_high, b, b_high)
-    else:
-        a, a_high, over = scale_up(a, a_high, shown - scale)
-        b, b_high, over2 = scale_up(b, b_high, shown - scale2)
-        if not over and not over2:
-            if operation == op.ADD:
-                a, a_high, over = add(a, a_high, b, b_high)
-            elif operation == op.SUB:
-                a, a_high, over = subtract(a, a_high, b, b_high)
-            else:
-                a, a_high = remainder(a, a_high, b, b_high)
-    if over or over2 or shown > 38:
-        return hard(context, NUMBER_TOO_LONG)
-    out, out_size = number_item(context, a, a_high, shown)
+    out, out_size = combined(context, load32(node), p, length, q, length2)
     return proceed(context, node, out, out_size, found)
 
 
@@ -458,16 +405,7 @@ def index_of(context: ptr, node: ptr, item: ptr, size: i32) -> tuple[i64, i32]:
     if not is_number(values):
         return 0, fail(context, SUBSCRIPT)
     p, length = list_item(values, 0)
-    low, high, scale, status = decimal_of(p, length)
-    if status != 0:
-        return 0, fail(context, SUBSCRIPT)
-    factor, factor_high = power_of_ten(scale)
-    rest, rest_high = remainder(low, high, factor, factor_high)
-    low, high, _over = subtract(low, high, rest, rest_high)
-    low, high, _over = divide_rounding(low, high, factor, factor_high)
-    if high != low >> 63 or low > 0x7FFFFFFF or low < -0x80000000:
-        return 0, fail(context, SUBSCRIPT)
-    return low, FOUND
+    return subscript(context, p, length)
 
 
 def indexed(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
@@ -510,36 +448,6 @@ def indexed(context: ptr, node: ptr, item: ptr, size: i32, found: ptr) -> i32:
     return outcome
 
 
-def type_name(context: ptr, tag: i32) -> tuple[ptr, i32]:
-    out = scratch(load32(context, WORKER), 32)
-    if out == 0:
-        hard(context, LACKS_MEMORY)
-        return 0, 0
-    store8(out, STRING)
-    if tag == NULL:
-        store32(out + 1, 0x6C6C756E)
-        return out, 5
-    if tag == STRING:
-        store32(out + 1, 0x69727473)
-        store32(out + 5, 0x0000676E)
-        return out, 7
-    if tag == NUMBER:
-        store32(out + 1, 0x626D756E)
-        store32(out + 5, 0x00007265)
-        return out, 7
-    if tag == ARRAY:
-        store32(out + 1, 0x61727261)
-        store8(out + 5, 121)
-        return out, 6
-    if tag == OBJECT:
-        store32(out + 1, 0x656A626F)
-        store32(out + 5, 0x00007463)
-        return out, 7
-    store32(out + 1, 0x6C6F6F62)
-    store32(out + 5, 0x006E6165)
-    return out, 8
-
-
 def method(context: ptr, node: ptr, item: ptr, size: i32, found: ptr, unwrap: i32) -> i32:
     operation = load32(node)
     tag = load8_u(item)
@@ -572,40 +480,12 @@ def method(context: ptr, node: ptr, item: ptr, size: i32, found: ptr, unwrap: i3
 
 
 def key_values(context: ptr, node: ptr, item: ptr, found: ptr) -> i32:
-    """{"id": 0, "key": k, "value": v} for each pair; the id is the object's place in the value."""
-    worker = load32(context, WORKER)
+    """{"id": 0, "key": k, "value": v} for each pair."""
     pairs = shr_u(load32(item, 1), 1)
     outcome = NOTHING
     i = 0
     while i < pairs:
-        keys = builder_new(worker)
-        values = builder_new(worker)
-        if keys == 0 or values == 0:
-            return hard(context, LACKS_MEMORY)
-        names = scratch(worker, 16)
-        if names == 0:
-            return hard(context, LACKS_MEMORY)
-        store32(names, 0x656B6469)  # id, key, value
-        store32(names, 0x6C617679, 4)
-        store32(names, 0x00006575, 8)
-        key, length = entry(item, i)
-        value, width = entry(item, pairs + i)
-        inside = item - load32(context, VALUE)
-        if inside < 0 or inside >= load32(context, VALUE_SIZE):
-            inside = 0
-        text, digits = format_i64(worker, i64(inside))
-        number = text_item(context, NUMBER, text, digits)
-        string = text_item(context, STRING, key, length)
-        if number == 0 or string == 0:
-            return ERROR
-        done = append(worker, keys, names, 2, 0) & append(worker, keys, names + 2, 3, 0)
-        done = done & append(worker, keys, names + 5, 5, 0) & append(worker, values, number, digits + 1, 0)
-        done = done & append(worker, values, string, length + 1, 0) & append(worker, values, value, width, 0)
-        if done == 0:
-            return hard(context, LACKS_MEMORY)
-        made, made_size = finish_object(worker, keys, values)
-        if made == 0:
-            return hard(context, LACKS_MEMORY)
+        made, made_size = pair_item(context, item, i)
         outcome = proceed(context, node, made, made_size, found)
         if outcome == ERROR or (outcome == FOUND and found == 0):
             return outcome

@@ -6,15 +6,6 @@ from zerodb_compiler import jsonpath as op
 from zerodb_compiler.jsonb import NUMBER
 from zerodb_compiler.kernels import errors
 from zerodb_compiler.kernels.formatting import format_decimal, format_f64
-from zerodb_compiler.kernels.int128 import (
-    divide_rounding,
-    less_unsigned,
-    magnitude,
-    power_of_ten,
-    remainder,
-    scale_up,
-    subtract,
-)
 from zerodb_compiler.kernels.intrinsics import (
     i32,
     i64,
@@ -60,43 +51,6 @@ def number_item(context: ptr, low: i64, high: i64, scale: i32) -> tuple[ptr, i32
         hard(context, LACKS_MEMORY)
         return 0, 0
     return text_item(context, NUMBER, p, length), length + 1
-
-
-def leading(low: i64, high: i64, scale: i32) -> tuple[i32, i32]:
-    """The weight and value of a number's first digit to the base 10,000, as PostgreSQL keeps numerics."""
-    low, high = magnitude(low, high)
-    if low | high == 0:
-        return 0, 0
-    digits = 1
-    limit, limit_high = power_of_ten(1)
-    while digits < 38 and not less_unsigned(low, high, limit, limit_high):
-        digits += 1
-        limit, limit_high = power_of_ten(digits)
-    # The place of the first digit: 10**power.
-    power = digits - 1 - scale
-    weight = power >> 2
-    wanted = power - 4 * weight + 1
-    if digits < wanted:
-        low, high, _over = scale_up(low, high, wanted - digits)
-    elif digits > wanted:
-        factor, factor_high = power_of_ten(digits - wanted)
-        rest, rest_high = remainder(low, high, factor, factor_high)
-        low, high, _over = subtract(low, high, rest, rest_high)
-        low, high, _over = divide_rounding(low, high, factor, factor_high)
-    return weight, i32(low)
-
-
-def quotient_scale(low: i64, high: i64, scale: i32, low2: i64, high2: i64, scale2: i32) -> i32:
-    """PostgreSQL's select_div_scale: at least 16 significant digits."""
-    weight, first = leading(low, high, scale)
-    weight2, first2 = leading(low2, high2, scale2)
-    down = weight - weight2 - i32(first <= first2)
-    wanted = 16 - 4 * down
-    if wanted < scale:
-        wanted = scale
-    if wanted < scale2:
-        wanted = scale2
-    return wanted if wanted > 0 else 0
 
 
 def is_number(found: ptr) -> bool:

@@ -110,6 +110,7 @@ _CLASS_BY_PREFIX: dict[str, type[DatabaseError]] = {
     "57": OperationalError,
     "58": OperationalError,
     "72": OperationalError,
+    "P0": ProgrammingError,  # RAISE and its kin of PL/pgSQL
 }
 
 

@@ -18,7 +18,7 @@ EVENTS = ("insert", "update", "delete")
 class Trigger:
     """`timing` is "before" or "after"; `events` are some of EVENTS. `columns` are the slots of UPDATE OF (none: any
     column). `for_rows`: FOR EACH ROW. `when` is the text of its condition. `function` is (schema, name) of what is
-    called; `function_id` the id of the catalog's object, None for a Python callable."""
+    called, with the `arguments`; `function_id` the id of the catalog's object, None for a Python callable."""
 
     id: int
     name: str
@@ -30,6 +30,7 @@ class Trigger:
     for_rows: bool = False
     when: str | None = None
     enabled: bool = True
+    arguments: tuple[str, ...] = ()
 
     def fires(self, timing: str, event: str) -> bool:
         return self.enabled and self.timing == timing and event in self.events
@@ -40,8 +41,8 @@ class Trigger:
     @classmethod
     def of(cls, record: Mapping[str, Any]) -> Trigger:
         found = dict(record)
-        for name in ("events", "function", "columns"):
-            found[name] = tuple(found[name])
+        for name in ("events", "function", "columns", "arguments"):
+            found[name] = tuple(found.get(name, ()))
         return cls(**found)
 
 

@@ -90,10 +90,7 @@ def apply_rows(
     if table.constraints.partitioning is not None:
         return apply_to_partitions(connection, write, change), None
     version = write.table(table.key)
-    assigned = None
-    if change.is_update:
-        computed = {number for number, column in enumerate(table.columns) if column.generated is not None}
-        assigned = _really_assigned(version, change, set(change.assigned)) | computed
+    assigned = _assigned(version, change)
     count = 0
     gone: list[foreign_keys.Gone] = []
     if change.deleted is not None:
@@ -125,6 +122,20 @@ def apply_rows(
     if gone and count:
         foreign_keys.after_change(connection, write, table.id, gone, written if change.is_update else None)
     return count, written
+
+
+def lock_changed(write: WriteTransaction, version: TableVersion, change: RowChange) -> None:
+    """Locks the rows that a change is about to replace or take away, ahead of it."""
+    if change.deleted is not None and version.constraints.partitioning is None:
+        _lock(write, version, change.deleted, _assigned(version, change))
+
+
+def _assigned(version: TableVersion, change: RowChange) -> set[int] | None:
+    """The columns that an UPDATE may change; None for other changes."""
+    if not change.is_update:
+        return None
+    computed = {number for number, column in enumerate(change.table.columns) if column.generated is not None}
+    return _really_assigned(version, change, set(change.assigned)) | computed
 
 
 @contextlib.contextmanager

@@ -41,11 +41,13 @@ from zerodb_compiler.sql.utility_statements import Copy
 from zerodb_storage import Outdated, TableVersion
 
 if TYPE_CHECKING:
+    from collections import deque
     from types import TracebackType
 
     from zerodb.components.instance import Instance
     from zerodb.engine.engine import Execution
     from zerodb.functions.trigger_functions import Event
+    from zerodb.notices import Notice
     from zerodb.notifications import Notification
     from zerodb.point_queries import Room
     from zerodb.replaying import Recorder
@@ -184,6 +186,7 @@ class Connection:
         if session.runs:
             return session.run_nested(once, text)
         session.text, session.numbered = text, None
+        session.notices.begin()
         if session.is_failed and not ends_failed(text):
             raise error_for("25P02", "current transaction is aborted, commands ignored until end of transaction block")
         outer, session.runs = session.runs, True
@@ -570,6 +573,18 @@ class Connection:
         self._database.engine.interrupt(self)
         for guest in list(self._guests):
             guest.stop(error_for("57014", "the guest was interrupted"))
+
+    @property
+    def notices(self) -> deque[Notice]:
+        """What functions have said by RAISE NOTICE and its like (the last 50), if no handler has taken it."""
+        return self._session.notices.kept
+
+    def add_notice_handler(self, handler: Callable[[Notice], None]) -> None:
+        """`handler` is called for each notice, at once, in the thread in which the function runs."""
+        self._session.notices.handlers.append(handler)
+
+    def remove_notice_handler(self, handler: Callable[[Notice], None]) -> None:
+        self._session.notices.handlers.remove(handler)
 
     def notifications(self, wait_s: float = 0.0) -> list[Notification]:
         """What other connections, and this one, have sent with NOTIFY to channels that this one listens to (LISTEN),

@@ -137,6 +137,10 @@ class Announcements:
         self._switchboard.check_room(channel)
         self._pending.append(Notification(channel, payload, self._sender))
 
+    @property
+    def savepoints(self) -> int:
+        return len(self._marks)
+
     def savepoint(self) -> None:
         self._marks.append(len(self._pending))
 

@@ -28,6 +28,7 @@ from zerodb.advisory import Advisory
 from zerodb.autocommit import Autocommit
 from zerodb.committing import Committer
 from zerodb.engine import keyboard
+from zerodb.notices import Notices
 from zerodb.notifications import Announcements, Switchboard
 from zerodb.open_transaction import Transaction, conflict, isolation_level
 from zerodb.options import Options
@@ -69,6 +70,7 @@ class Session:
         self._writing_now: WriteTransaction | None = None
         self.locks = SessionLocks(storage.locks, options)
         self.advisory = Advisory(self, storage.locks)
+        self.notices = Notices()
         self.announcements = Announcements(switchboard, self.locks.locker.number)
         self.temporary = Temporary(temporary_schema)
         self._committer = Committer(storage, forget, self.temporary)
@@ -81,6 +83,7 @@ class Session:
         self.nested = 0  # how many statements run within each other, each called by a function of the one before
         self.outdated: Outdated | None = None  # met by such a statement: the whole one runs again
         self.trigger_depth = 0
+        self.call_depth = 0  # of functions with bodies, and procedures
         self.after_events: list[AfterEvent] | None = None  # for which AFTER triggers run when the statement ends
         self.late_keys: list[Callable[[], None]] | None = None  # foreign keys to look at when the statement ends
         self.text: str | None = None  # of the statement that runs
@@ -353,6 +356,7 @@ class Session:
 
     def run_again(self, reason: Outdated) -> None:
         """After Outdated: makes ready to run the same statement once more; 40001 where it may not."""
+        self.notices.again()
         transaction = self._transaction
         if transaction is None:
             self._autocommit.run_again()

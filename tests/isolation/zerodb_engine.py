@@ -69,6 +69,8 @@ class ZerodbConnection:
         self._done = threading.Event()
         self._done.set()
         self._results: list[Result] = []
+        self._said: queue.SimpleQueue[str] = queue.SimpleQueue()
+        connection.add_notice_handler(lambda notice: self._said.put(str(notice)))
         self._thread = threading.Thread(target=self._work, name=f"isolation {name}", daemon=True)
         self._thread.start()
 
@@ -89,7 +91,7 @@ class ZerodbConnection:
         return owner is not None and owner.is_waiting
 
     def notices(self) -> list[str]:
-        return []
+        return [self._said.get() for _ in range(self._said.qsize())]
 
     def cancel(self) -> None:
         self._connection.interrupt()

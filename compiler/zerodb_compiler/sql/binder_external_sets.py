@@ -174,6 +174,14 @@ def check_kind(b: ExpressionBinder, name: str, schema: str | None, node: exp.Exp
     kinds = {found.kind for found in b.binder.functions(name, schema)} - {SCALAR}
     if TABLE in kinds:
         raise unsupported(f"the table function {name} in an expression (it stands in FROM)", node)
+    if "procedure" in kinds:
+        types = ", ".join(str(b.type_of(b.bound(argument))) for argument in node.args.get("expressions") or ())
+        raise ProgrammingError(
+            f"{name}({types}) is a procedure",
+            sqlstate="42809",
+            position=position_of(node),
+            hint="To call a procedure, use CALL.",
+        )
     if "trigger" in kinds:
         raise ProgrammingError(
             "trigger functions can only be called as triggers", sqlstate="0A000", position=position_of(node)

@@ -12,7 +12,6 @@ _NAMES: dict[type[exp.Expr], str] = {
     exp.StrPosition: "position",
     exp.Case: "case",
     exp.Exists: "exists",
-    exp.Boolean: "bool",
     exp.CurrentDate: "current_date",
     exp.CurrentTimestamp: "current_timestamp",
     exp.Localtime: "localtime",

@@ -311,6 +311,7 @@ class CreateTrigger:
     when: Sql | None
     function: Name
     replace: bool = False
+    arguments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

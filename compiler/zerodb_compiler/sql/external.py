@@ -41,6 +41,8 @@ class ExternalFunction:
     language: str = ""
     source: str = ""
     void: bool = False  # it gives '' for nothing
+    named_columns: bool = False  # the columns of its table are variables in it
+    outwards: tuple[tuple[str, str, int], ...] = ()  # mode, name, place of all arguments, if some are results, too
 
     @property
     def writes(self) -> bool:

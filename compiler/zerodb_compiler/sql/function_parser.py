@@ -38,9 +38,9 @@ _CLAUSE_WORDS = """
     WINDOW TRANSFORM SUPPORT RETURN BEGIN
 """
 _CLAUSES = frozenset(_CLAUSE_WORDS.split())
-_OTHER_LANGUAGES = frozenset({"c", "internal", "plpgsql", "plpython3u", "plperl", "plv8"})
+_OTHER_LANGUAGES = frozenset({"c", "internal", "plpython3u", "plperl", "plv8"})
 KINDS = ("FUNCTION", "PROCEDURE", "ROUTINE", "AGGREGATE")
-BODIES = ("sql",)  # languages whose text is the body
+BODIES = ("sql", "plpgsql")  # languages whose text is the body
 LANGUAGES = frozenset({"wasm", "wasm_core", *BODIES})
 
 

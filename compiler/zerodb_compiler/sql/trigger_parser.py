@@ -1,7 +1,7 @@
 """CREATE, ALTER and DROP TRIGGER, from the tokens.
 
     CREATE [OR REPLACE] TRIGGER name {BEFORE | AFTER} event [OR event ...] ON table
-        [FOR [EACH] {ROW | STATEMENT}] [WHEN (condition)] EXECUTE {FUNCTION | PROCEDURE} function()
+        [FOR [EACH] {ROW | STATEMENT}] [WHEN (condition)] EXECUTE {FUNCTION | PROCEDURE} function([argument, ...])
 
 What PostgreSQL has and zerodb has not is refused by name.
 """
@@ -42,10 +42,25 @@ def create_trigger(c: Cursor) -> ddl.CreateTrigger | None:
     c.expect_any("FUNCTION", "PROCEDURE")
     function = c.name()
     c.expect("(")
-    if not c.looking_at(")"):
-        raise c.unsupported("an argument of a trigger's function")
+    arguments: list[str] = []
+    while not c.looking_at(")"):
+        arguments.append(_argument(c))
+        if not c.accept(","):
+            break
     c.expect(")")
-    return ddl.CreateTrigger(name, table, timing, events, columns, for_rows, when, function, replace)
+    return ddl.CreateTrigger(name, table, timing, events, columns, for_rows, when, function, replace, tuple(arguments))
+
+
+def _argument(c: Cursor) -> str:
+    """A string, a number or a word: they come to the function as text."""
+    try:
+        return c.string()
+    except ProgrammingError:
+        found = c.word
+        if found.replace(".", "").replace("-", "").isdigit():
+            c.accept(found)
+            return found
+        return c.identifier()
 
 
 def _events(c: Cursor) -> tuple[tuple[str, ...], tuple[str, ...]]:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
-from zerodb_compiler.sql.expressions import Expression
+from zerodb_compiler.sql.expressions import Expression, Literal
 from zerodb_compiler.sql.nodes import fold, position_of
 from zerodb_compiler.types import struct
 
@@ -30,10 +30,11 @@ Path = tuple[str, ...]  # a name, with the record, block or function that it is 
 
 @dataclass(frozen=True, slots=True)
 class RecordVariable:
-    """`name` is that of its type, None for one without."""
+    """`name` is that of its type, None for one without; `is_null`: the whole is NULL, not only its fields."""
 
     name: str | None
     fields: tuple[tuple[str, Expression], ...]
+    is_null: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ def variable(b: ExpressionBinder, node: exp.Column) -> Expression | None:
         return found
     fields = tuple(value for _, value in found.fields)
     type_ = struct(tuple((name, value.type) for name, value in found.fields), found.name)
-    return made("row", fields, type_, node)
+    return Literal(None, type_) if found.is_null else made("row", fields, type_, node)
 
 
 def _is_column(b: ExpressionBinder, path: Path) -> bool:

@@ -4,6 +4,7 @@ Their data in the catalog has, beside what all functions have (functions/registr
 
     "source"        the body's text
     "void"          whether there is no result: the type of the result is text then, and the value ''
+    "columns"       whether it returns TABLE (...), whose columns are variables
     "outwards"      [[mode, name, place]] of all arguments if some are OUT or INOUT: place is that among the arguments,
                     or among the results
 
@@ -115,6 +116,7 @@ def kept(node: ddl.CreateFunction, declaration: Declaration) -> tuple[Exported, 
             given += part.mode != "out"
             made += part.mode != "in"
     source = {"file": None, "export": None, "source": node.body.text, "void": _is_void(node), "outwards": outwards}
+    source["columns"] = node.table is not None
     return Exported("", declaration.kind or "scalar", bool(declaration.strict), None), source
 
 
@@ -125,12 +127,33 @@ def check(
     if connection._options.get("check_function_bodies") == "off":
         return
     try:
-        from zerodb.functions.sql_functions import check as check_sql
+        if node.language == "plpgsql":
+            _check_plpgsql(node, body, declaration)
+        else:
+            from zerodb.functions.sql_functions import check as check_sql
 
-        check_sql(connection, write, body.text, declaration, void=_is_void(node))
+            check_sql(connection, write, body.text, declaration, void=_is_void(node))
     except Error as error:
         if body.position is None or error.position is None:
             error.position = node.name.position
         else:
             error.position += body.position
         raise
+
+
+_OF_TRIGGERS = """
+    new old tg_name tg_when tg_level tg_op tg_table_name tg_relname tg_table_schema tg_nargs tg_argv tg_relid
+"""
+
+
+def _check_plpgsql(node: ddl.CreateFunction, body: ddl.Body, declaration: Declaration) -> None:
+    from zerodb_compiler.plpgsql.check import Returns, check
+    from zerodb_compiler.plpgsql.parser import parse_body
+
+    names = [part.name for part in (*node.arguments, *(node.table or ())) if part.name]
+    kind = declaration.kind or "scalar"
+    if kind == "trigger":
+        names += _OF_TRIGGERS.split()
+    outwards = any(part.mode != "in" for part in node.arguments)
+    returns = Returns(kind, _is_void(node), outwards)
+    check(parse_body(body.text), [*names, node.name.name], returns)

@@ -187,6 +187,7 @@ def find(
                 key
                 for key, data in write.catalog.items()
                 if key[0] == KIND and key[1] == schema and data["name"] == wanted.name.name
+                if kind == "routine" or (data["kind"] == "procedure") is (kind == "procedure")
             ]
         if len(found) > 1:
             hint = f"Specify the argument list to select the {kind} unambiguously."

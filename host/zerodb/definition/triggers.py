@@ -41,7 +41,7 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateTrig
     if node.for_rows and version.constraints.partitioning is not None:
         hint = "create it on the partitions"
         raise error_for("0A000", "FOR EACH ROW on a partitioned table is not supported", hint=hint)
-    schema, name, function_id = _function(connection, write, node.function)
+    schema, name, function_id = _function(connection, write, node.function, node.arguments)
     trigger = Trigger(
         id=write.next_id() if before is None else before.id,
         name=node.name.name,
@@ -53,6 +53,7 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateTrig
         for_rows=node.for_rows,
         when=None if node.when is None else node.when.text,
         enabled=before is None or before.enabled,
+        arguments=node.arguments,
     )
     if node.when is not None:
         from zerodb.functions.trigger_events import check_condition
@@ -136,13 +137,18 @@ def _slot(version: TableVersion, name: str) -> int:
 # --- what is called ---------------------------------------------------------------------------------------------------
 
 
-def _function(connection: Connection, write: WriteTransaction, name: ddl.Name) -> tuple[str, str, int | None]:
+def _function(
+    connection: Connection, write: WriteTransaction, name: ddl.Name, arguments: Sequence[str]
+) -> tuple[str, str, int | None]:
     """Its schema, its name, and its id in the catalog (None of a Python callable)."""
     found = find_function(view_of(connection, write), name.name, name.schema)
     if found is None:
         raise error_for("42883", f"function {name}() does not exist", position=name.position)
     if found.kind != TRIGGER:
         raise error_for("42P17", f"function {name} must return type trigger", position=name.position)
+    if arguments and found.id > 0 and found.language != "plpgsql":
+        message = f"an argument of a trigger's function in LANGUAGE {found.language} is not supported"
+        raise error_for("0A000", message, position=name.position)
     return found.schema, found.name, found.id if found.id > 0 else None
 
 

@@ -24,7 +24,7 @@ import pyarrow as pa
 from zerodb.functions.body import FunctionError, called_by
 from zerodb.functions.calling import stopping
 from zerodb.functions.trigger_events import ChangedRows, Rows, chosen, event_of, holds_at_all, rows_at, rows_of
-from zerodb.functions.trigger_functions import Decision, Event, Mask, TriggerFunction, failure, function_of
+from zerodb.functions.trigger_functions import Chosen, Decision, Event, Mask, TriggerFunction, failure, function_of
 from zerodb.values import python_array
 from zerodb_compiler.errors import Error, error_for
 from zerodb_compiler.triggers import Trigger
@@ -82,6 +82,10 @@ def before(connection: Connection, write: WriteTransaction, change: RowChange) -
         return Proposed(change)
     table, operation = change.table, operation_of(change)
     version = write.table(table.key)
+    if change.deleted is not None and any(trigger.for_rows for trigger in triggers):
+        from zerodb.changes import lock_changed
+
+        lock_changed(write, version, change)  # so that they are called for rows that stay as they are
     rows = _rows(write, change)
     kept: Rows | None = None
     replaced = False
@@ -97,11 +101,13 @@ def before(connection: Connection, write: WriteTransaction, change: RowChange) -
         if not fired.count:
             continue
         event, decision = _called(connection, table, trigger, operation, fired)
-        if isinstance(decision, pa.Table):
-            rows = _replaced(table, trigger, rows, numbers, event.new, decision)
+        made = decision.rows if isinstance(decision, Chosen) else decision
+        mask = decision.mask if isinstance(decision, Chosen) else decision
+        if isinstance(made, pa.Table):
+            rows = _replaced(table, trigger, rows, numbers, event.new, made)
             replaced = True
-        elif decision is not None:
-            left = _left(trigger, rows.count, numbers, decision)
+        if isinstance(mask, np.ndarray):
+            left = _left(trigger, rows.count, numbers, mask)
             if left is not None:
                 rows = rows.taken(left)
                 kept = left if kept is None else kept[left]
@@ -157,7 +163,8 @@ def _fire(
         raise failure(error, trigger, table.name) from error
     except Error as error:
         connection._session.check_outdated()
-        error.hint = error.hint or f'in trigger {trigger.name} on table "{table.name}"'
+        if error.context is None:
+            error.hint = error.hint or f'in trigger {trigger.name} on table "{table.name}"'
         error.position = None
         raise
     connection._session.check_outdated()

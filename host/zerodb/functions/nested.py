@@ -24,6 +24,7 @@ from zerodb import execution
 from zerodb.compilation import Ready, Stages, prepare
 from zerodb.database import collector_paused, single
 from zerodb.functions.body import called_by, calling, stop_reason
+from zerodb.functions.calling import stopping
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import Error, error_for
 from zerodb_compiler.sql import statements as st
@@ -56,6 +57,7 @@ class Record:
     """Values by name; `fields` is None before the first assignment of a RECORD."""
 
     name: str | None = None  # of its type
+    is_null: bool = False  # the whole: NEW where no row is new
     fields: list[tuple[str, Variable]] | None = None
 
 
@@ -87,7 +89,12 @@ class _Used:
         named = tuple(
             (path, entry.type)
             if isinstance(entry, Variable)
-            else (path, entry.name, tuple((name, variable.type) for name, variable in entry.fields or ()))
+            else (
+                path,
+                entry.name,
+                entry.is_null,
+                tuple((name, variable.type) for name, variable in entry.fields or ()),
+            )
             for path, entry in self.named
         )
         return (*(variable.type for variable in self.numbered), *named)
@@ -176,7 +183,11 @@ def _variables(used: _Used, *, ambiguous: bool) -> tuple[Variables, list[SqlType
     values = {
         path: parameter(entry)
         if isinstance(entry, Variable)
-        else RecordVariable(entry.name, tuple((name, parameter(variable)) for name, variable in entry.fields or ()))
+        else RecordVariable(
+            entry.name,
+            tuple((name, parameter(variable)) for name, variable in entry.fields or ()),
+            entry.is_null,
+        )
         for path, entry in used.named
     }
     return Variables(values, numbered, ambiguous), types
@@ -219,6 +230,11 @@ class Caller:
         if view.session is None:
             raise error_for("0A000", "a function with a body cannot be called here")
         return cls(view.session, name, None if volatile else view, stopped=stop_reason())
+
+    @classmethod
+    def directly(cls, connection: Connection, *, own: bool) -> Caller:
+        """For a body that is a statement, or a trigger's."""
+        return cls(connection, "", None, own, stopping(connection._view()))
 
     def check_stopped(self) -> None:
         reason = self.stopped()

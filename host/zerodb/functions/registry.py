@@ -65,6 +65,8 @@ def function_info(schema: str, data: dict[str, Any]) -> ExternalFunction:
         language=data["language"],
         source=data.get("source", ""),
         void=data.get("void", False),
+        named_columns=data.get("columns", False),
+        outwards=tuple((mode, name, place) for mode, name, place in data.get("outwards", ())),
     )
     _infos[id(data)] = data, info
     return info

@@ -74,6 +74,9 @@ def event_of(connection: Connection, table: TableInfo, trigger: Trigger, operati
         old=None if rows.old is None else shown(connection, table, rows.old),
         new=None if rows.new is None else shown(connection, table, rows.new),
         connection=connection,
+        changed=rows,
+        for_rows=trigger.for_rows,
+        arguments=trigger.arguments,
     )
 
 

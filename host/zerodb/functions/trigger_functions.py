@@ -7,6 +7,8 @@ A function is called once for all rows that a statement changes. It gets an `Eve
     booleans, one a row             only those rows; the others are left alone; before the change only
     an exception                    the statement fails
 
+(Those in PL/pgSQL are called for each row; together they give a `Chosen`.)
+
 Python callables are known to one process: a trigger names them, and fails where they are not known.
 """
 
@@ -26,6 +28,7 @@ from zerodb_compiler.types import TEXT, SqlType
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
+    from zerodb.functions.trigger_events import ChangedRows
     from zerodb.view import View
     from zerodb_compiler.triggers import Trigger
 
@@ -54,6 +57,9 @@ class Event:
     old: pa.Table | None
     new: pa.Table | None
     connection: Connection
+    changed: ChangedRows | None = None  # the rows in storage's types
+    for_rows: bool = False
+    arguments: tuple[str, ...] = ()  # of the trigger
 
     @property
     def rows(self) -> int:
@@ -61,7 +67,15 @@ class Event:
         return 0 if found is None else int(found.num_rows)
 
 
-Decision: TypeAlias = "pa.Table | Mask | None"
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Both: these instead of the new rows (None: as they are), and of them only some."""
+
+    rows: pa.Table | None
+    mask: Mask
+
+
+Decision: TypeAlias = "pa.Table | Mask | Chosen | None"
 
 
 class TriggerFunction(Protocol):

@@ -54,7 +54,8 @@ def triggers(model: Model) -> Iterable[Row]:
             "tgtype": bits + _ROW * trigger.for_rows + _BEFORE * (trigger.timing == "before"),
             "tgenabled": "O" if trigger.enabled else "D",
             "tgattr": [number for number, _ in _columns(relation, trigger)],
-            "tgargs": b"",
+            "tgnargs": len(trigger.arguments),
+            "tgargs": b"".join(argument.encode() + b"\0" for argument in trigger.arguments),
             "tgqual": None if trigger.when is None else f"({trigger.when})",
         }
 
@@ -83,7 +84,8 @@ def definition(model: Model, relation: RelationEntry, trigger: Trigger, table: s
 def _statement(model: Model, trigger: Trigger) -> str:
     schema, name = _called(model, trigger)
     shown = ident(name) if schema in model.view.path else f"{ident(schema)}.{ident(name)}"
-    return f"EXECUTE FUNCTION {shown}()"
+    given = ", ".join("'" + argument.replace("'", "''") + "'" for argument in trigger.arguments)
+    return f"EXECUTE FUNCTION {shown}({given})"
 
 
 @system_table("triggers", "information_schema")

@@ -48,11 +48,9 @@ def opened(store: FaultyStore) -> Database:
 def published(db: Database, *group: WriteTransaction) -> list[BaseException | None]:
     """As if all had come while another one was being published."""
     tickets = [Ticket(transaction) for transaction in group]
-    db._commits._led = True
-    for ticket in tickets[1:]:
-        db._commits._queue.append(ticket)
-    db._commits._lead(tickets[0])
-    assert not db._commits._led
+    db._commits._taken = True
+    db._commits._lead(tickets, None)
+    assert not db._commits._taken
     for transaction in group:
         transaction._end()
     return [ticket.error for ticket in tickets]

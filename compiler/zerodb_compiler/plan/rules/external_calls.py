@@ -37,14 +37,12 @@ from zerodb_compiler.plan.logical import (
     MapExternal,
     MarkJoin,
     Project,
-    Recursive,
     Sort,
     SortKey,
     TableFunction,
     UnionAll,
     Values,
     Window,
-    With,
 )
 from zerodb_compiler.plan.transform import (
     FALSE,
@@ -67,6 +65,7 @@ from zerodb_compiler.plan.transform import (
     same_key,
     with_inputs,
 )
+from zerodb_compiler.plan.widening import restored, widened
 from zerodb_compiler.plan.windows import map_spec
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
@@ -102,18 +101,7 @@ def _is_volatile(external: ExternalCall) -> bool:
 
 # --- nodes ----------------------------------------------------------------------------------------------------------
 def _placed(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    return _restored(_visit(plan, fresh, wanted), plan)
-
-
-def _visit(plan: LogicalPlan, fresh: Fresh, wanted: Wanted) -> LogicalPlan:
-    """The output may have more columns than before, but for what is read by place."""
-    parts = inputs_of(plan)
-    if not parts:
-        return _node(plan, fresh, wanted)
-    renewed = [_visit(part, fresh, wanted) for part in parts]
-    if isinstance(plan, UnionAll | Recursive | With):
-        renewed = [_restored(new, old) for new, old in zip(renewed, parts, strict=True)]
-    return _node(with_inputs(plan, renewed), fresh, wanted)
+    return restored(widened(plan, lambda part: _node(part, fresh, wanted)), plan)
 
 
 def _has(expression: Expression, wanted: Wanted) -> bool:
@@ -168,14 +156,6 @@ def _over_calls(plan: Project | Aggregate | Sort | Window | TableFunction | MapE
 
 def _taken(items: Sequence[Item], calls: _Calls) -> tuple[Item, ...]:
     return tuple([Item(item.column, calls.take(item.expression)) for item in items])
-
-
-def _restored(new: LogicalPlan, old: LogicalPlan) -> LogicalPlan:
-    """With the output of the old one, in its order."""
-    output = old.output
-    if [column.id for column in new.output] == [column.id for column in output]:
-        return new
-    return Project(new, tuple(passed(column) for column in output))
 
 
 def _filter(input_: LogicalPlan, parts: Sequence[Expression], fresh: Fresh, wanted: Wanted) -> LogicalPlan:

@@ -31,15 +31,12 @@ from zerodb_compiler.plan.logical import (
     MarkJoin,
     Number,
     Project,
-    Recursive,
-    Scan,
     Sort,
     SortKey,
     TableFunction,
     UnionAll,
     Values,
     Window,
-    With,
 )
 from zerodb_compiler.plan.rules.correlated_calls import refuse_correlated_volatile
 from zerodb_compiler.plan.rules.decorrelate import Pulled, equality, pull, unsupported
@@ -57,7 +54,6 @@ from zerodb_compiler.plan.transform import (
     free_ids,
     has_subquery,
     ids_of,
-    inputs_of,
     map_expressions,
     output_ids,
     passed,
@@ -65,6 +61,7 @@ from zerodb_compiler.plan.transform import (
     substitute,
     with_inputs,
 )
+from zerodb_compiler.plan.widening import restored, widened
 from zerodb_compiler.sql.expressions import (
     AggregateCall,
     AnySubquery,
@@ -82,32 +79,25 @@ from zerodb_compiler.types import BIGINT, BOOLEAN
 def unnest(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     """NotSupportedError (0A000) for what cannot be unnested."""
     refuse_correlated_volatile(plan)
-    return _restored(_visit(plan, fresh), plan)
-
-
-def _restored(changed: LogicalPlan, plan: LogicalPlan) -> LogicalPlan:
-    """The changed plan with the output of the old one."""
-    if changed is plan or [c.id for c in changed.output] == [c.id for c in plan.output]:
-        return changed
-    return Project(changed, tuple(passed(column) for column in plan.output))
+    return restored(_visit(plan, fresh), plan)
 
 
 def _visit(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
     """The plan without subqueries; its output may have more columns than before."""
-    if isinstance(plan, Scan):
-        return plan
-    if isinstance(plan, (UnionAll, Recursive, With)):
-        return with_inputs(plan, [_restored(_visit(part, fresh), part) for part in inputs_of(plan)])
+    return widened(plan, lambda part: _node(part, fresh))
+
+
+def _node(plan: LogicalPlan, fresh: Fresh) -> LogicalPlan:
+    """A node, over inputs without subqueries, without its own."""
     if isinstance(plan, Lateral):
         return _lateral(plan, fresh)
     if not any(map(has_subquery, expressions_of(plan))):
-        parts = inputs_of(plan)
-        return with_inputs(plan, [_visit(part, fresh) for part in parts]) if parts else plan
+        return plan
     match plan:
         case Filter(input=input_, predicate=predicate):
-            return _filtered(_visit(input_, fresh), conjuncts(predicate), fresh)
+            return _filtered(input_, conjuncts(predicate), fresh)
         case Project() | Aggregate() | Sort() | TableFunction() | Window():
-            return _values_of(plan, _visit(plan.input, fresh), fresh)
+            return _values_of(plan, fresh)
         case Join():
             return _join(plan, fresh)
         case Values(columns=columns, rows=rows):
@@ -151,26 +141,24 @@ def _filtered(input_: LogicalPlan, parts: list[Expression], fresh: Fresh) -> Log
     return filtered(replacer.plan, replaced)
 
 
-def _values_of(
-    plan: Project | Aggregate | Sort | TableFunction | Window, input_: LogicalPlan, fresh: Fresh
-) -> LogicalPlan:
-    replacer = _Replacer(input_, fresh)
+def _values_of(plan: Project | Aggregate | Sort | TableFunction | Window, fresh: Fresh) -> LogicalPlan:
+    replacer = _Replacer(plan.input, fresh)
     changed = map_expressions(plan, replacer.value)
     return with_inputs(changed, [replacer.plan])
 
 
 def _join(plan: Join, fresh: Fresh) -> LogicalPlan:
     """Subqueries in ON: above an inner join, below an outer join where they concern its right side only."""
-    left, right = _visit(plan.left, fresh), _visit(plan.right, fresh)
+    left, right = plan.left, plan.right
     parts = conjuncts(plan.condition)
     plain = [part for part in parts if not has_subquery(part)]
     others = [part for part in parts if has_subquery(part)]
     if plan.kind is JoinKind.INNER:
         return _filtered(Join(JoinKind.INNER, left, right, conjunction(plain)), others, fresh)
-    about_left = [part for part in others if ids_of(part) & output_ids(plan.left)]
+    about_left = [part for part in others if ids_of(part) & output_ids(left)]
     if not about_left and plan.kind is not JoinKind.FULL:
         return Join(plan.kind, left, _filtered(right, others, fresh), conjunction(plain))
-    if any(ids_of(part) & output_ids(plan.right) for part in about_left) or plan.kind is JoinKind.FULL:
+    if any(ids_of(part) & output_ids(right) for part in about_left) or plan.kind is JoinKind.FULL:
         raise unsupported("a subquery about both sides in the condition of an outer join")
     # Computed as a value beside each left row.
     replacer = _Replacer(left, fresh)
@@ -182,7 +170,7 @@ def _join(plan: Join, fresh: Fresh) -> LogicalPlan:
 def _limit(plan: Limit, fresh: Fresh) -> LogicalPlan:
     """Subqueries in LIMIT and OFFSET: rows are numbered, and kept by number."""
     number = Column(fresh(), "number", BIGINT, False)
-    replacer = _Replacer(Number(_visit(plan.input, fresh), (), number), fresh)
+    replacer = _Replacer(Number(plan.input, (), number), fresh)
     count = None if plan.count is None else replacer.value(plan.count)
     offset = None if plan.offset is None else replacer.value(plan.offset)
     kept = filtered(replacer.plan, within(Limit(plan.input, count, offset), number, {}))
@@ -192,7 +180,7 @@ def _limit(plan: Limit, fresh: Fresh) -> LogicalPlan:
 def _lateral(plan: Lateral, fresh: Fresh) -> LogicalPlan:
     """The dependent join: by the correlated predicates of the right side where they can be pulled out of it, else for
     the domain of the outer columns it reads."""
-    left, right = _visit(plan.left, fresh), _restored(_visit(plan.right, fresh), plan.right)
+    left, right = plan.left, plan.right
     inner = plan.kind is JoinKind.INNER
     computed: tuple[Item, ...] | None = None
     below = right
@@ -295,7 +283,7 @@ def _membership(plan: LogicalPlan, part: InSubquery, fresh: Fresh) -> LogicalPla
 
 def _tested(plan: LogicalPlan, part: AnySubquery, fresh: Fresh) -> tuple[Pulled, Expression]:
     """The subquery without outer columns, and the test over it and the operands."""
-    subquery = _restored(_visit(part.plan, fresh), part.plan)
+    subquery = restored(_visit(part.plan, fresh), part.plan)
     pulled = _pulled(subquery, plan, fresh)
     if pulled.defaults is not None:
         pulled = pull_by_domain(subquery, plan, fresh)

@@ -154,7 +154,7 @@ def check_unique(
     if not keys:
         return
     for number, (columns, nulls_equal) in keys.items():
-        lock_keys(database, transaction, version, number, [values[column] for column in columns], nulls_equal)
+        lock_wanted_keys(database, transaction, version, number, columns, [values[c] for c in columns], nulls_equal)
     now = transaction.on_newest(version.id)
     try:
         if now.primary_key and unique.primary_key_name(now) not in later:
@@ -205,14 +205,54 @@ def lock_keys(
     """Locks keys, one `Values` per column with text as TEXT; those with a NULL in them only where NULLs are equal."""
     if transaction.base.table_with_id(version.id) is None:
         return
-    validity = [values.validity for values in key_columns if values.validity is not None]
-    if validity and not nulls_equal:
-        rows = np.flatnonzero(np.logical_and.reduce(validity))
-        key_columns = [values.take(rows) for values in key_columns]
+    key_columns = _complete(key_columns, nulls_equal)
     if len(key_columns[0]) == 0:
         return
     digests = lookup.digests_of(key_columns)
     database.locks.lock_keys(transaction.owner, version.id, number, digests, shared=shared)
+
+
+def _complete(key_columns: Sequence[Values], nulls_equal: bool) -> Sequence[Values]:
+    """The keys without a NULL in them, unless NULLs are equal."""
+    validity = [values.validity for values in key_columns if values.validity is not None]
+    if not validity or nulls_equal:
+        return key_columns
+    rows = np.flatnonzero(np.logical_and.reduce(validity))
+    return [values.take(rows) for values in key_columns]
+
+
+def lock_wanted_keys(
+    database: Database,
+    transaction: WriteTransaction,
+    version: TableVersion,
+    number: int,
+    columns: Sequence[int],
+    values: Sequence[Values],
+    nulls_equal: bool,
+) -> None:
+    """For who wants to make keys: exclusively, but those that are there already are shared only. So this waits for who
+    may take them away, and not for those who rely on them."""
+    if transaction.base.table_with_id(version.id) is None:
+        return
+    values = _complete(values, nulls_equal)
+    if len(values[0]) == 0:
+        return
+    owner, locks, digests = transaction.owner, database.locks, lookup.digests_of(values)
+    mark = locks.mark(owner)
+    while True:
+        others = np.flatnonzero(~locks.lock_free_keys(owner, version.id, number, digests))
+        if len(others) == 0:
+            return
+        there = lookup.present(transaction.on_newest(version.id), columns, [found.take(others) for found in values])
+        kept, free = others[there], others[~there]
+        if len(free):
+            locks.lock_keys(owner, version.id, number, digests[free])
+        if len(kept) == 0:
+            return
+        locks.lock_keys(owner, version.id, number, digests[kept], shared=True)
+        if lookup.present(transaction.on_newest(version.id), columns, [found.take(kept) for found in values]).all():
+            return
+        locks.release_to(owner, mark)  # one of them has gone: they are not shared while it is asked for
 
 
 def lock_row_keys(
@@ -397,7 +437,7 @@ def lock_proposed(
     version = transaction.table(table)
     number = key_number(version, columns)
     mark = database.locks.mark(transaction.owner)
-    lock_keys(database, transaction, version, number, values, nulls_equal)
+    lock_wanted_keys(database, transaction, version, number, columns, values, nulls_equal)
     seen = lookup.present(version, columns, values)
     _check_same(transaction, version, columns, values, seen)
     if not seen.any():

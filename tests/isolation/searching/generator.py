@@ -321,7 +321,7 @@ class Generator:
                 f"when matched then update set {value} = m.{value} + u.v",
                 f"when matched and m.{value} > 3 then update set {value} = 0 when matched then delete",
                 "when matched then delete",
-                "when matched then do nothing",
+                f"when matched and m.{value} = 5 then do nothing when matched then delete",
             )
         )
         new = {"t0": "u.k, u.k * 10, abs(u.v), 'm'", "t1": "u.k, null, u.v"}[table.name]

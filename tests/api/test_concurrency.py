@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -287,3 +288,49 @@ def test_readers_of_old_and_new_versions_in_turn(path: str) -> None:
                 writer.execute("select 1 / 0")
             old.rollback()
         assert db.execute("select sum(v), count(*) from t").fetchone() == (expected, there)
+
+
+def test_reading_threads_beside_writers(path: str) -> None:
+    """Each reader's binding of the table is of another version than its neighbours'."""
+    with zerodb.connect(path, threads=1) as db:
+        db.execute("create table t (id int primary key, v int)")
+        db.execute("insert into t select g, 1 from generate_series(0, 199999) g")
+        stop, errors = threading.Event(), []
+
+        def guarded(work: Callable[[zerodb.Connection], None]) -> None:
+            with db.duplicate() as connection:
+                try:
+                    while not stop.is_set():
+                        work(connection)
+                except BaseException as error:
+                    errors.append(error)
+                    stop.set()
+
+        def read(connection: zerodb.Connection) -> None:
+            assert connection.execute("select sum(v), count(*) from t").fetchone() == (200000, 200000)
+
+        def read_twice(connection: zerodb.Connection) -> None:
+            with connection.transaction("repeatable read"):
+                before = connection.execute("select sum(id * v) from t").fetchone()
+                assert connection.execute("select sum(v) from t").fetchone() == (200000,)
+                assert connection.execute("select sum(id * v) from t").fetchone() == before
+
+        def write(connection: zerodb.Connection) -> None:
+            one, two = random.sample(range(200000), 2)
+            with connection.transaction(retries=9):
+                connection.execute("update t set v = v + 1 where id = ?", (one,))
+                connection.execute("update t set v = v - 1 where id = ?", (two,))
+
+        works = (read, read, read, read_twice, write, write)
+        threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+        for thread in threads:
+            thread.start()
+        stop.wait(2)
+        stop.set()
+        for thread in threads:
+            thread.join()
+        assert not errors
+        waiting = db._database.engine.bindings._spare.values()
+        assert all(not spare.users for spares in waiting for spare in spares)
+        write(db)
+        read(db)

@@ -13,7 +13,8 @@ loaded when a morsel first needs them and stay pinned. An execution holds a bind
 
 Without a user, a binding is let go whole when memory is short, least recently used first; and it moves on to the next
 version of its table, whose chunks are nearly all the same (`advance`). While it has users the next version gets a
-binding of its own, which shares them (`adopt`).
+binding of its own, which shares them (`adopt`). So where threads read while others commit there are some bindings of
+one table and list of columns; those without users are kept (`_spare`) to move on when they are wanted.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from zerodb_compiler.codegen import abi
 from zerodb_compiler.layout import CHUNK_ROWS
 
 Zones = tuple[Array, Array, Array | None]
+MOST_SPARE = 4  # bindings of one table and list of columns
 MOST_HIDDEN = 4096  # of more rows the whole mask is taken anew: it is as quick
 SPARE_CHUNKS = 4  # room for descriptors of chunks that a later version has more
 _clock: Iterator[int] = count()
@@ -194,7 +196,9 @@ class TableBinding:
         if len(entries) != len(self.ordinals) + 1 or entries[-1].growth is not None:
             return False
         found = self.version.hidden_since(before, chunk)
-        if found is None or entries[0].key != ("visibility", found[0]) or len(found[2]) > MOST_HIDDEN:
+        key = entries[0].key
+        assert isinstance(key, tuple)
+        if found is None or key[:2] != ("visibility", found[0]) or len(found[2]) > MOST_HIDDEN:
             return False
         return not found[2] or self._pool.hide_rows(entries[0], ("visibility", found[1]), found[2])
 
@@ -334,8 +338,9 @@ class Bindings:
         self._lock = threading.RLock()
         self._tables: dict[tuple[int, tuple[int, ...]], TableBinding] = {}
         self._dictionaries: dict[tuple[int, int], DictionaryBinding] = {}
-        # Replaced while in use; closed by the last user.
+        # Replaced while in use; closed by the last user, but for some tables' that wait for a later version.
         self._retired: set[TableBinding | DictionaryBinding] = set()
+        self._spare: dict[tuple[int, tuple[int, ...]], list[TableBinding]] = {}
 
     def table(self, version: TableVersion, ordinals: tuple[int, ...]) -> TableBinding:
         """The binding, with one user more."""
@@ -348,6 +353,12 @@ class Bindings:
             if found is not None and not found.users and not found.closed and found.advance(version):
                 found.users = 1
                 return found
+            spare = self._moved_on(key, version)
+            if spare is not None:
+                self._tables[key] = spare
+                if found is not None:
+                    self._retire(found)
+                return spare
         made = TableBinding(self._memory, self._pool, version, ordinals)
         with self._lock:
             made.users += 1
@@ -356,8 +367,22 @@ class Bindings:
             if old is not None:
                 if not old.closed:
                     made.adopt(old)
-                self._retire(old)
+                if old.users:
+                    self._retired.add(old)
+                else:
+                    old.close()
         return made
+
+    def _moved_on(self, key: tuple[int, tuple[int, ...]], version: TableVersion) -> TableBinding | None:
+        """A binding that was kept, moved on to the version, with one user; those that cannot be are closed."""
+        waiting = self._spare.get(key, [])
+        for spare in [spare for spare in waiting if not spare.users]:  # a frame of its version may use one
+            waiting.remove(spare)
+            if not spare.closed and spare.advance(version):
+                spare.users = 1
+                return spare
+            spare.close()
+        return None
 
     def dictionary(self, version: TableVersion, ordinal: int) -> DictionaryBinding:
         """The dictionary's binding, with one user more."""
@@ -403,13 +428,23 @@ class Bindings:
                 binding.last_used = next(_clock)
                 if not binding.users and binding in self._retired:
                     self._retired.discard(binding)
-                    binding.close()
+                    self._keep_or_close(binding)
 
     def _retire(self, binding: TableBinding | DictionaryBinding) -> None:
         if binding.users:
             self._retired.add(binding)
         else:
-            binding.close()
+            self._keep_or_close(binding)
+
+    def _keep_or_close(self, binding: TableBinding | DictionaryBinding) -> None:
+        """A replaced binding that has no user any more."""
+        if isinstance(binding, TableBinding):
+            key = (binding.version.id, binding.ordinals)
+            waiting = self._spare.setdefault(key, [])
+            if key in self._tables and not binding.closed and len(waiting) < MOST_SPARE:
+                waiting.append(binding)
+                return
+        binding.close()
 
     def release_oldest(self) -> bool:
         """Closes the binding that has been without a user for longest, else lets loose chunks of a guarded one go."""
@@ -419,6 +454,9 @@ class Bindings:
             for column, dictionary in self._dictionaries.items():
                 if not dictionary.users:
                     idle.append((dictionary.last_used, partial(self._dictionaries.pop, column)))
+            for waiting in self._spare.values():
+                spares = ((place, spare) for place, spare in enumerate(waiting) if not spare.users)
+                idle += ((spare.last_used, partial(waiting.pop, place)) for place, spare in spares)
             if idle:
                 _, take = min(idle, key=lambda item: item[0])
                 take().close()
@@ -431,13 +469,17 @@ class Bindings:
         with self._lock:
             for key in [key for key in self._tables if key[0] == table_id]:
                 self._retire(self._tables.pop(key))
+                for spare in self._spare.pop(key, ()):
+                    self._retire(spare)
             for column in [column for column in self._dictionaries if column[0] == table_id]:
                 self._retire(self._dictionaries.pop(column))
 
     def close(self) -> None:
         with self._lock:
             every: list[TableBinding | DictionaryBinding] = [*self._tables.values(), *self._dictionaries.values()]
+            every += (spare for waiting in self._spare.values() for spare in waiting)
             for binding in every:
                 binding.close()
             self._tables.clear()
+            self._spare.clear()
             self._dictionaries.clear()

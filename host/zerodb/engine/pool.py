@@ -14,6 +14,7 @@ reading.
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Sequence
@@ -26,6 +27,7 @@ from zerodb.engine.memory import Memory
 from zerodb_compiler.errors import OperationalError
 from zerodb_compiler.layout import CHUNK_ROWS
 
+_alone = itertools.count()
 LEAST_ROWS = 64  # room for them in a growing entry
 LEAST_HEAP_BYTES = 1024
 Array = np.ndarray[Any, Any]
@@ -227,13 +229,16 @@ class BufferPool:
                 del self._unpinned[entry.key], self._entries[entry.key]
                 self._memory.free(entry.data)
 
-    def hide_rows(self, entry: Entry, key: Hashable, rows: Sequence[int]) -> bool:
+    def hide_rows(self, entry: Entry, key: tuple[Hashable, ...], rows: Sequence[int]) -> bool:
         """Makes a mask that only the caller has pinned the one of `key`, which hides these rows, too. False if others
-        have pinned it, or there is one of that key."""
+        have pinned it. Where there is one of that key it becomes (*key, some number): if the two were one, the next
+        commit would part them again."""
         with self._lock:
-            if entry.pins != 1 or entry.loaded is not None or key in self._entries:
+            if entry.pins != 1 or entry.loaded is not None:
                 return False
             del self._entries[entry.key]
+            if key in self._entries:
+                key = (*key, next(_alone))
             entry.key = key
             self._entries[key] = entry
             memory, data = self._memory.bytes, entry.data

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import datetime
-import threading
 import uuid
 from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
+from tests.functions.asking import failure
 from tests.functions.building import compile_c, component_of, lifted
 
 import zerodb
-from zerodb.functions.body import FunctionError, called_by
-from zerodb.functions.component_functions import BATCH_ROWS
 
 Body = Callable[..., Any]
-
-
-def failure(action: Callable[[], object]) -> tuple[str, str, int | None]:
-    with pytest.raises(FunctionError) as caught:
-        action()
-    return caught.value.sqlstate, caught.value.message, caught.value.row
-
-
-def test_many_rows_in_batches(body: Body) -> None:
-    double = body("f(a bigint)", "bigint", "plain", "double")
-    for rows in (0, 1, BATCH_ROWS - 1, BATCH_ROWS, BATCH_ROWS + 1, 65_537):
-        values = np.arange(rows) - rows // 2
-        assert double.call([pa.array(values)], rows).to_numpy().tolist() == (2 * values).tolist()
 
 
 def test_rows_with_nulls_are_left_out(body: Body) -> None:
@@ -100,25 +84,9 @@ def test_values_that_do_not_fit(body: Body) -> None:
     assert zero.call([pa.array([b"\0"])], 1).to_pylist() == [b"\0"]
 
 
-def test_errors_name_the_row(body: Body) -> None:
+def test_errors_name_the_row_among_nulls(body: Body) -> None:
     failing = body("f(a bigint)", "bigint", "plain", "failing")
-    assert failing.call([pa.array([1, 2])], 2).to_pylist() == [1, 2]
     assert failure(lambda: failing.call([pa.array([1, None, -2])], 3)) == ("22P02", "it is negative", 2)
-    values = np.ones(BATCH_ROWS + 10, np.int64)
-    values[BATCH_ROWS + 3] = -1
-    assert failure(lambda: failing.call([pa.array(values)], len(values)))[2] == BATCH_ROWS + 3
-
-
-def test_a_trap_ends_the_instance_only(body: Body) -> None:
-    trapped, double = (
-        body("f(a bigint)", "bigint", "plain", "trapped"),
-        body("g(a bigint)", "bigint", "plain", "double"),
-    )
-    for _ in range(2):
-        state, message, row = failure(lambda: trapped.call([pa.array([1])], 1))
-        assert (state, row) == ("39000", None)
-        assert message == "it trapped: wasm `unreachable` instruction executed"
-        assert double.call([pa.array([1])], 1).to_pylist() == [2]
 
 
 def test_a_result_of_another_length(body: Body) -> None:
@@ -128,35 +96,6 @@ def test_a_result_of_another_length(body: Body) -> None:
         "it gave 0 values for 2 rows",
         None,
     )
-
-
-def test_an_endless_loop_is_stopped(body: Body) -> None:
-    forever = body("f(a bigint)", "bigint", "plain", "forever")
-    stopped: list[str | None] = [None]
-    timer = threading.Timer(0.1, lambda: stopped.__setitem__(0, "the statement was interrupted"))
-    timer.start()
-    with called_by(None, lambda: stopped[0]):
-        found = failure(lambda: forever.call([pa.array([1])], 1))
-    timer.join()
-    assert found == ("57014", "the statement was interrupted", None)
-
-
-def test_threads_have_instances_of_their_own(body: Body) -> None:
-    double = body("f(a bigint)", "bigint", "plain", "double")
-    wrong: list[int] = []
-
-    def work(seed: int) -> None:
-        values = np.arange(20_000) * seed
-        for _ in range(3):
-            if not np.array_equal(double.call([pa.array(values)], len(values)).to_numpy(), 2 * values):
-                wrong.append(seed)
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
 
 
 C_SOURCE = """

@@ -10,6 +10,7 @@ from decimal import Decimal
 from pathlib import Path
 
 import pytest
+from tests.functions.asking import refused, rows
 from tests.guests.building import one_file
 
 import zerodb
@@ -32,18 +33,6 @@ def template(kind: str, folder: Path) -> Path:
     place = folder / f"{kind}_template.c"
     place.write_text((SDK / "c" / "templates" / kind / "app.c").read_text())
     return component(place, f"{kind}-udf", folder)
-
-
-def refused(db: Connection, text: str, sqlstate: str, *parts: str) -> None:
-    with pytest.raises(errors.Error) as caught:
-        db.execute(text)
-    assert caught.value.sqlstate == sqlstate, caught.value
-    for part in parts:
-        assert part in str(caught.value)
-
-
-def rows(db: Connection, text: str) -> list[tuple[object, ...]]:
-    return db.execute(text).fetchall()
 
 
 # --- aggregates -------------------------------------------------------------------------------------------------------

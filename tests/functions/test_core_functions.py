@@ -3,30 +3,20 @@
 from __future__ import annotations
 
 import datetime
-import threading
 import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pytest
+from tests.functions.asking import failure
 from tests.functions.building import compile_c, core_module
 
 import zerodb
-from zerodb.functions.body import FunctionError, called_by
-from zerodb.functions.core_functions import BATCH_ROWS
 
 Body = Callable[..., Any]
 UTC = datetime.UTC
-
-
-def test_many_rows_in_batches(body: Body) -> None:
-    double = body("f(a bigint)", "bigint", "core", "double")
-    for rows in (0, 1, BATCH_ROWS - 1, BATCH_ROWS, BATCH_ROWS + 1, 65_537):
-        values = np.arange(rows) - rows // 2
-        assert double.call([pa.array(values)], rows).to_numpy().tolist() == (2 * values).tolist()
 
 
 def test_slices_begin_anywhere(body: Body) -> None:
@@ -87,26 +77,9 @@ def test_types(wasm_db: zerodb.Connection, tmp_path: Path, type_: str, size: int
     assert found.equals(values)
 
 
-def failure(action: Callable[[], object]) -> tuple[str, str, int | None]:
-    with pytest.raises(FunctionError) as caught:
-        action()
-    return caught.value.sqlstate, caught.value.message, caught.value.row
-
-
-def test_errors_name_the_row(body: Body) -> None:
-    failing = body("f(a bigint)", "bigint", "core", "failing")
-    assert failing.call([pa.array([1, 2])], 2).to_pylist() == [1, 2]
-    assert failure(lambda: failing.call([pa.array([1, -2])], 2)) == ("38000", "negative", 1)
-    values = np.ones(BATCH_ROWS + 10, np.int64)
-    values[BATCH_ROWS + 3] = -1
-    assert failure(lambda: failing.call([pa.array(values)], len(values)))[2] == BATCH_ROWS + 3
-    assert failing.call([pa.array([3])], 1).to_pylist() == [3]
-
-
 @pytest.mark.parametrize(
     ("export", "sqlstate", "part"),
     [
-        ("trapped", "39000", "it trapped: wasm `unreachable`"),
         ("outside", "39000", "out of bounds"),
         ("deep", "39000", "call stack exhausted"),
         ("greedy", "53200", "it needs more memory than its limit allows"),
@@ -129,36 +102,6 @@ def test_text_that_is_none(body: Body, export: str, sqlstate: str, part: str) ->
     found = failure(lambda: broken.call([pa.array(["x"])], 1))
     assert found[0] == sqlstate
     assert part in found[1]
-
-
-def test_an_endless_loop_is_stopped(body: Body) -> None:
-    forever = body("f(a bigint)", "bigint", "core", "forever")
-    stopped: list[str | None] = [None]
-    timer = threading.Timer(0.1, lambda: stopped.__setitem__(0, "the statement was interrupted"))
-    timer.start()
-    with called_by(None, lambda: stopped[0]):
-        found = failure(lambda: forever.call([pa.array([1])], 1))
-    timer.join()
-    assert found == ("57014", "the statement was interrupted", None)
-
-
-def test_threads_have_instances_of_their_own(body: Body) -> None:
-    double = body("f(a bigint)", "bigint", "core", "double")
-    wrong: list[int] = []
-
-    def work(seed: int) -> None:
-        values = np.arange(50_000) * seed
-        for _ in range(5):
-            if not np.array_equal(double.call([pa.array(values)], len(values)).to_numpy(), 2 * values):
-                wrong.append(seed)
-
-    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert wrong == []
-    assert 1 <= len(double._idle) <= 4
 
 
 def test_c(wasm_db: zerodb.Connection, tmp_path: Path) -> None:

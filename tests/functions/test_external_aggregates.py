@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.functions.asking import refused, rows
 
 import zerodb
 from zerodb import Connection, errors
@@ -49,18 +50,6 @@ def db() -> Iterator[Connection]:
         connection.create_aggregate("pairs", Values, ["text", "bigint"], "text")
         connection.create_aggregate("total", Total, ["bigint"], "bigint", strict=True)
         yield connection
-
-
-def rows(db: Connection, text: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    return db.execute(text, parameters).fetchall()
-
-
-def refused(db: Connection, text: str, sqlstate: str, *parts: str) -> None:
-    with pytest.raises(errors.Error) as caught:
-        db.execute(text)
-    assert caught.value.sqlstate == sqlstate, caught.value
-    for part in parts:
-        assert part in str(caught.value)
 
 
 def test_groups(db: Connection) -> None:

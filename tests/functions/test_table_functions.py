@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.functions.asking import refused, rows
 
 import zerodb
 from zerodb import Connection, errors
@@ -27,18 +28,6 @@ def db() -> Iterator[Connection]:
         columns = {"i": "integer", "name": "text"}
         connection.create_table_function("counted", counted, ["bigint", "text"], columns, volatility="stable")
         yield connection
-
-
-def rows(db: Connection, text: str, parameters: Any = None) -> list[tuple[Any, ...]]:
-    return db.execute(text, parameters).fetchall()
-
-
-def refused(db: Connection, text: str, sqlstate: str, *parts: str) -> None:
-    with pytest.raises(errors.Error) as caught:
-        db.execute(text)
-    assert caught.value.sqlstate == sqlstate, caught.value
-    for part in parts:
-        assert part in str(caught.value)
 
 
 def test_constant_arguments(db: Connection) -> None:

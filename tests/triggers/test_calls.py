@@ -6,7 +6,8 @@ from decimal import Decimal
 from uuid import UUID
 
 import pyarrow as pa
-from tests.triggers.triggering import Log, make, refused
+from tests.functions.asking import refused
+from tests.triggers.triggering import Log, make
 
 from zerodb import Connection
 

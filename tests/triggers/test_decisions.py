@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from tests.triggers.triggering import Log, make, refused, rows, shouted
+from tests.functions.asking import refused
+from tests.triggers.triggering import Log, make, rows, shouted
 
 from zerodb import Connection
 

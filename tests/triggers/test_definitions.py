@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tests.triggers.triggering import Log, make, refused, rows
+from tests.functions.asking import refused
+from tests.triggers.triggering import Log, make, rows
 
 import zerodb
 from zerodb import Connection, errors

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.triggers.triggering import Log, make, refused, rows
+from tests.functions.asking import refused
+from tests.triggers.triggering import Log, make, rows
 
 import zerodb
 from zerodb import Connection, errors

@@ -6,9 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pytest
 
-from zerodb import Connection, errors
+from zerodb import Connection
 
 
 class Log:
@@ -38,14 +37,6 @@ def make(db: Connection, name: str, what: str, function: Any, clause: str = "for
 
 def rows(db: Connection, text: str = "select * from t order by id") -> list[tuple[Any, ...]]:
     return db.execute(text).fetchall()
-
-
-def refused(db: Connection, text: str, sqlstate: str, *parts: str) -> None:
-    with pytest.raises(errors.Error) as caught:
-        db.execute(text)
-    assert caught.value.sqlstate == sqlstate, caught.value
-    for part in parts:
-        assert part in str(caught.value)
 
 
 def shouted(event: Any) -> pa.Table:

@@ -270,7 +270,7 @@ def point_statement(connection: Connection, ready: Ready, general: General, exec
     if isinstance(statement, st.Insert | st.Update | st.Delete):
         from zerodb.point_changes import change_statement
 
-        return change_statement(connection, ready, general)
+        return change_statement(connection, ready, general, executed)
     if not isinstance(statement, st.Query) or statement.locks:
         return None
     if prepared.query is None or len(prepared.dependencies) != 1:

@@ -48,7 +48,7 @@ class ChangeCursor(Cursor):
 def run_function(statement: ChangeStatement) -> Callable[[Parameters | None], Cursor]:
     """Makes `run`."""
     program, user = statement.program, statement.prepared.user
-    names = _names(statement)
+    names = change_names(statement)
     packing, form, packed = parameters_source(user, names)
     names["pack"] = struct.Struct(form + "i").pack_into
     names["pack_at"] = statement.call.address + program.parameters
@@ -57,29 +57,29 @@ def run_function(statement: ChangeStatement) -> Callable[[Parameters | None], Cu
     body = [
         *taken_source(user),
         "with lock:",
-        *_indented(_BINDING),
-        *_indented(packing),
+        *indented(BINDING),
+        *indented(packing),
         f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
         "    except overflow: return general(parameters)",
-        *_indented(_CALLING),
+        *indented(_CALLING),
         f"    if status == {pa.STATUS_ROW}:",
         "        if t is None:",
         "            if not commit_alone(row_id, hashed): return general(parameters)",
         "        else:",
-        *_indented(_locking(statement), 12),
+        *indented(_locking(statement), 12),
         "            t.first = False",
         "        return ChangeCursor(connection, tag, 1)",
         f"    if status == {pa.STATUS_NONE}: return ChangeCursor(connection, tag, 0)",
         "    return general(parameters)",
     ]
-    text = "\n".join(["def run(parameters=None):", *_indented(body)])
+    text = "\n".join(["def run(parameters=None):", *indented(body)])
     exec(compile(text, "<point statement>", "exec"), names)  # made here, of nothing but types
     run: Callable[[Parameters | None], Cursor] = names["run"]
     return run
 
 
 # Whether the statement is still bound to what its session would read.
-_BINDING = [
+BINDING = [
     "t = session._transaction",
     "if t is None:",
     "    bound = storage._snapshot is state.snapshot",
@@ -117,11 +117,11 @@ def _locking(statement: ChangeStatement) -> list[str]:
     ]
 
 
-def _indented(lines: list[str], spaces: int = 4) -> list[str]:
+def indented(lines: list[str], spaces: int = 4) -> list[str]:
     return [" " * spaces + line for line in lines]
 
 
-def _names(statement: ChangeStatement) -> dict[str, Any]:
+def change_names(statement: ChangeStatement) -> dict[str, Any]:
     """What the source of `run` names."""
     connection, program = statement.connection, statement.program
     return {

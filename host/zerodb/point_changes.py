@@ -210,11 +210,15 @@ class ChangeStatement(PointStatement):
         return mask is None or mask.shows(row_id & 0xFFFF)
 
     def digest(self) -> int:
-        """Of the key of the record written last: as lookup.digests_of, signed."""
-        overlay, key = self.own.overlay, self.program.table.primary_key
+        """Of the key of the record written last."""
+        return self.digest_of(self.own.overlay.last())
+
+    def digest_of(self, record: int) -> int:
+        """Of a record's key: as lookup.digests_of, signed."""
         if not self.integer_key:
-            return int(lookup.digests_of(overlay.last_values(key)).view(np.int64)[0])
-        longs, record = self.connection._database.engine.memory.longs, overlay.last()
+            values = self.own.overlay.values_of(record, self.program.table.primary_key)
+            return int(lookup.digests_of(values).view(np.int64)[0])
+        longs = self.connection._database.engine.memory.longs
         return integer_digest([longs[(record + offset) >> 3] for offset in self.key_offsets])
 
     def commit_alone(self, row_id: int, hashed: int) -> bool:
@@ -300,6 +304,9 @@ class ChangeStatement(PointStatement):
         if self.changes_keys:
             version = self.connection._session.snapshot().tables[self.program.table.key]
             self.key_number = next(n for n, found in unique_keys(version).items() if found[0] == version.primary_key)
+        return self.function()
+
+    def function(self) -> Callable[[Parameters | None], Cursor]:
         return run_function(self)
 
 
@@ -314,8 +321,8 @@ def integer_digest(key: list[int]) -> int:
 # --- which statements are of this kind ---
 
 
-def change_statement(connection: Connection, ready: Ready, general: General) -> PointStatement | None:
-    """The statement as a change by key, None if it is none."""
+def change_statement(connection: Connection, ready: Ready, general: General, executed: int) -> PointStatement | None:
+    """The statement as a change by key, or of a few rows, None if it is none."""
     prepared = ready.prepared
     statement = prepared.statement
     if not isinstance(statement, st.Insert | st.Update | st.Delete) or statement.returning is not None:
@@ -343,7 +350,9 @@ def change_statement(connection: Connection, ready: Ready, general: General) -> 
         case st.Update() | st.Delete():
             plan = point_plan(statement.source, statement.source.output)
             if plan is None:
-                return None
+                from zerodb.point_set_changes import set_change_statement
+
+                return set_change_statement(connection, ready, statement, layout, general, executed)
             generate = generate_update if isinstance(statement, st.Update) else generate_delete
             program = generate(plan, layout, prepared.user)
     if program is None:

@@ -27,7 +27,7 @@ from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import PointProgram
 from zerodb_compiler.codegen.point_query import FIELD_CHAINS, FIELD_ROOM, ROOM_BYTES, ROOM_RESULTS, generate_query
 from zerodb_compiler.errors import Error
-from zerodb_compiler.plan.point_query import point_query
+from zerodb_compiler.plan.point_query import PointQuery, point_query
 
 if TYPE_CHECKING:
     from zerodb.compilation import Ready
@@ -65,12 +65,9 @@ class QueryStatement(PointStatement):
         self, connection: Connection, ready: Ready, program: PointProgram, general: General, chains: int
     ) -> None:
         self.refusals = self.pause = 0
-        room = connection._point_room
-        if room is None:
-            room = connection._point_room = Room(connection._database.engine)
-        self.room = room
+        self.room = room_of(connection)
         super().__init__(connection, ready, program, general)
-        self.call.put(program.room + FIELD_ROOM, room.address)
+        self.call.put(program.room + FIELD_ROOM, self.room.address)
         self.call.put(program.room + FIELD_CHAINS, pa.chains_at(chains), pa.record_next(chains))
 
     def made(self) -> Callable[[Parameters | None], Cursor]:
@@ -91,25 +88,39 @@ def query_statement(
     connection: Connection, ready: Ready, statement: st.Query, general: General, executed: int
 ) -> QueryStatement | None:
     """The statement as a point query, None if it is none, or to make chains for it does not pay yet."""
-    prepared = ready.prepared
     query = point_query(statement.plan, statement.columns)
     if query is None:
         return None
+    needed = ready.prepared.dependencies[0]
+    if needed.table_id != query.table.id:
+        return None
+    program = generate_query(query, needed.layout, ready.prepared.user)
+    chains = None if program is None else chains_for(connection, query, executed)
+    if program is None or chains is None:
+        return None
+    return QueryStatement(connection, ready, program, general, chains)
+
+
+def chains_for(connection: Connection, query: PointQuery, executed: int) -> int | None:
+    """The number of the chains to look in; None if to make them does not pay yet, or is not possible."""
     version = connection._session.snapshot().tables.get(query.table.key)
-    needed = prepared.dependencies[0]
-    if version is None or version.id != query.table.id or needed.table_id != version.id:
+    if version is None or version.id != query.table.id:
         return None
     directory = connection._database.engine.directories.of(query.table)
     if not directory.has_chains_of(query.key) and version.row_count > ROWS_AN_EXECUTION * max(executed, 2):
         return None
-    program = generate_query(query, needed.layout, prepared.user)
-    if program is None:
-        return None
     try:
-        chains = directory.chains_of(query.key)
-        return None if chains is None else QueryStatement(connection, ready, program, general, chains)
+        return directory.chains_of(query.key)
     except Error:  # memory is short
         return None
+
+
+def room_of(connection: Connection) -> Room:
+    """The connection's room."""
+    room = connection._point_room
+    if room is None:
+        room = connection._point_room = Room(connection._database.engine)
+    return room
 
 
 def _source(statement: QueryStatement) -> Callable[[Parameters | None], Cursor]:

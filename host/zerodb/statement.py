@@ -89,7 +89,7 @@ class PreparedStatement:
         with connection._lock:
             cursor._start(connection._statement(once, self.sql))
             self._executed += 1
-            if self._executed == POINT_AFTER or (self._executed in QUERY_AFTER and not self._is_change):
+            if self._executed == POINT_AFTER or (self._executed in QUERY_AFTER and self._point is None):
                 self.make_point()
         return cursor
 

@@ -11,6 +11,7 @@ a NOT NULL column: the general path knows the message.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from zerodb_compiler.catalog import TableInfo
@@ -79,7 +80,7 @@ def generate_update(plan: PointPlan, layout: TableLayout, user: tuple[UserParame
     env, found, finder = search(e, plan, layout, slots.directory, slots.results)
     columns = plan.output[1:]
     values = [as_column(e, env[column.id], column) for column in columns]
-    _check(e, plan.table, values)
+    check_values(e, plan.table, values)
     row_id = e.f.let(_row_id(env[plan.output[0].id]), "replaced")
     _append(e, slots, finder, found, values, row_id, alive=True)
     return slots.finish(plan.table, {item.ordinal for item in plan.columns})
@@ -111,7 +112,7 @@ def generate_insert(
     for column, constant in zip(table.columns, constants, strict=True):
         shown = Column(0, column.name, column.type, not column.not_null)
         values.append(as_column(e, evaluate(e, constant, {}), shown))
-    _check(e, table, values)
+    check_values(e, table, values)
     if not table.primary_key:
         nothing = Found(*(e.f.let(I32.const(0), name) for name in ("visible", "own", "hash")))
         _append(e, slots, finder, nothing, values, e.f.let(I64.const(-1), "replaced"), alive=True)
@@ -134,7 +135,7 @@ def _row_id(value: SqlValue) -> I64:
     return found
 
 
-def _check(e: Emitter, table: TableInfo, values: list[SqlValue]) -> None:
+def check_values(e: Emitter, table: TableInfo, values: list[SqlValue]) -> None:
     """NULL where it must not be, or text that may be too long."""
     for column, value in zip(table.columns, values, strict=True):
         if column.not_null and value.null is not None:
@@ -154,15 +155,37 @@ def _append(
     alive: bool,
 ) -> None:
     """Appends the record to the overlay; returns from the function."""
-    f, layout = e.f, finder.record
+    f = e.f
     overlay = f.let(e.query_i32(slots.directory + 4), "overlay")
+    append_record(e, overlay, slots.results, finder, found, values, row_id, alive=alive)
+    with f.if_(found.own):
+        row_id.set(I64.const(-1))  # type: ignore[attr-defined]
+    f.store("i32.store", e.query, found.hash, slots.results + 4)
+    f.store("i64.store", e.query, row_id, slots.results + 8)
+    f.return_(I32.const(pa.STATUS_ROW))
+
+
+def append_record(
+    e: Emitter,
+    overlay: I32,
+    results: int,
+    finder: RowFinder,
+    found: Found,
+    values: Sequence[SqlValue | None],
+    row_id: I64,
+    *,
+    alive: bool,
+) -> None:
+    """Appends a record to the overlay, in the place of `found.own` if there is one; ends with STATUS_FULL if there is
+    no room."""
+    f, layout = e.f, finder.record
     record = f.let(load("i32.load", overlay, pa.OVERLAY_NEXT), "record")
     heap = f.let(load("i32.load", overlay, pa.OVERLAY_HEAP), "heap")
     size = f.let(I32.const(0), "text_bytes")
     for value in values:
         if isinstance(value, Text):
             size.set(size + _length(value))
-    f.store("i32.store", e.query, size, slots.results + 8)
+    f.store("i32.store", e.query, size, results + 8)
     count = f.let(load("i32.load", overlay, pa.OVERLAY_COUNT), "count")
     full = (record + layout.stride).greater_u(load("i32.load", overlay, pa.OVERLAY_END))
     full = full | (heap + size).greater_u(load("i32.load", overlay, pa.OVERLAY_HEAP_END))
@@ -185,10 +208,6 @@ def _append(
     with f.if_(found.own):
         flags = load("i32.load", found.own, pa.RECORD_FLAGS) | pa.RECORD_SUPERSEDED
         f.store("i32.store", found.own, flags, pa.RECORD_FLAGS)
-        row_id.set(I64.const(-1))  # type: ignore[attr-defined]
-    f.store("i32.store", e.query, found.hash, slots.results + 4)
-    f.store("i64.store", e.query, row_id, slots.results + 8)
-    f.return_(I32.const(pa.STATUS_ROW))
 
 
 def _length(value: Text) -> I32:

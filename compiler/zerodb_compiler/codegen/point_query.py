@@ -3,12 +3,12 @@
     run: stamp right? -> own rows, delta, segments: a list of places -> rows, one by one, through the query's operators
          -> rows of the result, as fixed-size records that the host unpacks
 
-The operators are those of all queries (codegen/operators), over another source than the chunks of a table: `_RowSource`
+The operators are those of all queries (codegen/operators), over another source than the chunks of a table: `RowSource`
 walks chains of a point directory (point_chains.py of the host). All pipelines run in the one call, one after the other.
 Nothing is asked of the host meanwhile - point functions are called with Python's lock held, and a directory may change
 as soon as Python code runs - so all memory comes from the *room*, a block of the connection:
 
-    | places found | rows of the result ->    <- their texts | arena | other blocks |
+    | places found | rows of the result ->    <- their texts | scratch | arena | other blocks |
 
 Limits: MOST_ROWS rows, and what the room holds; then the function ends with STATUS_REFUSED, and the general path
 computes the answer. A transaction that has changed very many rows of the table is refused, too, since its own rows are
@@ -18,7 +18,7 @@ chained by the primary key and are all looked at.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from zerodb_compiler.codegen import abi
@@ -43,11 +43,12 @@ from zerodb_compiler.codegen.sqlvalues import SqlValue, Text
 from zerodb_compiler.kernels import memory
 from zerodb_compiler.layout import TableLayout
 from zerodb_compiler.plan import physical
+from zerodb_compiler.plan.logical import ScanColumn
 from zerodb_compiler.plan.point_query import PointQuery
 from zerodb_compiler.sql.expressions import Column, Expression
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.wasm.module import Function, FunctionRef, LocalI32
-from zerodb_compiler.wasm.values import I32, load
+from zerodb_compiler.wasm.values import I32, load, select
 
 MOST_ROWS = 4096
 MOST_STEPS = 1 << 16  # along one chain
@@ -55,9 +56,10 @@ MOST_OWN_ROWS = 2048  # of the transaction in the table
 
 # --- the room ---
 ROOM_RESULTS = 4 * MOST_ROWS
-ROOM_ARENA = ROOM_RESULTS + (176 << 10)
+ROOM_SCRATCH = ROOM_RESULTS + (176 << 10)
+ROOM_ARENA = ROOM_SCRATCH + (96 << 10)
 ROOM_BLOCKS = ROOM_ARENA + (128 << 10)
-ROOM_BYTES = ROOM_BLOCKS + (192 << 10)
+ROOM_BYTES = ROOM_BLOCKS + (96 << 10)
 
 # --- i32 fields of the query block from PointProgram.room on ---
 FIELD_ROOM = 0  # the host's: address of the room
@@ -67,7 +69,7 @@ FIELD_BLOCK = 12  # where the next block of the room is
 FIELD_ROW = 16  # where the next row of the result goes
 FIELD_TEXT = 20  # where the texts of the rows begin
 FIELD_COUNT = 24  # rows of the result
-_FIELD_BYTES = 32
+FIELD_BYTES = 32
 
 RESULT_HEADER = 16  # status, rows of the result, number of the chunk that is absent
 
@@ -81,35 +83,60 @@ def generate_query(query: PointQuery, layout: TableLayout, user: tuple[UserParam
     """The function; None if the query needs more than such a function can do."""
     if len(query.output) > MOST_RESULTS:
         return None
-    context = Context()
-    entry = context.entry("point")
-    directory = context.query.reserve(16, kept=True)
-    for parameter in user:
-        context.parameter(parameter.slot, parameter.type)
-    parameters = context.query.size - abi.PARAMETER_BYTES * len(user)
-    results = context.query.reserve(RESULT_HEADER, kept=True)
-    room = context.query.reserve(_FIELD_BYTES, kept=True)
-    _allocate_in_room(context, room)
-    marks = context.query.size, context.worker.size
-    source = _RowSource(context, query, layout, directory, results, room)
-    context.table_scan = source.produce
-    sink = _Results(query.output, room)
-    produce(context, query.plan, sink, frozenset(column.id for column in query.output))
-    needs_more = context.externals or context.loops or context.has_worker_fields
-    if needs_more or any(pipeline.start is not None for pipeline in context.pipelines):
-        return None
-    _define_run(context, entry, results, room, marks)
-    program = context.finish(
-        tuple(OutputColumn(column.name, column.type, column.nullable) for column in query.output), 0
-    )
-    if program.dictionaries or program.dictionary_codes:
-        return None
-    kinds = tuple(pa.kind_of(column.type) for column in query.output)
-    ordinals = tuple(sorted({*source.ordinals, *query.key, *query.table.primary_key}))
-    return PointProgram(program, query.table, ordinals, directory, parameters, results, kinds, room=room)
+    built = Building.of(query, layout, user)
+    sink = _Results(query.output, built.room)
+    return built.finish(sink, tuple(pa.kind_of(column.type) for column in query.output))
 
 
-def _allocate_in_room(context: Context, room: int) -> None:
+@dataclass(slots=True)
+class Building:
+    """A program under construction: offsets of fields in the query block, and the source of rows."""
+
+    context: Context
+    query: PointQuery
+    entry: Function
+    directory: int
+    parameters: int
+    results: int
+    room: int
+    marks: tuple[int, int]  # where operators' state begins in the query and worker blocks
+    source: RowSource
+
+    @staticmethod
+    def of(query: PointQuery, layout: TableLayout, user: tuple[UserParameter, ...]) -> Building:
+        context = Context()
+        entry = context.entry("point")
+        directory = context.query.reserve(16, kept=True)
+        for parameter in user:
+            context.parameter(parameter.slot, parameter.type)
+        parameters = context.query.size - abi.PARAMETER_BYTES * len(user)
+        results = context.query.reserve(RESULT_HEADER, kept=True)
+        room = context.query.reserve(FIELD_BYTES, kept=True)
+        allocate_in_room(context, room)
+        source = RowSource(context, query, layout, directory, results, room)
+        context.table_scan = source.produce
+        marks = context.query.size, context.worker.size
+        return Building(context, query, entry, directory, parameters, results, room, marks, source)
+
+    def finish(self, sink: Consumer, kinds: tuple[str, ...]) -> PointProgram | None:
+        """Generates the pipelines into the sink, and the program; None if they need what cannot be had here."""
+        context, query = self.context, self.query
+        produce(context, query.plan, sink, frozenset(column.id for column in query.output))
+        needs_more = context.externals or context.loops or context.has_worker_fields
+        if needs_more or any(pipeline.start is not None for pipeline in context.pipelines):
+            return None
+        define_run(context, self.entry, self.results, self.room, self.marks)
+        output = tuple(OutputColumn(column.name, column.type, column.nullable) for column in query.output)
+        program = context.finish(output, 0)
+        if program.dictionaries or program.dictionary_codes:
+            return None
+        ordinals = tuple(sorted({*self.source.ordinals, *query.key, *query.table.primary_key}))
+        return PointProgram(
+            program, query.table, ordinals, self.directory, self.parameters, self.results, kinds, room=self.room
+        )
+
+
+def allocate_in_room(context: Context, room: int) -> None:
     """Makes all allocation one in the room."""
     host = context.allocate
     f = context.module.function("allocate", [("worker", I32), ("size", I32), ("kind", I32)], [I32])
@@ -127,7 +154,7 @@ def _allocate_in_room(context: Context, room: int) -> None:
     context.module.extensions[memory.allocate] = f.ref
 
 
-def _define_run(context: Context, entry: Function, results: int, room: int, marks: tuple[int, int]) -> None:
+def define_run(context: Context, entry: Function, results: int, room: int, marks: tuple[int, int]) -> None:
     """The entry: everything as at first, then the pipelines."""
     functions = {ref.name: ref for ref in context.entries}
     run = context.module.function("run_pipelines", [("worker", I32), ("morsel", I32)], [I32])
@@ -136,8 +163,11 @@ def _define_run(context: Context, entry: Function, results: int, room: int, mark
     start = f.let(e.query_i32(room + FIELD_ROOM), "room")
     e.set_query_i32(room + FIELD_BLOCK, start + ROOM_BLOCKS)
     e.set_query_i32(room + FIELD_ROW, start + ROOM_RESULTS)
-    e.set_query_i32(room + FIELD_TEXT, start + ROOM_ARENA)
+    e.set_query_i32(room + FIELD_TEXT, start + ROOM_SCRATCH)
     e.set_query_i32(room + FIELD_COUNT, I32.const(0))
+    e.set_worker_i32(abi.WORKER_SCRATCH_START, start + ROOM_SCRATCH)
+    e.set_worker_i32(abi.WORKER_SCRATCH_NEXT, start + ROOM_SCRATCH)
+    e.set_worker_i32(abi.WORKER_SCRATCH_END, start + ROOM_ARENA)
     e.set_worker_i32(abi.WORKER_ARENA_NEXT, start + ROOM_ARENA)
     e.set_worker_i32(abi.WORKER_ARENA_END, start + ROOM_BLOCKS)
     for base, block, mark in ((e.query, context.query, marks[0]), (e.worker, context.worker, marks[1])):
@@ -218,7 +248,7 @@ class _Results:
         p.set_query_i32(self._room + FIELD_COUNT, self._count)
 
 
-class _RowSource:
+class RowSource:
     """The scan: first the places of all rows that are looked for are collected - addresses of records, then numbers of
     rows of segments -, then the rows are read, the last one first, which is about the order in which they came."""
 
@@ -228,19 +258,33 @@ class _RowSource:
         self._context, self._query, self._layout = context, query, layout
         self._directory, self._results, self._room = directory, results, room
         self.ordinals: tuple[int, ...] = ()
+        self.with_key = False  # whether the primary key's columns are read whoever needs them
+        self.row: RowLocals
+        self.places: Places
 
     def produce(self, context: Context, scan: physical.TableScan, consumer: Consumer, needed: frozenset[int]) -> None:
-        self.ordinals = tuple(item.ordinal for item in scan.columns)
+        columns = scan.columns
+        if self.with_key:
+            key = [self._query.table.columns[ordinal] for ordinal in self._query.table.primary_key]
+            columns += tuple(
+                [
+                    ScanColumn(Column(-1 - ordinal, column.name, column.type, False), ordinal)
+                    for ordinal, column in zip(self._query.table.primary_key, key, strict=True)
+                    if all(item.ordinal != ordinal for item in columns)
+                ]
+            )
+        self.ordinals = tuple(item.ordinal for item in columns)
+        scan = replace(scan, columns=columns)
         source = Source(MorselSource.SINGLE, f"rows of {scan.table.name} by key", parallel=False)
         open_pipeline(context, source, consumer, partial(self._body, scan, consumer))
 
     def _body(self, scan: physical.TableScan, consumer: Consumer, p: PipelineEmitter) -> None:
         f = p.f
         p.rows_bound = MOST_ROWS
-        places = _Places(p, self._query, self._layout, self._results, self._room)
+        places = self.places = Places(p, self._query, self._layout, self._results, self._room)
         directory, overlay = open_directory(p, self._directory)
         places.collect(directory, overlay)
-        row = RowLocals(p, self._query.table, scan.columns)
+        row = self.row = RowLocals(p, self._query.table, scan.columns, scan.row_id)
         consumer.begin(p)
         with p.row_loop():
             left = f.let(places.count, "left")
@@ -262,8 +306,9 @@ class _RowSource:
             self._checked(p, predicates[1:], env, consumer)
 
 
-class _Places:
-    """Generates the list of places. Locals: `count` of them, of which the first `records` are records."""
+class Places:
+    """Generates the list of places. Locals: `count` of them, of which the first `records` are records, and the first
+    `owns` the transaction's own; `own`: the record of the place read last if that is one of these, or 0."""
 
     def __init__(self, e: Emitter, query: PointQuery, layout: TableLayout, results: int, room: int) -> None:
         self.e, self._table, self._key, self._values = e, query.table, query.key, query.values
@@ -273,6 +318,8 @@ class _Places:
         self._list = f.let(e.query_i32(room + FIELD_ROOM), "places")
         self.count = f.let(I32.const(0), "count")
         self.records = f.let(I32.const(0), "records")
+        self.owns = f.let(I32.const(0), "owns")
+        self.own = f.let(I32.const(0), "own")
         self._steps = f.let(I32.const(0), "steps")
 
     def collect(self, directory: I32, overlay: I32) -> None:
@@ -290,6 +337,7 @@ class _Places:
                 e.fail_if(own.greater_u(MOST_OWN_ROWS), pa.STATUS_REFUSED)
             with f.if_(own):
                 self._own_rows(overlay, keys)
+            self.owns.set(self.count)
             hashed = f.let(key_hash(e, self._table, self._key, tuple(keys)).to_i32(), "hash")
             chains = f.let(directory + e.query_i32(self._room + FIELD_CHAINS), "chains")
             f.comment("the delta")
@@ -311,11 +359,17 @@ class _Places:
         """Reads the row of a place."""
         f = self.e.f
         item = f.let(load("i32.load", self._list + (place << 2)), "item")
+        if row.row_id_column is not None:
+            self.own.set(select(place.less_u(self.owns), item, I32.const(0)))
         with f.if_(place.less_u(self.records)):
+            if row.row_id_column is not None:
+                row.row_id.set(load("i64.load", item, pa.RECORD_ROW_ID))
             row.take({ordinal: self._record_value(item, ordinal) for ordinal in row.values})
         with f.else_():
             chunk = self._chunk(directory, item.shift_right_u(16))
             at = f.let(item & 0xFFFF, "row")
+            if row.row_id_column is not None:
+                row.row_id.set(((load("i32.load", chunk, pa.CHUNK_NUMBER) << 16) | at).to_i64_u())
             row.take({ordinal: self._finder.chunk_value(directory, chunk, ordinal, at) for ordinal in row.values})
 
     # --- parts ---

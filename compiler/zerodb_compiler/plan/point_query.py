@@ -48,8 +48,9 @@ class PointQuery:
     output: tuple[Column, ...]
 
 
-def point_query(source: LogicalPlan, columns: tuple[Column, ...]) -> PointQuery | None:
-    """The plan as a point query, None if it is none."""
+def point_query(source: LogicalPlan, columns: tuple[Column, ...], *, changes: bool = False) -> PointQuery | None:
+    """The plan as a point query, None if it is none; `changes`: as the source of an UPDATE or DELETE, whose first
+    column is the row's id, and in which each row stays one."""
     table = _table_of(source)
     if table is None or not has_point_key(table):
         return None
@@ -57,7 +58,9 @@ def point_query(source: LogicalPlan, columns: tuple[Column, ...]) -> PointQuery 
     root = plan_physical(optimize(_widened(source), lambda: next(fresh)), columns)
     scan = _scan_of(root.input)
     # An index that the scan names, for the first rows of an order, is advice only.
-    if scan is None or scan.partition_tests or scan.row_id is not None:
+    if scan is None or scan.partition_tests or (scan.row_id is not None) is not changes:
+        return None
+    if changes and not _keeps_rows(root.input):
         return None
     key = _key_of(scan, table)
     if key is None:
@@ -115,6 +118,14 @@ def _scan_of(plan: physical.PhysicalPlan) -> physical.TableScan | None:
         ):
             return _scan_of(below)
     return None
+
+
+def _keeps_rows(plan: physical.PhysicalPlan) -> bool:
+    """Whether nothing but projections and filters stands over the scan."""
+    match plan:
+        case physical.Project(input=below) | physical.Filter(input=below):
+            return _keeps_rows(below)
+    return isinstance(plan, physical.TableScan)
 
 
 def _key_of(scan: physical.TableScan, table: TableInfo) -> tuple[int, ...] | None:

@@ -69,6 +69,7 @@ class Overlay:
         self._addresses: list[int] = []
         self._heads, self._size = 0, 0
         self._blocks: list[tuple[int, int]] = []  # address of the first record and ordinal of it
+        self._heap_bytes = FIRST_TEXT_BYTES
         self.flushed = 0  # records that storage has
         try:
             self._use(directory.spare_rooms.pop())
@@ -138,10 +139,25 @@ class Overlay:
         if self._get(pa.OVERLAY_HEAP) + text_bytes > self._get(pa.OVERLAY_HEAP_END):
             self._new_heap(max(FIRST_TEXT_BYTES, text_bytes, min(64 * count, 1 << 22)))
         if count >= self._size:
-            self._memory.free(self._heads)
-            self._addresses.remove(self._heads)
-            self._new_heads(4 * self._size)
-            self._link()
+            self._more_heads()
+
+    def grow_for_many(self, records: int, text_bytes: int) -> None:
+        """Makes room for records of one call, side by side: that ended for one with texts of so many bytes. It may end
+        for another one then, so the room for texts doubles each time."""
+        count = self.count
+        if self._get(pa.OVERLAY_NEXT) + records * self._record.stride > self._get(pa.OVERLAY_END):
+            self._new_block(max(FIRST_RECORDS, records, min(count, 1 << 16)))
+        if self._get(pa.OVERLAY_HEAP) + text_bytes > self._get(pa.OVERLAY_HEAP_END):
+            self._heap_bytes = max(2 * self._heap_bytes, records * text_bytes)
+            self._new_heap(self._heap_bytes)
+        if count + records > self._size:
+            self._more_heads()
+
+    def _more_heads(self) -> None:
+        self._memory.free(self._heads)
+        self._addresses.remove(self._heads)
+        self._new_heads(4 * self._size)
+        self._link()
 
     def _link(self) -> None:
         """Puts all records into their chains again."""
@@ -217,10 +233,15 @@ class Overlay:
             row.append(None if null else value)
         return tuple(row)
 
-    def last_values(self, numbers: tuple[int, ...]) -> list[Values]:
-        """Columns of that record."""
+    def last_records(self, count: int) -> range:
+        """Addresses of those written last, all by one call."""
+        end = self._get(pa.OVERLAY_NEXT)
+        return range(end - count * self._record.stride, end, self._record.stride)
+
+    def values_of(self, record: int, numbers: tuple[int, ...]) -> list[Values]:
+        """Columns of a record."""
         rows = np.zeros(1, np.int64)
-        return [self._values([(self.last(), 1)], number, rows) for number in numbers]
+        return [self._values([(record, 1)], number, rows) for number in numbers]
 
     # --- what storage takes ---
     def taken(self) -> tuple[Array, list[Values], int]:

@@ -70,13 +70,13 @@ class Binder:
     __slots__ = (
         "_counters",
         "_sites",
-        "bodies",
         "bodies_open",
         "catalog",
         "context",
         "external",
         "immutable_only",
         "inlined",
+        "inlines",
         "inlining",
         "locking",
         "locking_top",
@@ -107,8 +107,8 @@ class Binder:
         self.shared = Shared()
         self.external: dict[tuple[str, str | None], tuple[ExternalFunction, ...]] = {}  # what names of functions mean
         self.immutable_only: str | None = None  # why no other functions may stand here
-        self.bodies: set[int] = set()  # the functions in SQL whose bodies stand in the place of calls, by id
-        self.bodies_open: list[int] = []  # those whose bodies are being bound
+        self.inlines = True  # whether functions in SQL are bound in the place of their calls
+        self.bodies_open: list[int] = []  # the functions whose bodies are being bound, by id
         self._sites = 0
         self.unknown: dict[int, Constant] = {}  # column id -> the literal without type that it is
 

@@ -13,7 +13,7 @@ the host) where that matters:
     several statements, changes, locks, other results than one expression's or one query's
     a volatile function with a query: it sees what the statement around has changed so far
     an argument with a subquery, a volatile call or a long computation that the body does not name exactly once
-    a function that calls itself, and expressions that are to be immutable (of indexes): the declaration counts there
+    a function that calls itself, and what is bound to be kept (views, expressions of tables): it depends on the call
 """
 
 from __future__ import annotations
@@ -39,7 +39,6 @@ from zerodb_compiler.sql.expressions import (
     walk,
 )
 from zerodb_compiler.sql.external import VOLATILE, ExternalFunction
-from zerodb_compiler.sql.nodes import position_of
 from zerodb_compiler.sql.parse import parse
 from zerodb_compiler.sql.scope import Scope
 from zerodb_compiler.sql.variables import Path, Variables, path_of
@@ -88,7 +87,7 @@ def _expression_of(tree: exp.Expr) -> exp.Expr | None:
 def inlined(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bound], node: exp.Expr) -> Bound | None:
     """The body's value over the arguments; None if the call has to stay one."""
     binder = b.binder
-    if function.language != "sql" or function.void or binder.immutable_only is not None:
+    if function.language != "sql" or function.void or not binder.inlines:
         return None
     if function.id in binder.bodies_open or function.result.id is TypeId.STRUCT:
         return None
@@ -102,6 +101,8 @@ def inlined(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bo
     if any(not _may_move(argument, _uses(tree, function, place)) for place, argument in enumerate(arguments)):
         return None
     made = _bound(b, function, tree, expression, arguments, node)
+    if made is None:
+        return None
     if not function.strict or not any(argument.nullable for argument in arguments):
         return made
     present = [b.call("is_not_null", (argument,), BOOLEAN, node) for argument in arguments if argument.nullable]
@@ -155,8 +156,9 @@ def _bound(
     expression: exp.Expr | None,
     arguments: Sequence[Expression],
     node: exp.Expr,
-) -> Expression:
+) -> Expression | None:
     from zerodb_compiler.sql.binder_expressions import ExpressionBinder
+    from zerodb_compiler.sql.binder_views import whole
 
     binder, context = b.binder, b.binder.context
     values: dict[Path, Expression] = {}
@@ -165,8 +167,11 @@ def _bound(
             values[name,] = values[function.name, name] = argument
     kept = context.variables, context.literals
     context.variables, context.literals = Variables(values, arguments), None
+    names = binder.catalog, binder.inlining, binder.seen, binder.tables_by_name, binder.views_by_name
+    if binder.inlining:  # a view's names are not the body's
+        binder.catalog, binder.inlining, binder.seen = whole(binder.catalog), [], {}
+        binder.tables_by_name, binder.views_by_name = {}, {}
     binder.bodies_open.append(function.id)
-    binder.bodies.add(function.id)
     try:
         if expression is not None:
             inner = ExpressionBinder(binder, Scope(common={}), "SELECT")
@@ -175,11 +180,10 @@ def _bound(
             query = binder.query(tree.copy(), None, {})
             column = query.columns[0]
             made = ScalarSubquery(query.plan, column, column.type)
-    except Error as error:
-        error.position = position_of(node)
-        error.context = f'SQL function "{function.name}" during inlining'
-        raise
+    except Error:  # the call fails, where it is made
+        return None
     finally:
         context.variables, context.literals = kept
+        binder.catalog, binder.inlining, binder.seen, binder.tables_by_name, binder.views_by_name = names
         binder.bodies_open.pop()
     return made if made.type == function.result else b.cast(made, function.result, node)

@@ -34,12 +34,13 @@ from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 from zerodb_compiler.sql.binder_external_sets import external_rows
 from zerodb_compiler.sql.binder_functions import function_name, is_built_in
 from zerodb_compiler.sql.binder_names import output_name
+from zerodb_compiler.sql.binder_records import field_of
 from zerodb_compiler.sql.binder_types import sql_type
-from zerodb_compiler.sql.expressions import Call, Case, Column, ColumnRef, Expression, children
+from zerodb_compiler.sql.expressions import Call, Case, Cast, Column, ColumnRef, Expression, children
 from zerodb_compiler.sql.nodes import fold, only, position_of, unsupported
 from zerodb_compiler.sql.scope import NamedColumn, Relation, Scope
 from zerodb_compiler.sql.set_functions import DEFINED_FUNCTIONS, SET_CALLS, SET_FUNCTIONS, RowColumn, Rows
-from zerodb_compiler.types import BIGINT, SqlType
+from zerodb_compiler.types import BIGINT, SqlType, TypeId
 
 if TYPE_CHECKING:
     from zerodb_compiler.sql.binder import Binder
@@ -145,6 +146,10 @@ def _rows(
     value = b.expression(node)
     if has_subquery(value):
         raise unsupported("a subquery in a function in FROM", node)
+    if isinstance(value, Cast) and value.type.id is TypeId.STRUCT and isinstance(node, exp.Anonymous):
+        fields = tuple(field_of(value, place, node) for place in range(len(value.type.fields)))
+        columns = tuple(RowColumn(field, type_, True) for field, type_ in value.type.fields)
+        return Rows("one_row", fields, columns)
     return Rows("one_row", (value,), (RowColumn(None, value.type, value.nullable),))
 
 

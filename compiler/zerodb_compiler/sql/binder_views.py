@@ -73,6 +73,11 @@ class _Names:
         return without_doubles(self._catalog.functions(name, place) for place in self._path)
 
 
+def whole(catalog: Catalog) -> Catalog:
+    """The catalog behind what a view's query sees of it."""
+    return catalog._catalog if isinstance(catalog, _Names) else catalog
+
+
 def view_query(
     binder: Binder, view: ViewInfo, node: exp.Table, change: Callable[[exp.Expr], exp.Expr] | None = None
 ) -> Query:

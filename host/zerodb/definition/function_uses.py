@@ -128,7 +128,7 @@ def _bound(catalog: Catalog, table: TableInfo, text: str) -> set[int]:
     try:
         binder = table_expressions(table.name, table.columns, catalog, "CHECK")
         bound = binder.bound(parse_expression(text))
-        return functions_in((bound, binder.binder.context.samples)) | binder.binder.bodies
+        return functions_in((bound, binder.binder.context.samples))
     except Error:  # it names what is gone: its table cannot be used either, and says why when it is
         return set()
 

@@ -63,6 +63,7 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateView
         assert parsed.tree is not None
         tree = parsed.tree
     binder = Binder(view, ParameterContext(()))
+    binder.inlines = False  # what it calls it depends on
     query = binder.query(tree, None)
     names = _column_names(node, query.names)
     types = [TEXT if column.type.id is TypeId.NULL else column.type for column in query.columns]
@@ -91,7 +92,6 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateView
     ]
     depends += [[found.id, None] for found in binder.views_by_name.values()]
     called = functions_in((query, [part.statement for part in binder.locking.parts], binder.context.samples))
-    called |= binder.bodies
     depends += [[id_, None] for id_ in sorted(called)]
     data: dict[str, Any] = {
         "id": 0,

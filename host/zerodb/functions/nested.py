@@ -14,7 +14,9 @@ begins, and runs again by itself if it met rows that others were changing, as at
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
 
@@ -40,7 +42,8 @@ if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.view import View
 
-MAX_DEPTH = 64  # of functions that call each other
+MAX_DEPTH = 250  # of functions that call each other
+_FRAMES = 64  # of Python, at most, that one of them takes
 MAX_KEPT = 16  # forms of one statement, by its variables' types
 
 
@@ -229,12 +232,29 @@ class Caller:
         assert view is not None, "a body is called within a statement"
         if view.session is None:
             raise error_for("0A000", "a function with a body cannot be called here")
+        if not view.snapshot.tables:  # that of an expression over rows alone
+            volatile = True
         return cls(view.session, name, None if volatile else view, stopped=stop_reason())
 
     @classmethod
     def directly(cls, connection: Connection, *, own: bool) -> Caller:
         """For a body that is a statement, or a trigger's."""
         return cls(connection, "", None, own, stopping(connection._view()))
+
+    @contextlib.contextmanager
+    def entered(self) -> Iterator[None]:
+        """Around the run of a body. 54001 if too many call each other."""
+        session = self.connection._session
+        if session.call_depth >= MAX_DEPTH:
+            hint = f"functions call each other more than {MAX_DEPTH} deep, last {self.name}"
+            raise error_for("54001", "stack depth limit exceeded", hint=hint)
+        if not session.call_depth and sys.getrecursionlimit() < MAX_DEPTH * _FRAMES:
+            sys.setrecursionlimit(MAX_DEPTH * _FRAMES)
+        session.call_depth += 1
+        try:
+            yield
+        finally:
+            session.call_depth -= 1
 
     def check_stopped(self) -> None:
         reason = self.stopped()

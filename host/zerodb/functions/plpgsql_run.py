@@ -118,7 +118,7 @@ class Run:
     def run(self) -> Signal:
         """Runs the body."""
         self.scope.put("found", self._found)
-        with self.context():
+        with self.caller.entered(), self.context():
             signal = self._block(self.routine.block, self.scope)
         if isinstance(signal, Leaving):
             word = "CONTINUE" if signal.again else "EXIT"

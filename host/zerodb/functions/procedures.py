@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zerodb.functions.canonical import assigned, result_rows
-from zerodb.functions.nested import MAX_DEPTH, Caller, Statement, Variable
+from zerodb.functions.nested import Caller, Statement, Variable
 from zerodb.functions.plpgsql_names import Scope
 from zerodb.functions.plpgsql_run import Routine, Run, Typed
 from zerodb.outcome import Outcome
@@ -90,19 +90,12 @@ def _names(caller: Caller, name: str, schema: str | None, given: Sequence[Typed]
 def call(caller: Caller, name: str, schema: str | None, given: Sequence[Typed]) -> list[tuple[int, SqlType, Value]]:
     """Calls a procedure; the results with the number of the argument that each is."""
     function = _resolved(caller, name, schema, given)
-    session = caller.connection._session
-    if session.call_depth >= MAX_DEPTH:
-        raise error_for("54001", "stack depth limit exceeded", hint=f"calls are {MAX_DEPTH} deep, last of {name}")
     inwards = [place for place, mode in enumerate(_modes(function)) if mode != "out"]
     pairs = zip([given[place] for place in inwards], function.arguments, strict=True)
     arguments = [assigned(value, type_, wanted) for (type_, value), wanted in pairs]
     view = caller.connection._view()
     body = view.body(function)
-    session.call_depth += 1
-    try:
-        made = body.value(Caller(caller.connection, name, None, caller.own, caller.stopped), arguments)
-    finally:
-        session.call_depth -= 1
+    made = body.value(Caller(caller.connection, name, None, caller.own, caller.stopped), arguments)
     outwards = [place for place, mode in enumerate(_modes(function)) if mode != "in"]
     if not outwards:
         return []

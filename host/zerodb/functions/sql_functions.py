@@ -105,13 +105,14 @@ class SqlBody:
         variables = [Variable(type_, value) for type_, value in zip(function.arguments, arguments, strict=True)]
         names = Arguments(function.name, function.argument_names, variables)
         outcome: Outcome | None = None
-        for number, statement in enumerate(self._statements, 1):
-            try:
-                outcome = caller.run(statement, names)
-            except Error as error:
-                error.position = None
-                add_context(error, f'SQL function "{function.name}" statement {number}')
-                raise
+        with caller.entered():
+            for number, statement in enumerate(self._statements, 1):
+                try:
+                    outcome = caller.run(statement, names)
+                except Error as error:
+                    error.position = None
+                    add_context(error, f'SQL function "{function.name}" statement {number}')
+                    raise
         return outcome
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""A scalar expression as a set of one row: `select * from upper('x')`."""
+"""Scalar expressions as a set of one row: `select * from upper('x')`."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from zerodb_compiler.wasm.values import I32
 
 class OneRow:
     def open(self, e: Emitter, arguments: tuple[SqlValue, ...]) -> None:
-        self._value = Result(e, [arguments[0]])
-        self._value.set(arguments[0])
+        self._values = [Result(e, [argument]) for argument in arguments]
+        for value, argument in zip(self._values, arguments, strict=True):
+            value.set(argument)
         self._left = e.f.local(I32, "row_left")
         self._left.set(I32.const(1))
 
@@ -21,7 +22,7 @@ class OneRow:
         return self._left
 
     def values(self, e: Emitter) -> tuple[SqlValue, ...]:
-        return (self._value.value,)
+        return tuple(value.value for value in self._values)
 
     def advance(self, e: Emitter) -> None:
         self._left.set(I32.const(0))

@@ -34,6 +34,7 @@ def table_expressions(table: str, columns: Sequence[ColumnInfo], catalog: Catalo
     from zerodb_compiler.sql.binder_expressions import ExpressionBinder
 
     binder = Binder(catalog, ParameterContext(()))
+    binder.inlines = False
     pairs = [(info.name, binder.column(info.name, info.type, not info.not_null)) for info in columns]
     scope = Scope([Relation(table, pairs)], pairs, common={})
     if clause in _IMMUTABLE:

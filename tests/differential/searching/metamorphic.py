@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tests.differential.searching.aggregates import aggregate
 from tests.differential.searching.expressions import ORDERED_TYPES, Scope
 from tests.differential.searching.queries import Queries
 from tests.differential.searching.tree import Node, listed, node
@@ -87,9 +88,9 @@ def make_pair(queries: Queries) -> Pair:
             if key_type not in ORDERED_TYPES:
                 return make_pair(queries)
             types = (key_type, "big")
-            items = [Node("fixed", [str(key)]), queries.expressions.aggregate("big", scope)]
+            items = [Node("fixed", [str(key)]), aggregate(queries.expressions, "big", scope)]
             predicate = node(
-                "bool", f"({{}} {r.choice(('>', '<', '='))} {{}})", queries.expressions.aggregate("big", scope),
-                queries.expressions.aggregate("big", scope),
+                "bool", f"({{}} {r.choice(('>', '<', '='))} {{}})", aggregate(queries.expressions, "big", scope),
+                aggregate(queries.expressions, "big", scope),
             )  # fmt: skip
     return Pair(kind, listed([source.tree, predicate, *items], "\n", least=2 + len(items)), types)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from tests.differential.searching.aggregates import aggregate
 from tests.differential.searching.expressions import ORDERED_TYPES, Expressions, Ref, Scope
 from tests.differential.searching.schema import Table
 from tests.differential.searching.tree import Node, listed, node
+from tests.differential.searching.windows import window
 
 MOST_SUBQUERIES = 3
 
@@ -148,7 +150,7 @@ class Queries:
         items = []
         for type_ in types:
             if windows and r.random() < 0.6:
-                items.append(self.expressions.window(type_, scope))
+                items.append(window(self.expressions, type_, scope))
             else:
                 items.append(self.expressions.expression(type_, scope, depth))
         columns = listed(items, least=len(types))
@@ -182,7 +184,7 @@ class Queries:
             if type_ == "int" and keys and r.random() < 0.3:
                 items.append(Node("fixed", [f"grouping({', '.join(str(key) for _, key in keys)})"]))
                 continue
-            items.append(self.expressions.aggregate(type_, scope))
+            items.append(aggregate(self.expressions, type_, scope))
         group = Node("clause", [], True)
         if keys:
             names = listed([Node("fixed", [str(key)]) for _, key in keys], least=len(keys))
@@ -192,7 +194,7 @@ class Queries:
         having = Node("clause", [], True)
         if r.random() < 0.3:
             op = r.choice((">", "<", "<=", "<>"))
-            condition = node("bool", f"{{}} {op} {r.choice((0, 1, 2, 5))}", self.expressions.aggregate("big", scope))
+            condition = node("bool", f"{{}} {op} {r.choice((0, 1, 2, 5))}", aggregate(self.expressions, "big", scope))
             having = node("clause", " having {}", condition, optional=True)
         columns = listed(items, least=len(types))
         return node(sort, "select {} from {}{}{}{}", columns, source.tree, where, group, having)
@@ -208,13 +210,13 @@ class Queries:
             sort = f"query:one {type_}"
             if r.random() < 0.6:
                 return node(
-                    sort, "select {} from {}{}", self.expressions.aggregate(type_, source.scope), source.tree, where
+                    sort, "select {} from {}{}", aggregate(self.expressions, type_, source.scope), source.tree, where
                 )
             total = ", ".join(source.scope.keys)
             value = self.expressions.expression(type_, source.scope, 1)
             if not total:
                 return node(
-                    sort, "select {} from {}{}", self.expressions.aggregate(type_, source.scope), source.tree, where
+                    sort, "select {} from {}{}", aggregate(self.expressions, type_, source.scope), source.tree, where
                 )
             return node(sort, f"select {{}} from {{}}{{}} order by {total} limit 1", value, source.tree, where)
         return self._body(types, around, min(depth, 1))

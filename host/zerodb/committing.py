@@ -11,7 +11,7 @@ from collections.abc import Callable
 from zerodb import deferral
 from zerodb.temporary import Temporary
 from zerodb_storage import Database as Storage
-from zerodb_storage import WriteTransaction
+from zerodb_storage import RowOutdated, WriteTransaction
 from zerodb_storage.serializable import Member
 
 
@@ -22,12 +22,13 @@ class Committer:
         self._forget = forget
         self._temporary = temporary
 
-    def finish(self, write: WriteTransaction | None, member: Member | None) -> None:
-        """Commits, if what was read allows it."""
+    def finish(self, write: WriteTransaction | None, member: Member | None, *, moves_on: bool = False) -> None:
+        """Commits, if what was read allows it. One that `moves_on` checks what was left to check on the newest
+        snapshot."""
         committed = False
         try:
             if write is not None:
-                self._commit(write)
+                self._commit(write, moves_on)
             elif member is not None:
                 self._storage.serializable.prepare(member)
             committed = True
@@ -43,12 +44,12 @@ class Committer:
         if member is not None:
             self._storage.serializable.end(member, committed=committed)
 
-    def _commit(self, write: WriteTransaction) -> None:
+    def _commit(self, write: WriteTransaction, moves_on: bool) -> None:
         before = {version.id for version in write.base.tables.values()}
         after = {version.id for version in write.tables.values()}
         if write.pending or self._temporary.has_on_commit:
             try:
-                deferral.check_pending(write)
+                _check_pending(write, moves_on)
                 self._temporary.end_transaction(write)
             except BaseException:
                 write.rollback()
@@ -56,3 +57,14 @@ class Committer:
         write.commit()
         for table_id in before - after:
             self._forget(table_id)
+
+
+def _check_pending(write: WriteTransaction, moves_on: bool) -> None:
+    while write.pending:
+        if moves_on:
+            write.refresh()
+        try:
+            deferral.check_pending(write)
+        except RowOutdated:
+            if not moves_on:
+                raise

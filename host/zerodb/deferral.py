@@ -5,8 +5,8 @@
     unique, FK     DEFERRABLE               ALL or by name, for the    at the end of a statement; where it is deferred,
                    [INITIALLY DEFERRED]     transaction                at SET CONSTRAINTS ... IMMEDIATE or the commit
 
-What is left to check is noted with the write transaction (`pending`): a table and a constraint's name. A unique key is
-then checked for the rows that the transaction has inserted, a foreign key for the table.
+What is left to check is noted with the write transaction (`pending`): a table and a constraint's name. Both kinds of
+keys are then checked for the rows that the transaction has inserted, a foreign key also for those it has deleted.
 """
 
 from __future__ import annotations
@@ -74,7 +74,8 @@ def later(write: WriteTransaction, version: TableVersion) -> frozenset[str]:
 
 
 def check_pending(write: WriteTransaction, names: Collection[Name] | None = None) -> None:
-    """Checks what was left to check, or of it the constraints `names`. 23505, 23503."""
+    """Checks what was left to check, or of it the constraints `names`. 23505, 23503; RowOutdated if rows that refer to
+    deleted ones have gone meanwhile."""
     write.snapshot()  # has it take in what is kept elsewhere
     for table_id, name in sorted(write.pending):
         if names is not None and (table_id, name) not in names:
@@ -86,7 +87,7 @@ def check_pending(write: WriteTransaction, names: Collection[Name] | None = None
                     check_key(write, table, unique)
             for key in table.constraints.foreign_keys:
                 if key.name == name:
-                    foreign_keys.check_table(write, table, key)
+                    foreign_keys.check_deferred(write, table, key)
         write.pending.discard((table_id, name))
 
 

@@ -5,8 +5,8 @@
                       a change of that table like any other, and may go on to further tables
 
 Of a statement of several changes (MERGE, WITH) all this comes at its end, for the rows that are there then. Lookups are
-storage's (by digest, chunk by chunk). A key that is deferred is only noted, and looked at as a whole before
-the transaction commits (deferral.py).
+storage's (by digest, chunk by chunk). A key that is deferred is only noted, and looked at before the
+transaction commits (deferral.py).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ import pyarrow as pa
 
 from zerodb_compiler.constraints import ForeignKey
 from zerodb_compiler.errors import DatabaseError, error_for
-from zerodb_storage import Outdated, TableMode, TableVersion, WriteTransaction, lookup
+from zerodb_storage import Outdated, RowMode, TableMode, TableVersion, WriteTransaction, deferred_keys, lookup
 from zerodb_storage import arrow as storage_arrow
 from zerodb_storage.values import Values
 
@@ -155,6 +155,26 @@ def check_table(write: WriteTransaction, table: TableVersion, key: ForeignKey) -
     _check_keys(write, table, key, [lookup.all_values(table, column) for column in key.columns])
 
 
+def check_deferred(write: WriteTransaction, table: TableVersion, key: ForeignKey) -> None:
+    """The key for the rows that the transaction has inserted, and for those that refer to rows it has deleted."""
+    parent = referenced_table(write, table, key)
+    columns = referenced_columns(parent, key)
+    old = deferred_keys.old_values(write, parent, columns)
+    if old is None:
+        check_table(write, table, key)
+        return
+    _check_keys(write, table, key, deferred_keys.new_values(write, table, key.columns))
+    vanished = np.flatnonzero(~lookup.present(parent, columns, old))
+    keys = [values.take(vanished) for values in old]
+    if len(lookup.matches(write.on_newest(table.id), key.columns, keys, nulls_equal=False)[0]) == 0:
+        return
+    row_ids, numbers = lookup.matches(table, key.columns, keys, nulls_equal=False)
+    if len(row_ids) == 0:
+        raise Outdated  # rows that the transaction does not see
+    write.lock_rows(table.key, row_ids, RowMode.KEY_SHARE)
+    raise _still_referred(parent, table, key, keys, int(numbers[0]))
+
+
 # --- rows that go -----------------------------------------------------------------------------------------------------
 
 
@@ -215,6 +235,7 @@ def _act_on(
             if action == "no action" and write.deferral.is_deferred(child.id, key):
                 write.pending.add((child.id, key.name))
                 continue
+            write.lock_rows(child.key, row_ids, RowMode.KEY_SHARE)  # others may be about to delete them
             raise _still_referred(parent, child, key, keys, int(numbers[0]))
         replacing = None if new is None else [new[column].take(vanished) for column in columns]
         _act(connection, write, child, key, action, (row_ids, numbers), replacing)

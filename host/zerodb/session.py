@@ -235,7 +235,8 @@ class Session:
                 return False
             if transaction is not None:
                 try:
-                    self._committer.finish(transaction.write, transaction.member)
+                    moves_on = transaction.isolation == "read committed"
+                    self._committer.finish(transaction.write, transaction.member, moves_on=moves_on)
                 except BaseException as error:
                     self._options.rollback()
                     self.announcements.forget()

@@ -154,7 +154,9 @@ def check_unique(
     if not keys:
         return
     for number, (columns, nulls_equal) in keys.items():
-        lock_wanted_keys(database, transaction, version, number, columns, [values[c] for c in columns], nulls_equal)
+        wanted = [values[column] for column in columns]
+        if not lock_wanted_keys(database, transaction, version, number, columns, wanted, nulls_equal, fails=True):
+            break
     now = transaction.on_newest(version.id)
     try:
         if now.primary_key and unique.primary_key_name(now) not in later:
@@ -229,29 +231,34 @@ def lock_wanted_keys(
     columns: Sequence[int],
     values: Sequence[Values],
     nulls_equal: bool,
-) -> None:
+    *,
+    fails: bool = False,
+) -> bool:
     """For who wants to make keys: exclusively, but those that are there already are shared only. So this waits for who
-    may take them away, and not for those who rely on them."""
+    may take them away, and not for those who rely on them. One that `fails` if a key is there does not wait for others
+    when it has got such a one: False."""
     if transaction.base.table_with_id(version.id) is None:
-        return
+        return True
     values = _complete(values, nulls_equal)
     if len(values[0]) == 0:
-        return
+        return True
     owner, locks, digests = transaction.owner, database.locks, lookup.digests_of(values)
     mark = locks.mark(owner)
     while True:
-        others = np.flatnonzero(~locks.lock_free_keys(owner, version.id, number, digests))
-        if len(others) == 0:
-            return
-        there = lookup.present(transaction.on_newest(version.id), columns, [found.take(others) for found in values])
-        kept, free = others[there], others[~there]
+        held = locks.lock_free_keys(owner, version.id, number, digests)
+        if held.all():
+            return True
+        there = lookup.present(transaction.on_newest(version.id), columns, values)
+        if fails and bool((held & there).any()):
+            return False
+        kept, free = np.flatnonzero(there & ~held), np.flatnonzero(~there & ~held)
         if len(free):
             locks.lock_keys(owner, version.id, number, digests[free])
         if len(kept) == 0:
-            return
+            return True
         locks.lock_keys(owner, version.id, number, digests[kept], shared=True)
         if lookup.present(transaction.on_newest(version.id), columns, [found.take(kept) for found in values]).all():
-            return
+            return True
         locks.release_to(owner, mark)  # one of them has gone: they are not shared while it is asked for
 
 

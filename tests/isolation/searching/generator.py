@@ -368,6 +368,14 @@ class Generator:
         r = self.r
         chosen = r.choice(self.schema.tables)
         table, column = chosen.name, chosen.columns[2 % len(chosen.columns)]
+        if self.level == "read committed" and r.random() < 0.2:  # what older snapshots do not survive in PostgreSQL
+            return r.choice(
+                (
+                    f"alter table {table} alter column {column} type bigint",
+                    f"truncate {table}",
+                    f"truncate {table} cascade",
+                )
+            )
         return r.choice(
             (
                 "create table n0 (k int primary key, v int)",
@@ -376,7 +384,6 @@ class Generator:
                 f"alter table {table} drop column {column}",
                 f"alter table {table} add constraint c{r.randint(0, 1)} check ({chosen.columns[0]} < 1000)",
                 f"alter table {table} rename to n0",
-                f"alter table {table} alter column {column} type bigint",
                 f"create index i{r.randint(0, 1)} on t0 (b)",
                 "create unique index iu on t0 (b, a)",
                 "drop index if exists t0_b",
@@ -385,8 +392,6 @@ class Generator:
                 "drop view if exists w0",
                 f"drop table {table}",
                 f"drop table {table} cascade",
-                f"truncate {table}",
-                f"truncate {table} cascade",
                 "create sequence q1",
                 "drop sequence if exists sq",
                 "create table n0 (k int references t0, v int)",

@@ -51,8 +51,8 @@ def judge(case: Case, expected: Trace, got: Trace, oracle: Oracle) -> Verdict:
     why = difference(case, expected, got)
     if _steps(expected) == _steps(got) and expected.final == got.final:
         return Verdict("waits", why)
-    if any(step.waited for step in got.steps):
-        later, shifts = _as_ended(case, got)
+    for fixed in (True, False) if any(step.waited for step in got.steps) else ():
+        later, shifts = _as_ended(case, got, fixed=fixed)
         trace = oracle(later)
         if _steps(trace, shifts=shifts) == _steps(got) and trace.final == got.final:
             return Verdict("later", why)
@@ -137,16 +137,21 @@ def _with_errors(case: Case, places: frozenset[Place]) -> Case:
     return replace(case, sessions=tuple(map(tuple, sessions)))
 
 
-def _as_ended(case: Case, trace: Trace) -> tuple[Case, frozenset[Place]]:
-    """With each step that had to wait begun when it ended. In its place stands a query where the session's snapshot is
-    its transaction's; these places are given, too."""
+def _as_ended(case: Case, trace: Trace, *, fixed: bool = True) -> tuple[Case, frozenset[Place]]:
+    """With each step that had to wait begun when it ended. Where the session's snapshot is its transaction's, a query
+    that fixes it stands in its place; these places are given, too."""
     turns: list[tuple[int, bool, int, int]] = []
     sessions = [list(steps) for steps in case.sessions]
     shifts: set[Place] = set()
     for step in sorted(trace.steps, key=lambda step: (step.session, -step.number)):
         turns.append((step.ended, step.waited, step.launched, step.session))
         texts = sessions[step.session]
-        if step.waited and "read committed" not in case.prepared[step.session][0] and texts[0].startswith("begin"):
+        if (
+            fixed
+            and step.waited
+            and "read committed" not in case.prepared[step.session][0]
+            and texts[0].startswith("begin")
+        ):
             texts.insert(step.number, "select 'the snapshot'")
             turns.append((step.launched, False, step.launched, step.session))
             shifts = {(s, n + (s == step.session and n >= step.number)) for s, n in shifts}

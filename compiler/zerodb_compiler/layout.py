@@ -52,11 +52,23 @@ class ColumnLayout:
     low: int = 0
     high: int = 0
 
+    @property
+    def form(self) -> tuple[Encoding, int, bool]:
+        """What code has to know to read values of any bounds."""
+        return self.encoding, self.width, self.has_nulls
+
 
 @dataclass(frozen=True, slots=True)
 class TableLayout:
     columns: tuple[ColumnLayout, ...]
     has_deletes: bool = False
+
+    def is_read_as(self, other: TableLayout) -> bool:
+        """Whether columns have the same forms in both, whatever their bounds."""
+        ours, theirs = self.columns, other.columns
+        return ours is theirs or (
+            len(ours) == len(theirs) and all(a is b or a.form == b.form for a, b in zip(ours, theirs, strict=True))
+        )
 
 
 @dataclass(frozen=True, slots=True)

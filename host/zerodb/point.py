@@ -176,7 +176,7 @@ class PointStatement:
         shape = (snapshot.shaped, connection._options.changes)
         directory, stamp = self.directory, self.directory.stamp
         if shape == self._fitted and version is not None and self.version is not None:
-            fits = version.layout.columns == self.version.layout.columns
+            fits = version.layout.is_read_as(self.version.layout)
             if fits and directory.version is version and stamp and directory.stamp == stamp:
                 memory = connection._database.engine.memory
                 memory.longs[(self.call.address + self.program.directory + 8) >> 3] = stamp
@@ -189,7 +189,7 @@ class PointStatement:
         return True
 
     def fits(self, view: View) -> bool:
-        """As `Prepared.fits`, but for what matters to scans only."""
+        """As `Prepared.fits`, but for what matters to scans only: the code holds for values of any bounds."""
         prepared = self.prepared
         if prepared.zone != self.connection._options.zone:
             return False
@@ -199,7 +199,7 @@ class PointStatement:
                 return False
             if any(view.resolve(name, schema) != needed.key for name, schema in needed.names):
                 return False
-            if version.layout.columns != needed.layout.columns:
+            if not version.layout.is_read_as(needed.layout):
                 return False
         return not prepared.bound.inlined or prepared._same_views(view)
 

@@ -62,7 +62,7 @@ class Chains:
 
     def programs(self, version: TableVersion) -> tuple[DirectoryProgram, PointCall]:
         """The code that links rows of this layout."""
-        layout = tuple(version.layout.columns[ordinal] for ordinal in self.key)
+        layout = tuple(version.layout.columns[ordinal].form for ordinal in self.key)
         if self._program is None or self._program[0] != layout:
             program = generate_directory(self._info, version.layout, self.key, self.number)
             self._program = layout, program, PointCall(self._engine, program.program)

@@ -161,7 +161,7 @@ class PointDirectory:
         come: Sequence[tuple[int, list[bytes]]],
         hashed: int | None,
     ) -> None:
-        if after.layout.columns != before.layout.columns:
+        if not after.layout.is_read_as(before.layout):
             self._unload()
         if come:
             self._take(after, come, hashed)
@@ -210,7 +210,7 @@ class PointDirectory:
         for known, chunk in zip(before, after, strict=False):
             if known.serial != chunk.serial or known.rows > chunk.rows:
                 return False
-        if version.layout.columns != old.layout.columns:
+        if not version.layout.is_read_as(old.layout):
             self._unload()
         first = self._delta.count
         for position in range(max(len(before) - 1, 0), len(after)):

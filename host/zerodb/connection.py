@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from zerodb import database as databases
 from zerodb import errors as _errors
-from zerodb import execution, importing, many
+from zerodb import execution, importing, many, running_statement
 from zerodb.compilation import Prepared, Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.functions.body import calling
@@ -28,12 +28,11 @@ from zerodb.point_texts import PointTexts
 from zerodb.psql import script_text
 from zerodb.session import Session
 from zerodb.statement import PreparedStatement
-from zerodb.statement_text import ends_failed
 from zerodb.transactions import Block, Modes
 from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
 from zerodb.view import View
-from zerodb.virtual import virtual_table
+from zerodb.virtual import arrow_table, virtual_table
 from zerodb_compiler import zones
 from zerodb_compiler.errors import Error, InterfaceError, InternalError, ProgrammingError, error_for
 from zerodb_compiler.sql.parse import parse
@@ -175,37 +174,12 @@ class Connection:
 
     def _statement(self, once: Callable[[], T], text: str | None = None) -> T:
         """Runs a statement; in a block with retries, perhaps several times (replaying)."""
-        if self._recorder is None or self._session.runs:
+        if self._recorder is None or self._session.statement.runs:
             return self._run_statement(once, text)
         return self._recorder.statement(self._run_statement, once, text)
 
     def _run_statement(self, once: Callable[[], T], text: str | None = None) -> T:
-        """Runs a statement, again if others changed meanwhile what it has read. If it fails, so does the transaction
-        around it. `text` is its SQL, if it may be one that ends a failed transaction."""
-        session = self._session
-        if session.runs:
-            return session.run_nested(once, text)
-        session.text, session.numbered = text, None
-        session.notices.begin()
-        if session.is_failed and not ends_failed(text):
-            raise error_for("25P02", "current transaction is aborted, commands ignored until end of transaction block")
-        outer, session.runs = session.runs, True
-        try:
-            while True:
-                try:
-                    session.outdated = None
-                    result = once()
-                    session.settle()
-                    break
-                except Outdated as reason:
-                    session.run_again(reason)
-        except BaseException:
-            session.fail()
-            raise
-        finally:
-            session.runs = outer
-        session.succeeded()
-        return result
+        return running_statement.run(self._session, once, text)
 
     def _run_ready(self, ready: Ready, view: View, parameters: Parameters | None) -> Outcome:
         """Runs a statement that fits `view`; the places in its errors are places in its own text."""
@@ -228,11 +202,10 @@ class Connection:
     def _begin_statement(self) -> None:
         """Tells this thread of the session's zone and times. What functions execute has the time of the statement that
         calls them."""
-        session = self._session
-        if not session.nested:
-            session.statement_started = now()
-        at = session.statement_started
-        zones.begin_statement(self._options.zone, at, session.started)
+        session, statement = self._session, self._session.statement
+        if not statement.nested:
+            statement.started = now()
+        zones.begin_statement(self._options.zone, statement.started, session.started)
 
     @property
     def _search_path(self) -> tuple[str, ...]:
@@ -282,7 +255,7 @@ class Connection:
     ) -> None:
         self._check_open()
         with self._lock:
-            self._session.check_no_statement("begin")
+            self._session.statement.check_none("begin")
             self._session.begin(isolation, read_only=read_only, deferrable=deferrable)
 
     def commit(self) -> bool:
@@ -290,7 +263,7 @@ class Connection:
         back."""
         self._check_open()
         with self._lock:
-            self._session.check_no_statement("commit")
+            self._session.statement.check_none("commit")
             if self._recorder is not None:
                 return self._recorder.commit(self._run_statement)
             return self._session.commit()
@@ -299,7 +272,7 @@ class Connection:
         """Undoes the transaction; without one it does nothing."""
         self._check_open()
         with self._lock:
-            self._session.check_no_statement("rollback")
+            self._session.statement.check_none("rollback")
             self._session.rollback()
 
     @property
@@ -433,8 +406,6 @@ class Connection:
     def register(self, name: str, data: Any) -> None:
         """Makes Arrow data (a table, record batches, or anything with `__arrow_c_stream__`: polars, pandas) a read-only
         table of this connection."""
-        import pyarrow as pa
-
         from zerodb_storage import schema_of
 
         self._check_open()
@@ -442,7 +413,7 @@ class Connection:
         with self._lock:
             if name in self._session.snapshot().tables:
                 raise error_for("42P07", f'table "{name}" already exists')
-            table = _arrow_table(pa, data)
+            table = arrow_table(data)
             types = [column.type for column in schema_of(table.schema)]
             if name in self._registered:
                 self.unregister(name)
@@ -601,7 +572,7 @@ class Connection:
             self.interrupt()
             self._lock.acquire()
         try:
-            self._session.check_no_statement("close the connection")
+            self._session.statement.check_none("close the connection")
             self._session.rollback()
             self._session.close()
             self._drop_temporary()
@@ -662,17 +633,3 @@ def open_connection(
         str(name), read_only=read_only, memory_limit=limit, threads=threads, synchronous=synchronous
     )
     return Connection(database, read_only=read_only)
-
-
-def _arrow_table(pa: Any, data: Any) -> Any:
-    if isinstance(data, pa.Table):
-        return data
-    if isinstance(data, pa.RecordBatch):
-        return pa.Table.from_batches([data])
-    if isinstance(data, Sequence) and data and all(isinstance(batch, pa.RecordBatch) for batch in data):
-        return pa.Table.from_batches(data)
-    if hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
-        return pa.table(data)
-    if isinstance(data, dict):
-        return pa.table(data)
-    raise ProgrammingError(f"cannot register a {type(data).__name__}: it gives no Arrow data", sqlstate="42804")

@@ -56,7 +56,7 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
     values = canonical_parameters(ready, user)
     statement = prepared.statement
     allowed = NESTED if ready.again is None else IN_BODIES
-    if connection._session.nested and not isinstance(statement, allowed):
+    if connection._session.statement.nested and not isinstance(statement, allowed):
         what = command_name(ready.text)
         raise NotSupportedError(f"{what} in a function that a statement has called is not supported")
     if not isinstance(statement, UNQUERIED) and connection._session.note_query(view.snapshot):

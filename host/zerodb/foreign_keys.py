@@ -66,14 +66,14 @@ def referenced_columns(parent: TableVersion, key: ForeignKey) -> tuple[int, ...]
 def statement_of_several(connection: Connection) -> Iterator[None]:
     """Around a statement that makes several changes, which may be in each other's way until all are made."""
     session = connection._session
-    outer, session.late_keys = session.late_keys, []
+    outer, session.statement.late_keys = session.statement.late_keys, []
     try:
         yield
-        late, session.late_keys = session.late_keys, None
+        late, session.statement.late_keys = session.statement.late_keys, None
         for look in late:
             look()
     finally:
-        session.late_keys = outer
+        session.statement.late_keys = outer
 
 
 # --- rows that come ---------------------------------------------------------------------------------------------------
@@ -88,7 +88,7 @@ def check_new(
 ) -> None:
     """23503 if a new row's key is not there. `assigned`: of an UPDATE, the columns that may differ."""
     keys = [key for key in table.constraints.foreign_keys if assigned is None or assigned & set(key.columns)]
-    late = connection._session.late_keys
+    late = connection._session.statement.late_keys
     if keys and late is not None:
         late.append(lambda: _check_left(write, table.key, keys, rows))
     elif keys:
@@ -206,8 +206,8 @@ def after_change(
     new: Sequence[Values] | None = None,
 ) -> None:
     """The actions of foreign keys that referred to rows that are no more; `new` are the rows that replaced them."""
-    if connection._session.late_keys is not None:
-        connection._session.late_keys.append(lambda: _act_on(connection, write, table_id, gone, new))
+    if connection._session.statement.late_keys is not None:
+        connection._session.statement.late_keys.append(lambda: _act_on(connection, write, table_id, gone, new))
     else:
         _act_on(connection, write, table_id, gone, new)
 

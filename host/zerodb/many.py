@@ -179,7 +179,7 @@ class _NotPlain(Exception):
 def _one_by_one(connection: Connection, ready: Ready, rows: list[Parameters]) -> Outcome:
     """In autocommit as one transaction; inside a transaction under one savepoint."""
     session = connection._session
-    if session.in_transaction or session.nested:
+    if session.in_transaction or session.statement.nested:
         with session.writing():
             return _loop(connection, ready, rows)
     session.begin()
@@ -195,7 +195,7 @@ def _one_by_one(connection: Connection, ready: Ready, rows: list[Parameters]) ->
 def _loop(connection: Connection, ready: Ready, rows: list[Parameters]) -> Outcome:
     count = 0
     tag = type(ready.prepared.statement).__name__.upper()
-    if len(rows) >= _POINT_ROWS and not connection._session.nested:
+    if len(rows) >= _POINT_ROWS and not connection._session.statement.nested:
         count, rows = _by_key(connection, ready, rows)
     for row in rows:
         view = connection._view()

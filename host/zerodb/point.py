@@ -142,7 +142,7 @@ class PointStatement:
         if self._warming >= 0:
             self._warm()
         transaction = session._transaction
-        if session.runs:  # a function executes it, within a statement
+        if session.statement.runs:  # a function executes it, within a statement
             return False
         if session.is_alone_serializable if transaction is None else not transaction.takes_points:
             return False

@@ -76,7 +76,7 @@ class ChangeStatement(PointStatement):
         if self._warming >= 0:
             self._warm()
         transaction = session._transaction
-        if session.runs:  # a function executes it, within a statement
+        if session.statement.runs:  # a function executes it, within a statement
             return False
         if transaction is None:
             special = session.is_read_only or session.temporary.has_on_commit or session.is_alone_serializable

@@ -32,6 +32,7 @@ from zerodb.notices import Notices
 from zerodb.notifications import Announcements, Switchboard
 from zerodb.open_transaction import Transaction, conflict, isolation_level
 from zerodb.options import Options
+from zerodb.running_statement import RunningStatement
 from zerodb.session_locks import SessionLocks
 from zerodb.statement_text import command_name
 from zerodb.temporary import Temporary
@@ -42,7 +43,7 @@ from zerodb_storage.predicates import Reads
 from zerodb_storage.serializable import Member
 
 if TYPE_CHECKING:
-    from zerodb.functions.firing import AfterEvent
+    pass
 
 _NUMBERS = itertools.count(1000)
 T = TypeVar("T")
@@ -78,16 +79,7 @@ class Session:
         self.sequence_values: dict[int, int] = {}  # by sequence id: what currval gives
         self.last_sequence: int | None = None
         self._is_behind = False  # whether the statement that begins could not be shown the newest snapshot
-        self.runs = False  # whether a statement does
-        self.statement_started = 0  # microseconds since 1970, UTC
-        self.nested = 0  # how many statements run within each other, each called by a function of the one before
-        self.outdated: Outdated | None = None  # met by such a statement: the whole one runs again
-        self.trigger_depth = 0
-        self.call_depth = 0  # of functions with bodies, and procedures
-        self.after_events: list[AfterEvent] | None = None  # for which AFTER triggers run when the statement ends
-        self.late_keys: list[Callable[[], None]] | None = None  # foreign keys to look at when the statement ends
-        self.text: str | None = None  # of the statement that runs
-        self.numbered: int | None = None  # of a statement outside of a transaction
+        self.statement = RunningStatement()
 
     @property
     def in_transaction(self) -> bool:
@@ -181,7 +173,7 @@ class Session:
         """A number that no other transaction of this process has: of the transaction, or of the statement that runs
         alone. Without `assign` None for one that has not written nor asked for it."""
         transaction = self._transaction
-        holder = self if transaction is None else transaction
+        holder = self.statement if transaction is None else transaction
         has_written = transaction is not None and transaction.write is not None
         if holder.numbered is None and (assign or has_written):
             holder.numbered = next(_NUMBERS)
@@ -312,30 +304,6 @@ class Session:
         elif transaction is not None and transaction.member is not None and not transaction.failed:
             self._storage.check_serializable(transaction.member, transaction.write)
 
-    def run_nested(self, once: Callable[[], T], text: str | None) -> T:
-        """Runs a statement that a function executes which the running statement has called: it is a part of that."""
-        outer, self.text = self.text, text
-        self.nested += 1
-        try:
-            return once()
-        except Outdated as reason:
-            self.outdated = reason
-            raise
-        finally:
-            self.nested -= 1
-            self.text = outer
-
-    def check_outdated(self) -> None:
-        """After a function was called, whatever it made of the errors of its own statements."""
-        if self.outdated is not None:
-            reason, self.outdated = self.outdated, None
-            raise reason
-
-    def check_no_statement(self, what: str) -> None:
-        """2D000 for a function, called by a statement, that would end its transaction or the like."""
-        if self.runs:
-            raise error_for("2D000", f"cannot {what} within a statement", hint="a function runs that it has called")
-
     def violated(self, table_id: int) -> None:
         """A new row is a duplicate of one that is there, perhaps of one that the snapshot does not show: what a
         serializable transaction knows then it must not commit with, should it go on from a savepoint."""
@@ -449,7 +417,7 @@ class Session:
         """Outside of a transaction."""
         if self._writing_now is not None:
             return self._writing_now.snapshot()
-        if not self.is_alone_serializable or not self.runs:
+        if not self.is_alone_serializable or not self.statement.runs:
             return self._storage.snapshot()
         return self._autocommit.serializable_snapshot(read_only=self.is_read_only)
 
@@ -494,7 +462,7 @@ class Session:
     def _writing(self) -> Iterator[WriteTransaction]:
         transaction = self._transaction
         if transaction is None and self._writing_now is not None:  # part of a statement that writes already
-            if self.nested:  # a function's own statement may fail alone, if the function goes on
+            if self.statement.nested:  # a function's own statement may fail alone, if the function goes on
                 yield from self._undone_if_it_fails(self._writing_now)
             else:
                 yield self._writing_now
@@ -542,4 +510,6 @@ class Session:
         if self._read_only:
             raise error_for("25006", "the database was opened read-only")
         if self.is_read_only:
-            raise error_for("25006", f"cannot execute {what or command_name(self.text)} in a read-only transaction")
+            raise error_for(
+                "25006", f"cannot execute {what or command_name(self.statement.text)} in a read-only transaction"
+            )

@@ -48,7 +48,7 @@ def apply_fired(
     connection: Connection, write: WriteTransaction, change: RowChange, proposed: firing.Proposed | None = None
 ) -> Applied:
     """Makes a change with its triggers; `proposed` if the BEFORE triggers have run."""
-    if connection._session.after_events is None:
+    if connection._session.statement.after_events is None:
         with firing.statement(connection):
             return apply_fired(connection, write, change, proposed)
     from zerodb.changes import apply_rows

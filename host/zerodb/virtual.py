@@ -14,10 +14,12 @@ import itertools
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property
 from types import MappingProxyType
+from typing import Any
 
 import pyarrow as pa
 
 from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.errors import ProgrammingError
 from zerodb_compiler.layout import TableLayout, widest_layout
 from zerodb_compiler.types import SqlType
 from zerodb_storage import Column, TableVersion, dictionary
@@ -42,6 +44,19 @@ class _NothingStored:
 
     def scan(self, begin: bytes, end: bytes) -> Iterator[tuple[bytes, bytes]]:
         return iter(())
+
+
+def arrow_table(data: Any) -> pa.Table:
+    """What a user gives as Arrow data."""
+    if isinstance(data, pa.Table):
+        return data
+    if isinstance(data, pa.RecordBatch):
+        return pa.Table.from_batches([data])
+    if isinstance(data, Sequence) and data and all(isinstance(batch, pa.RecordBatch) for batch in data):
+        return pa.Table.from_batches(data)
+    if isinstance(data, dict) or hasattr(data, "__arrow_c_stream__") or hasattr(data, "__arrow_c_array__"):
+        return pa.table(data)
+    raise ProgrammingError(f"cannot register a {type(data).__name__}: it gives no Arrow data", sqlstate="42804")
 
 
 def virtual_table(name: str, data: pa.Table, types: Sequence[SqlType], *, repeats: bool = True) -> TableVersion:

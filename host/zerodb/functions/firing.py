@@ -137,20 +137,20 @@ def _called(
     connection: Connection, table: TableInfo, trigger: Trigger, operation: str, rows: ChangedRows
 ) -> tuple[Event, Decision]:
     session = connection._session
-    if session.trigger_depth >= MAX_DEPTH:
+    if session.statement.trigger_depth >= MAX_DEPTH:
         message = "stack depth limit exceeded"
         hint = f"triggers lead to each other more than {MAX_DEPTH} deep, last {trigger.name} on {table.name}"
         raise error_for("54001", message, hint=hint)
     view = connection._view()
     function = function_of(view, trigger)
     event = event_of(connection, table, trigger, operation, rows)
-    session.trigger_depth += 1
+    session.statement.trigger_depth += 1
     connection._options.changes += 1  # statements by key look again at what they are bound to
     try:
         with called_by(None, stopping(view)):
             return event, _fire(connection, function, trigger, table, event)
     finally:
-        session.trigger_depth -= 1
+        session.statement.trigger_depth -= 1
 
 
 def _fire(
@@ -159,15 +159,15 @@ def _fire(
     try:
         decision = function.fire(event)
     except FunctionError as error:
-        connection._session.check_outdated()
+        connection._session.statement.check_outdated()
         raise failure(error, trigger, table.name) from error
     except Error as error:
-        connection._session.check_outdated()
+        connection._session.statement.check_outdated()
         if error.context is None:
             error.hint = error.hint or f'in trigger {trigger.name} on table "{table.name}"'
         error.position = None
         raise
-    connection._session.check_outdated()
+    connection._session.statement.check_outdated()
     return decision
 
 
@@ -266,7 +266,7 @@ def note(
     new: pa.Table | None,
 ) -> None:
     """The change was made."""
-    queue = connection._session.after_events
+    queue = connection._session.statement.after_events
     assert queue is not None
     queue.append(AfterEvent(change.table, operation_of(change), triggers, ChangedRows(old, new)))
 
@@ -275,16 +275,16 @@ def note(
 def statement(connection: Connection) -> Iterator[None]:
     """Around a statement that changes rows: its AFTER triggers run at its end."""
     session = connection._session
-    outer, session.after_events = session.after_events, []
+    outer, session.statement.after_events = session.statement.after_events, []
     try:
         yield
-        while session.after_events:
-            events, session.after_events = session.after_events, []
+        while session.statement.after_events:
+            events, session.statement.after_events = session.statement.after_events, []
             for for_rows in (True, False):
                 for event in events:
                     _run_after(connection, event, for_rows=for_rows)
     finally:
-        session.after_events = outer
+        session.statement.after_events = outer
 
 
 def _run_after(connection: Connection, event: AfterEvent, *, for_rows: bool) -> None:

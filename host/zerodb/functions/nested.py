@@ -245,16 +245,16 @@ class Caller:
     def entered(self) -> Iterator[None]:
         """Around the run of a body. 54001 if too many call each other."""
         session = self.connection._session
-        if session.call_depth >= MAX_DEPTH:
+        if session.statement.call_depth >= MAX_DEPTH:
             hint = f"functions call each other more than {MAX_DEPTH} deep, last {self.name}"
             raise error_for("54001", "stack depth limit exceeded", hint=hint)
-        if not session.call_depth and sys.getrecursionlimit() < MAX_DEPTH * _FRAMES:
+        if not session.statement.call_depth and sys.getrecursionlimit() < MAX_DEPTH * _FRAMES:
             sys.setrecursionlimit(MAX_DEPTH * _FRAMES)
-        session.call_depth += 1
+        session.statement.call_depth += 1
         try:
             yield
         finally:
-            session.call_depth -= 1
+            session.statement.call_depth -= 1
 
     def check_stopped(self) -> None:
         reason = self.stopped()
@@ -281,7 +281,7 @@ class Caller:
 
         while True:
             try:
-                return session.run_nested(once, statement.text)
+                return session.statement.run_nested(once, statement.text)
             except Outdated:
                 if not self._may_repeat():
                     raise
@@ -305,9 +305,9 @@ class Caller:
 
     def _may_repeat(self) -> bool:
         session = self.connection._session
-        if not self.own or session.isolation != "read committed" or session.nested:
+        if not self.own or session.isolation != "read committed" or session.statement.nested:
             return False
-        session.outdated = None
+        session.statement.outdated = None
         return True
 
 

@@ -32,7 +32,7 @@ PROCEDURE = "procedure"
 
 def run_procedure(connection: Connection, statement: us.Do | us.Call) -> Outcome:
     session = connection._session
-    alone = not session.nested
+    alone = not session.statement.nested
     writing = contextlib.nullcontext() if session.is_read_only else session.writing()
     with writing:
         caller = Caller.directly(connection, own=alone)

@@ -173,6 +173,7 @@ class CompiledStatement:
                 timeout=options.statement_timeout_s,
                 threads=options.threads,
                 owner=connection,
+                measured=False,
             )
             batches = QueryBatches(execution.batches(), self._output, code.decoder)
             cursor = Cursor(connection)

@@ -70,6 +70,7 @@ def execute(connection: Connection, query: CompiledQuery, view: View, values: Se
         threads=options.threads,
         owner=connection,
         result_limit=connection._result_limit,
+        measured=connection._observed is not None,
     )
     if connection._observed is not None:
         connection._observed[id(query)] = execution

@@ -15,6 +15,18 @@ from __future__ import annotations
 RUN = "run"  # the exported function
 MOST_ENTRIES = 1 << 16  # entry + MOST_ENTRIES * n: for n morsels more, while the status is 0 (n < 1 << 15)
 
+# --- steps: what `run` does in one call of the entry STEPS, whose second argument is the address of the first step ---
+# Each step is morsels of another entry, one after another while the status is 0; STATUS_DONE goes on elsewhere, any
+# other status ends all.
+STEPS = "steps"
+STEP_ENTRY = 0  # i32: -1 behind the last step
+STEP_FIRST = 4  # i32: the first morsel
+STEP_COUNT = 8  # i32: how many
+STEP_COUNT_AT = 12  # i32: where their number is found, or 0
+STEP_DONE = 16  # i32: the step that follows STATUS_DONE
+STEP_BYTES = 20
+STEP_MORSELS = 64  # run without a look at QUERY_INTERRUPT
+
 # --- status: what it returns ----------------------------------------
 STATUS_OK = 0
 STATUS_DONE = -1  # this pipeline needs no further morsel (LIMIT reached)

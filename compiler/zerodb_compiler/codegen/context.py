@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from zerodb_compiler.codegen import abi, program
-from zerodb_compiler.codegen.entries import define_run
+from zerodb_compiler.codegen.entries import define_entries, define_run
 from zerodb_compiler.codegen.sqlvalues import PARTS, Dictionary, S
 from zerodb_compiler.kernels.compiler import kernel
 from zerodb_compiler.types import SqlType
@@ -144,8 +144,14 @@ class Context:
         return self._constants[data]
 
     # --- the result ----------------------------------------
-    def finish(self, output: tuple[program.OutputColumn, ...], output_block_bytes: int) -> program.Program:
-        define_run(self.module, self.entries)
+    def finish(
+        self, output: tuple[program.OutputColumn, ...], output_block_bytes: int, *, steps: bool = False
+    ) -> program.Program:
+        """The program; with `steps`, whole pipelines of it can be run in one call (entries.py)."""
+        if steps:
+            self.entries = define_entries(self.module, self.entries)
+        else:
+            define_run(self.module, self.entries)
         query_bytes = self.query.reserve(0, 16)
         worker_bytes = self.worker.reserve(0, 16)
         return program.Program(

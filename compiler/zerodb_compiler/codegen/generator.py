@@ -17,4 +17,4 @@ def generate(plan: Output, *, portable: bool = False) -> Program:
     sink = OutputSink(context, plan.columns, plan.rows)
     produce(context, plan.input, RowCounter(sink), frozenset(column.id for column in plan.columns))
     context.ordered = True
-    return context.finish(sink.schema(), sink.block_bytes)
+    return context.finish(sink.schema(), sink.block_bytes, steps=not portable)

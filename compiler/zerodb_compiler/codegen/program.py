@@ -10,6 +10,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from zerodb_compiler.codegen import abi
 from zerodb_compiler.pruning import PartitionInfo
 from zerodb_compiler.sql.external import ExternalFunction
 from zerodb_compiler.types import SqlType
@@ -214,3 +215,8 @@ class Program:
     loops: tuple[Loop, ...] = ()
     externals: tuple[ExternalCall, ...] = ()
     entries: tuple[str, ...] = ()  # functions by the numbers under which the module's `run` calls them
+
+    @property
+    def can_step(self) -> bool:
+        """Whether the module has the entry abi.STEPS, for all pipelines in one call."""
+        return bool(self.entries) and self.entries[-1] == abi.STEPS and not self.loops

@@ -229,9 +229,11 @@ class Engine:
         threads: int | None = None,
         owner: object | None = None,
         result_limit: int | None = None,
+        measured: bool = True,
     ) -> Execution:
         """Runs the program to its end. `parameters` are canonical values by index; `timeout` is in seconds; `owner` is
-        whom `interrupt` may single out; `result_limit` the most bytes that the result may have.
+        whom `interrupt` may single out; `result_limit` the most bytes that the result may have; `measured` whether
+        statistics of the pipelines are wanted, for which each takes calls of its own.
 
         Raises what the program's error sites say (class 22 and so on), 57014 when interrupted or timed out, 53200 when
         the memory limit is too small, 54001 for a full stack."""
@@ -240,11 +242,15 @@ class Engine:
         workers = self._workers_for(compiled.program, snapshot, threads)
         deadline = None if timeout is None else time.monotonic() + timeout
         try:
-            return self._execute(compiled, snapshot, parameters, deadline, workers, owner, result_limit, guarded=False)
+            return self._execute(
+                compiled, snapshot, parameters, deadline, workers, owner, result_limit, measured, guarded=False
+            )
         except _TryGuardedError:
             pass
         # The columns that the query kept resident left too little for its workspace: let them come and go.
-        return self._execute(compiled, snapshot, parameters, deadline, workers, owner, result_limit, guarded=True)
+        return self._execute(
+            compiled, snapshot, parameters, deadline, workers, owner, result_limit, measured, guarded=True
+        )
 
     def _execute(
         self,
@@ -255,11 +261,14 @@ class Engine:
         workers: int,
         owner: object | None,
         result_limit: int | None,
+        measured: bool,
         guarded: bool,
     ) -> Execution:
         watched = keyboard.armed()
         try:
-            return self._run(compiled, snapshot, parameters, deadline, workers, owner, result_limit, guarded, watched)
+            return self._run(
+                compiled, snapshot, parameters, deadline, workers, owner, result_limit, measured, guarded, watched
+            )
         finally:
             if watched:
                 keyboard.disarm()
@@ -273,12 +282,13 @@ class Engine:
         workers: int,
         owner: object | None,
         result_limit: int | None,
+        measured: bool,
         guarded: bool,
         watched: bool,
     ) -> Execution:
         frame = self._take_frame(compiled, snapshot, workers)
         run = Run(compiled, frame, parameters, self.memory, self._workers if workers > 1 else None, guarded)
-        run.owner, run.result_limit = owner, result_limit
+        run.owner, run.result_limit, run.measured = owner, result_limit, measured
         alarm = None
         try:
             if compiled.program.externals:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from zerodb.engine.bindings import Bindings, DictionaryBinding, TableBinding
 from zerodb.engine.memory import Memory
 from zerodb.engine.pool import out_of_memory
+from zerodb.engine.steps import STEPS_BYTES
 from zerodb.engine.tables import Snapshot, TableVersion
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import Program
@@ -74,9 +75,12 @@ class Frame:
         self.program, self._memory = program, memory
         self._bindings = bindings
         size = program.query_bytes + workers * program.worker_bytes
-        self.address = memory.allocate(size)
+        self.steps = 0  # the address of a list of steps (steps.py)
+        self.address = memory.allocate(size + (STEPS_BYTES if workers == 1 and program.can_step else 0))
         if not self.address:
             raise out_of_memory(memory)
+        if workers == 1 and program.can_step:
+            self.steps = self.address + size
         first = self.address + program.query_bytes
         self.workers = tuple(
             WorkerState(i, program.query_bytes + i * program.worker_bytes, first + i * program.worker_bytes)

@@ -233,7 +233,10 @@ class Memory:
             self._trim(0)
 
     def zero(self, address: int, size: int) -> None:
-        ctypes.memset(self.base + address, 0, size)
+        if size > MOST_COPIED_WITH_GIL:
+            ctypes.memset(self.base + address, 0, size)
+        else:
+            self.bytes[address : address + size] = bytes(size)
 
     def write(self, address: int, data: np.ndarray[Any, Any]) -> None:
         """Copies an array in: a large one without the GIL, for other threads' sake. To have it back takes longer than a

@@ -42,6 +42,7 @@ class CompiledProgram:
         self.program = program
         self.decoder = RowDecoder(program.output)
         self.schema = arrow_schema(program.output)
+        self.numbers = {name: number for number, name in enumerate(program.entries)}
         self.statistics = CompileStatistics()
         self.tier: Tier | None = None
         self.failure: Exception | None = None

@@ -26,6 +26,7 @@ from zerodb.engine.pool import Array, out_of_memory
 from zerodb.engine.program import CompiledProgram
 from zerodb.engine.pruning import may_match, surviving_chunks
 from zerodb.engine.result import ResultBatch, read_block
+from zerodb.engine.steps import MOST_STEPS, packed, steps
 from zerodb.engine.tiers import FastCall, Instance, Tier
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen.program import ErrorSite, IndexLookup, MorselSource, Pipeline
@@ -81,7 +82,7 @@ class WorkerThreads:
 
 
 class Run:
-    """One execution in a frame. `batches` and `statistics` are filled by `run`."""
+    """One execution in a frame. `batches` and, if `measured`, `statistics` are filled by `run`."""
 
     def __init__(
         self,
@@ -96,6 +97,7 @@ class Run:
         self._memory, self._words, self._threads = memory, memory.words, threads
         self._guarded = guarded
         self.owner: object | None = None
+        self.measured = True  # `statistics` are wanted
         self.result_limit: int | None = None  # bytes
         self._result_bytes = 0
         self.stopped: DatabaseError | None = None
@@ -145,6 +147,8 @@ class Run:
         """Runs them in order, going back where a loop (a recursion) has rows for another round."""
         program = self.compiled.program
         if not program.loops:
+            if not self.measured and self.frame.steps and self._at_once():
+                return
             for pipeline in program.pipelines:
                 self._pipeline(pipeline)
             return
@@ -159,6 +163,26 @@ class Run:
             self._pipeline(program.pipelines[at], at)
             ended = next((loop for loop in program.loops if loop.last == at), None)
             at = ended.first if ended is not None else at + 1
+
+    def _at_once(self) -> bool:
+        """Runs all pipelines in one call, if that can be."""
+        frame, compiled = self.frame, self.compiled
+        if compiled.tier is not Tier.CRANELIFT or any(enter for _, enter in self._chunks):
+            return False
+        found = steps(compiled.program, compiled.numbers, frame.address, [chunks for chunks, _ in self._chunks])
+        if len(found) > MOST_STEPS:
+            return False
+        listed, worker = packed(found, frame.steps), frame.workers[0]
+        self._memory.bytes[frame.steps : frame.steps + len(listed)] = listed
+        status = self._function(0, abi.STEPS)(worker.address, frame.steps)
+        if status:
+            raise self._error(status, worker)
+        if worker.dirty or self._words[(worker.address + abi.WORKER_OUTPUT_FIRST) >> 2]:
+            self._drain(worker)
+            self._free_scratch(worker)
+        if self.stopped is not None:
+            raise self.stopped
+        return True
 
     def _choose_chunks(self) -> None:
         """Per scan, the chunks to run and whether each must be entered (see bindings.py)."""

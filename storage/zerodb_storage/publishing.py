@@ -87,7 +87,7 @@ class Plan:
     def snapshot(self) -> Snapshot:
         """As it is planned now: nothing more may be planned then."""
         tables = MappingProxyType(self.tables)
-        return Snapshot(self.sequence, tables, self.catalog, self.defined, self.shaped, self.by_id)
+        return Snapshot(self.sequence, tables, self.catalog, self.defined, self.shaped).knowing(self.by_id)
 
     def put(self, version: TableVersion, state: TableState) -> None:
         before = self.by_id.get(version.id)

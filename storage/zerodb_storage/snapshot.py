@@ -29,7 +29,13 @@ class Snapshot:
     catalog: Objects = field(default_factory=lambda: NO_OBJECTS)
     defined: int = 0
     shaped: int = 0
-    _by_id: dict[int, TableVersion] = field(default_factory=dict, repr=False)  # made at the first look if not given
+    # Made at the first look if not given. Never part of a copy (`replace`), which may have other tables.
+    _by_id: dict[int, TableVersion] = field(init=False, default_factory=dict, repr=False)
+
+    def knowing(self, by_id: dict[int, TableVersion]) -> Snapshot:
+        """This snapshot, told its tables by number."""
+        self._by_id.update(by_id)
+        return self
 
     def objects(self, kind: str) -> dict[tuple[str, str], Any]:
         """All objects of a kind by (schema, name)."""

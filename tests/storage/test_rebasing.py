@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -205,3 +205,15 @@ def test_a_savepoint_from_before_a_merge() -> None:
         left = sorted(rows_of(db.snapshot().tables["t"]))
         assert left == sorted({*range(100), 300} - {3, 4, 60, 61})
         assert db.check() == []
+
+
+def test_a_copy_of_a_snapshot_looks_its_own_tables_up() -> None:
+    """A base that moves on is a copy with other versions: the old ones' numbers must not come along."""
+    with Database.open(None) as db:
+        with db.begin() as write:
+            write.create_table("t", [Column("a", types.BIGINT)])
+        snapshot = db.snapshot()
+        version = snapshot.tables["t"]
+        assert snapshot.table_with_id(version.id) is version
+        other = replace(version)
+        assert replace(snapshot, tables={"t": other}).table_with_id(version.id) is other

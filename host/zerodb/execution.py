@@ -70,7 +70,11 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
 
             return run_locking(connection, ready, user)
         case st.Query() if _may_write(connection, prepared):
-            with connection._session.writing():
+            session = connection._session
+            with (
+                session.writing(),
+                session.statement.refreshing(may=session.statement.may_refresh or not session.statement.nested),
+            ):
                 view = connection._view()
                 prepared, values = for_writing(connection, ready, view, user)
                 assert prepared.query is not None
@@ -82,7 +86,8 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
         case st.SetSequence():
             return set_sequence(connection, statement, prepared, view, values)
         case st.Insert() | st.Update() | st.Delete() | st.Merge() | st.WithChanges():
-            return run_change(connection, ready, user)
+            with connection._session.statement.refreshing(may=False):
+                return run_change(connection, ready, user)
         case st.CreateTableAs():
             return _create_table_as(connection, ready, user)
         case st.Define(definition=definition):

@@ -8,7 +8,8 @@ it has read (Outdated), the outermost statement runs again, whatever the functio
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from zerodb.statement_text import ends_failed
@@ -32,6 +33,9 @@ class RunningStatement:
         self.outdated: Outdated | None = None  # met by a nested one: the whole one runs again
         self.trigger_depth = 0
         self.call_depth = 0  # of functions with bodies, and procedures
+        # Whether statements of functions may look at what is committed since the calling statement began: not while
+        # that changes rows, whose ids it has.
+        self.may_refresh = False
         self.after_events: list[AfterEvent] | None = None  # for which AFTER triggers run when the statement ends
         self.late_keys: list[Callable[[], None]] | None = None  # foreign keys to look at when the statement ends
 
@@ -47,6 +51,15 @@ class RunningStatement:
         finally:
             self.nested -= 1
             self.text = outer
+
+    @contextlib.contextmanager
+    def refreshing(self, *, may: bool) -> Iterator[None]:
+        """Around a statement that may, or may not, have the ground changed under it by statements of functions."""
+        outer, self.may_refresh = self.may_refresh, may
+        try:
+            yield
+        finally:
+            self.may_refresh = outer
 
     def check_outdated(self) -> None:
         """After a function was called, whatever it made of the errors of its own statements."""

@@ -205,11 +205,11 @@ class WriteTransaction:
         if self._base_of(version.id) is not None:
             self.dropped.add(version.id)
 
-    def change_schema(self, table: str, schema: Schema) -> TableVersion:
+    def change_schema(self, table: str, schema: Schema, mode: TableMode = TableMode.ACCESS_EXCLUSIVE) -> TableVersion:
         """Give a table another declaration: columns are matched by slot, those with slot -1 are new. Nothing is checked
-        and no segment is rewritten."""
+        and no segment is rewritten. `mode`: a weaker one lets others lock rows meanwhile."""
         self._settle()
-        self.lock_table(table, TableMode.ACCESS_EXCLUSIVE)
+        self.lock_table(table, mode)
         version = self.table(table)
         _check_columns(schema.name, schema.columns)
         if schema.key != table and schema.key in self.tables:

@@ -23,7 +23,7 @@ from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.dialect import tokenize
 from zerodb_compiler.sql.nodes import fold
 from zerodb_compiler.triggers import Trigger, triggers_in, with_triggers
-from zerodb_storage import TableVersion, WriteTransaction
+from zerodb_storage import TableMode, TableVersion, WriteTransaction
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
@@ -60,7 +60,8 @@ def create(connection: Connection, write: WriteTransaction, node: ddl.CreateTrig
 
         _check_when(node, node.when)
         check_condition(connection, version, trigger)
-    _put(write, version, [*(other for other in known if other is not before), trigger])
+    others = [other for other in known if other is not before]
+    _put(write, version, [*others, trigger], TableMode.SHARE_ROW_EXCLUSIVE)
     return Outcome("CREATE TRIGGER")
 
 
@@ -100,12 +101,17 @@ def enable(connection: Connection, write: WriteTransaction, version: TableVersio
         replace(found, enabled=enabled) if not action.name or found.name == action.name else found for found in known
     ]
     if changed != list(known):
-        _put(write, version, changed)
+        _put(write, version, changed, TableMode.SHARE_ROW_EXCLUSIVE)
 
 
-def _put(write: WriteTransaction, version: TableVersion, triggers: Sequence[Trigger]) -> None:
+def _put(
+    write: WriteTransaction,
+    version: TableVersion,
+    triggers: Sequence[Trigger],
+    mode: TableMode = TableMode.ACCESS_EXCLUSIVE,
+) -> None:
     options = with_triggers(version.schema.options, triggers)
-    write.change_schema(version.key, replace(version.schema, options=options))
+    write.change_schema(version.key, replace(version.schema, options=options), mode)
 
 
 def _missing(version: TableVersion, name: ddl.Name) -> DatabaseError:

@@ -8,8 +8,9 @@ it knows the connection, and what statements see. Those of a volatile function s
 they change is a part of the calling statement; those of others read what the calling statement reads (0A000 if they
 would change something).
 
-In a body that no statement's query calls (DO, CALL) under READ COMMITTED each statement sees what is committed when it
-begins, and runs again by itself if it met rows that others were changing, as at the top level.
+Under READ COMMITTED each statement of a volatile function sees what is committed when it begins, and runs again by
+itself if it met rows that others were changing, as at the top level. Not so below a statement that changes rows (of
+triggers, of functions in an UPDATE): these see what that one sees, which as a whole runs again.
 """
 
 from __future__ import annotations
@@ -216,13 +217,11 @@ def _expand(tree: exp.Expr, used: _Used) -> None:
 
 @dataclass(slots=True)
 class Caller:
-    """One call of a function. `view` is what its statements read, None for what is newest; `own` whether they are not
-    part of another statement's query (DO, CALL)."""
+    """One call of a function. `view` is what its statements read, None for what is newest."""
 
     connection: Connection
     name: str  # of the function, for errors
     view: View | None = None
-    own: bool = False
     stopped: Callable[[], str | None] = field(default_factory=stop_reason)
 
     @classmethod
@@ -237,9 +236,9 @@ class Caller:
         return cls(view.session, name, None if volatile else view, stopped=stop_reason())
 
     @classmethod
-    def directly(cls, connection: Connection, *, own: bool) -> Caller:
-        """For a body that is a statement, or a trigger's."""
-        return cls(connection, "", None, own, stopping(connection._view()))
+    def directly(cls, connection: Connection) -> Caller:
+        """For a body that is a statement."""
+        return cls(connection, "", None, stopping(connection._view()))
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:
@@ -283,32 +282,27 @@ class Caller:
             try:
                 return session.statement.run_nested(once, statement.text)
             except Outdated:
-                if not self._may_repeat():
+                if not self._refreshes:
                     raise
+                session.statement.outdated = None
 
     def _view(self) -> View:
         if self.view is not None:
             self.connection._begin_statement()
             return self.view
-        if self.own:
-            self._refresh()
+        write = self.written()
+        if write is not None and self._refreshes:
+            write.refresh()
         return self.connection._view()
 
-    def _refresh(self) -> None:
-        write = self.written()
-        if write is not None and self.connection._session.isolation == "read committed":
-            write.refresh()
+    @property
+    def _refreshes(self) -> bool:
+        session = self.connection._session
+        return session.statement.may_refresh and session.isolation == "read committed"
 
     def written(self) -> WriteTransaction | None:
         """The write transaction that the statement around works in."""
         return self.connection._session._writing_now
-
-    def _may_repeat(self) -> bool:
-        session = self.connection._session
-        if not self.own or session.isolation != "read committed" or session.statement.nested:
-            return False
-        session.statement.outdated = None
-        return True
 
 
 def add_context(error: Error, line: str) -> None:

@@ -32,10 +32,9 @@ PROCEDURE = "procedure"
 
 def run_procedure(connection: Connection, statement: us.Do | us.Call) -> Outcome:
     session = connection._session
-    alone = not session.statement.nested
     writing = contextlib.nullcontext() if session.is_read_only else session.writing()
-    with writing:
-        caller = Caller.directly(connection, own=alone)
+    with writing, session.statement.refreshing(may=session.statement.may_refresh or not session.statement.nested):
+        caller = Caller.directly(connection)
         if isinstance(statement, us.Do):
             return _do(caller, statement)
         return _call(caller, statement)
@@ -95,7 +94,7 @@ def call(caller: Caller, name: str, schema: str | None, given: Sequence[Typed]) 
     arguments = [assigned(value, type_, wanted) for (type_, value), wanted in pairs]
     view = caller.connection._view()
     body = view.body(function)
-    made = body.value(Caller(caller.connection, name, None, caller.own, caller.stopped), arguments)
+    made = body.value(Caller(caller.connection, name, None, caller.stopped), arguments)
     outwards = [place for place, mode in enumerate(_modes(function)) if mode != "in"]
     if not outwards:
         return []

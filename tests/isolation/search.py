@@ -32,6 +32,9 @@ PROFILES = {
     "many": Profile(many=True),
     "merges": Profile(merges=True),
     "many-merges": Profile(many=True, merges=True),
+    "points": Profile(points=True),
+    "points-merges": Profile(points=True, merges=True),
+    "huge": Profile(huge=True, merges=True),
     "defines": Profile(defines=True),
 }
 ZERODB_PAUSE_S = 0.004
@@ -58,7 +61,7 @@ def run_zerodb(case: Case) -> tuple[Trace, str | None]:
     base = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=base) as folder:
         path = str(Path(folder) / "database")
-        engine = ZerodbEngine(path)
+        engine = ZerodbEngine(path, points=case.points)
         try:
             trace = Run(
                 engine,

@@ -7,8 +7,9 @@ itself says BEGIN. Whether a session waits is asked of the lock table.
 from __future__ import annotations
 
 import queue
+import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from tests.isolation.tester import Failure, Notification, Result, Table
@@ -27,8 +28,9 @@ natural join information_schema.table_constraints where constraint_type = 'PRIMA
 class ZerodbEngine:
     """The database in the directory `path`."""
 
-    def __init__(self, path: str) -> None:
-        self._path = path
+    def __init__(self, path: str, *, points: bool = False) -> None:
+        """With `points` statements by key take the short way, as prepared ones do (host/zerodb/point.py)."""
+        self._path, self._points = path, points
         self._kept = zerodb.connect(path, synchronous="off", threads=1)
         self._names: dict[int, str] = {}  # of sessions, by the numbers that notifications have
 
@@ -37,7 +39,7 @@ class ZerodbEngine:
         for setting in DEFAULTS:
             connection.execute(setting)
         self._names[connection._session.locks.locker.number] = name
-        return ZerodbConnection(connection, name, self._names)
+        return ZerodbConnection(connection, name, self._names, points=self._points and name != "control")
 
     def merge(self) -> None:
         """Folds the changes of all tables into segments, as the merging thread does."""
@@ -63,8 +65,10 @@ class ZerodbEngine:
 
 
 class ZerodbConnection:
-    def __init__(self, connection: zerodb.Connection, name: str, names: dict[int, str]) -> None:
-        self._connection, self._names = connection, names
+    def __init__(
+        self, connection: zerodb.Connection, name: str, names: dict[int, str], *, points: bool = False
+    ) -> None:
+        self._connection, self._names, self._points = connection, names, points
         self._texts: queue.SimpleQueue[str | None] = queue.SimpleQueue()
         self._done = threading.Event()
         self._done.set()
@@ -105,7 +109,9 @@ class ZerodbConnection:
     def _work(self) -> None:
         while (sql := self._texts.get()) is not None:
             try:
-                for result in _run(self._connection, sql):
+                for result in _run(
+                    self._connection, sql, _executed_as_point if self._points else zerodb.Connection.execute
+                ):
                     self._results.append(result)
                 for told in self._connection.notifications():
                     self._results.append(Notification(told.channel, told.payload, self._names[told.sender]))
@@ -117,7 +123,7 @@ class ZerodbConnection:
                 self._done.set()
 
 
-def _run(connection: zerodb.Connection, sql: str) -> Iterator[Result]:
+def _run(connection: zerodb.Connection, sql: str, execute: Callable[[zerodb.Connection, str], Any]) -> Iterator[Result]:
     """Runs a text statement by statement."""
     statements = list(connection.statements(sql))
     opened = False  # the implicit transaction
@@ -130,7 +136,7 @@ def _run(connection: zerodb.Connection, sql: str) -> Iterator[Result]:
             elif word not in _BEGINS and len(statements) > 1 and not connection.in_transaction:
                 connection.begin()
                 opened = True
-            yield from _result(connection.execute(statement))
+            yield from _result(execute(connection, statement))
             opened = opened and connection.in_transaction and word not in _ENDS
         if opened:
             opened = False
@@ -139,6 +145,27 @@ def _run(connection: zerodb.Connection, sql: str) -> Iterator[Result]:
         if opened:
             connection.rollback()
         raise
+
+
+def _executed_as_point(connection: zerodb.Connection, sql: str) -> Any:
+    """INSERT of one row of constants gets these as parameters, which the short way wants."""
+    parameters: list[int | str] = []
+    if one_row := re.fullmatch(r"(insert into \w+ values )(\([^()]*\))", sql):
+        values = re.sub(r"'([^']*)'|\b(\d+)\b", lambda found: _parameter(found, parameters), one_row[2])
+        sql = one_row[1] + values
+    if _first_word(sql) not in ("select", "insert", "update", "delete") or connection._session.is_failed:
+        return connection.execute(sql, parameters or None)
+    try:
+        prepared = connection.prepare(sql)
+        prepared.make_point()
+    except zerodb.Error:  # the statement itself is to fail, in its transaction
+        return connection.execute(sql, parameters or None)
+    return prepared.execute(parameters or None)
+
+
+def _parameter(found: re.Match[str], parameters: list[int | str]) -> str:
+    parameters.append(int(found[2]) if found[2] else found[1])
+    return "?"
 
 
 _BEGINS = frozenset({"begin", "start"})
@@ -157,7 +184,10 @@ def _written(row: Sequence[str | None], dates: set[int]) -> tuple[str | None, ..
 
 def _result(cursor: Any) -> Iterator[Result]:
     """The cursor's result set, if it has one, as PostgreSQL's texts."""
-    outcome = cursor._outcome
+    outcome = getattr(cursor, "_outcome", None)
+    if outcome is None and cursor.description is not None:  # of a statement by key
+        rows = [tuple(None if value is None else str(value) for value in row) for row in cursor.fetchall()]
+        yield Table(tuple(column[0] for column in cursor.description), tuple(rows))
     if outcome is not None and outcome.columns is not None:
         batches = outcome.batches
         dates = {place for place, column in enumerate(outcome.columns) if column.type.id is TypeId.DATE}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,13 +16,14 @@ class Case:
     turns: tuple[int, ...]
     looks: tuple[str, ...]  # queries of the final state
     level: str  # of all sessions, or "mixed"
+    points: bool = False  # whether statements by key take the short way (zerodb only)
     merges: frozenset[int] = frozenset()  # before these turns all tables are merged (zerodb only)
 
     def in_order(self, order: tuple[int, ...]) -> Case:
         """The sessions one after the other, without those that are left out."""
         kept = tuple(steps if place in order else () for place, steps in enumerate(self.sessions))
         turns = tuple(place for place in order for _ in self.sessions[place])
-        return Case(self.setup, self.prepared, kept, turns, self.looks, self.level)
+        return replace(self, sessions=kept, turns=turns, merges=frozenset())
 
     def without_step(self, session: int, step: int) -> Case:
         sessions = list(self.sessions)
@@ -31,7 +32,7 @@ class Case:
         gone = places[step]
         merges = frozenset(place - (place > gone) for place in self.merges)
         turns = (*self.turns[:gone], *self.turns[gone + 1 :])
-        return Case(self.setup, self.prepared, tuple(sessions), turns, self.looks, self.level, merges)
+        return replace(self, sessions=tuple(sessions), turns=turns, merges=merges)
 
     def text(self) -> str:
         """As an isolation specification."""
@@ -49,6 +50,8 @@ class Case:
             order.append(name(session, nexts[session]))
             nexts[session] += 1
         lines.append(f"permutation {' '.join(order)}")
+        if self.points:
+            lines.append("# statements by key take the short way")
         if self.merges:
             lines.append(f"# merges before the turns {sorted(self.merges)}")
         return "\n".join(lines) + "\n"

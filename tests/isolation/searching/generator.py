@@ -31,6 +31,8 @@ class Profile:
 
     levels: tuple[str, ...] = (*LEVELS, "mixed")
     many: bool = False  # enough rows for the paths of large statements
+    huge: bool = False  # more rows than a chunk has
+    points: bool = False  # statements by key that take the short way
     merges: bool = False
     defines: bool = False  # CREATE, ALTER, DROP, TRUNCATE
     skips: bool = True  # SKIP LOCKED
@@ -40,7 +42,7 @@ class Generator:
     def __init__(self, r: random.Random, profile: Profile) -> None:
         self.r, self.profile = r, profile
         self.level = r.choice(profile.levels)
-        self.schema: Schema = make_schema(r, many=profile.many)
+        self.schema: Schema = make_schema(r, many=profile.many, huge=profile.huge)
         self.locks = r.random() < 0.25  # whether this case has table and advisory locks
         self.fresh = 0
 
@@ -65,10 +67,12 @@ class Generator:
         merges: frozenset[int] = frozenset()
         if self.profile.merges:
             merges = frozenset(place for place in range(len(turns)) if r.random() < 0.4)
-        looks = self.schema.looks
+        looks = self.schema.summaries if self.profile.huge else self.schema.looks
         if self.profile.defines:
             looks += ("select * from n0", "select * from n1", "select * from w0", "select max(k), max(a) from t0")
-        return Case(self.schema.statements, tuple(prepared), tuple(sessions), tuple(turns), looks, self.level, merges)
+        setup = self.schema.statements
+        points = self.profile.points
+        return Case(setup, tuple(prepared), tuple(sessions), tuple(turns), looks, self.level, points, merges)
 
     def session(self, level: str, names: list[str]) -> tuple[str, ...]:
         r = self.r
@@ -108,9 +112,33 @@ class Generator:
             return self.definition()
         if self.locks and roll < 0.45:
             return self.table_lock() if r.random() < 0.6 else self.advisory()
+        if self.profile.points and r.random() < 0.75:
+            return self.by_key()
         if roll < 0.55:
             return self.query()
         return self.change()
+
+    def by_key(self) -> str:
+        """What takes the short way: by the whole key, by a part of an index, one new row."""
+        r = self.r
+        table = r.choice(self.schema.tables)
+        name, value = table.name, table.columns[2] if len(table.columns) > 2 else "y"
+        columns = [column for column in table.columns if column != "s"]
+        column = table.columns[0] if r.random() < 0.7 else r.choice(columns)
+        where = f"{column} = {self.key() * (10 if column == 'a' else 1)}"
+        return r.choice(
+            (
+                f"select * from {name} where {where}",
+                f"select * from {name} where {where} for update",
+                f"select count(*), sum({value}) from {name} where {where}",
+                f"insert into {name} values {self.row(table)}",
+                f"insert into {name} values {self.row(table)}",
+                f"update {name} set {value} = {value} + 1 where {where}",
+                f"update {name} set {value} = {r.randint(0, 9)} where {where}",
+                f"update {name} set {value} = {value} + 1 where {where} returning *",
+                f"delete from {name} where {where}",
+            )
+        )
 
     # Queries
 
@@ -141,6 +169,8 @@ class Generator:
 
     def key(self) -> int:
         r, rows = self.r, self.schema.rows
+        if self.profile.huge and r.random() < 0.7:
+            return r.choice((1, 65535, 65536, 65537, 65538, rows, rows + 1))
         if self.profile.many and r.random() < 0.6:
             return r.choice((1, 2, rows // 2, rows, rows + 1))
         return r.choice((1, 1, 1, 2, 2, 3, rows, rows + 1, rows + 2))
@@ -241,7 +271,7 @@ class Generator:
 
     def insert_select(self, table: Table) -> str:
         r, rows = self.r, self.schema.rows
-        step = r.choice((rows, rows + 1, rows * 2))
+        step = rows * 2 if self.profile.huge else r.choice((rows, rows + 1, rows * 2))
         where = self.where(self.schema.tables[0])
         match table.name:
             case "t0":
@@ -272,10 +302,10 @@ class Generator:
                 f"update {name} set k = {r.choice((key, self.schema.rows + 1, self.schema.rows + 2))} where k = {key}"
             )
         if roll < 0.28 and table.key:
-            return f"update {name} set k = k + 10007 where {self.where(table)}{self.returning()}"
+            return f"update {name} set k = k + 1000007 where {self.where(table)}{self.returning()}"
         if roll < 0.42 and name == "t0":
             # No value that another row of the same statement is about to give up: PostgreSQL looks row by row.
-            what = r.choice((str(self.new()), "a + 10003", "-a", "k * 10", "null"))
+            what = r.choice((str(self.new()), "a + 10000003", "-a", "k * 10", "null"))
             row = f"k = {self.key()}" if what[-2:] == "10" or what.isdigit() or r.random() < 0.5 else self.where(table)
             return f"update t0 set a = {what} where {row}{self.returning()}"
         if roll < 0.52 and table.refers:

@@ -12,8 +12,10 @@ that was branched off earlier (after a rollback) copies first.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -28,13 +30,25 @@ _TEXT_BYTES_MIN = 1024
 CHUNK_TEXT_BYTES_MAX = 1 << 28  # a chunk's strings must stay addressable next to everything else in a 4 GiB memory
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Cells:
+    """`data` is None for wide values; `room` rows have a place."""
+
+    arrays: Values
+    data: Any
+    validity: memoryview | None
+    text: memoryview | None
+    room: int
+
+
 class _ColumnBuffer:
     """One column of a chunk. `arrays` is replaced as a whole when it grows, so a reader takes a consistent set."""
 
-    __slots__ = ("arrays",)
+    __slots__ = ("_cells", "arrays")
 
     def __init__(self, first: Values) -> None:
         """Empty, of the form of `first`."""
+        self._cells: _Cells | None = None
         if first.form is Form.TEXT:
             self.arrays = Values(Form.TEXT, np.zeros(1, np.int64), None, np.empty(0, np.uint8))
         else:
@@ -49,6 +63,19 @@ class _ColumnBuffer:
         assert arrays.text is not None
         first, last = int(arrays.data[begin]), int(arrays.data[end])
         return Values(Form.TEXT, arrays.data[begin : end + 1] - first, validity, arrays.text[first:last])
+
+    def cells(self) -> _Cells:
+        """The arrays as memory views, whose items cost a fraction of an array's."""
+        cells, arrays = self._cells, self.arrays
+        if cells is None or cells.arrays is not arrays:
+            room = len(arrays.data) - (arrays.form is Form.TEXT)
+            validity = None if arrays.validity is None else arrays.validity.data
+            if validity is not None:
+                room = min(room, len(validity))
+            text = None if arrays.text is None else arrays.text.data
+            data = arrays.data.data if arrays.data.ndim == 1 else None
+            cells = self._cells = _Cells(arrays, data, validity, text, room)
+        return cells
 
     def text_bytes(self, rows: int) -> int:
         return int(self.arrays.data[rows]) if self.arrays.form is Form.TEXT else 0
@@ -157,61 +184,86 @@ def append(chunks: tuple[DeltaChunk, ...], batch: Sequence[Values]) -> tuple[Del
     return tuple(grown)
 
 
-def append_row(
-    chunks: tuple[DeltaChunk, ...], row: Sequence[int | float | bytes | None]
-) -> tuple[DeltaChunk, ...] | None:
-    """The delta with one row of canonical values (text as bytes, codes for strings of dictionaries) behind it, written
-    in place; None where that is not possible: there `append` makes room."""
+Row = Sequence[int | float | bytes | None]
+
+
+def append_rows(chunks: tuple[DeltaChunk, ...], rows: Sequence[Row]) -> tuple[DeltaChunk, ...] | None:
+    """The delta with a few rows of canonical values (text as bytes, codes for strings of dictionaries) behind it,
+    written in place; None where that is not possible: there `append` makes room."""
     if not chunks:
         return None
     tail = chunks[-1]
     buffer, used = tail.buffer, tail.rows
-    if buffer.used != used or used >= CHUNK_ROWS:
+    if buffer.used != used or used + len(rows) > CHUNK_ROWS:
         return None
     facts = []
-    for column, known, value in zip(buffer.columns, tail.facts, row, strict=True):
-        found = _put(column.arrays, used, value, known)
+    for column, known, values in zip(buffer.columns, tail.facts, zip(*rows, strict=True), strict=True):
+        found = _put(column.cells(), used, values, known)
         if found is None:  # what the columns before have got behind the last row is nobody's
             return None
         facts.append(found)
-    buffer.used = used + 1
-    return (*chunks[:-1], DeltaChunk(buffer, used + 1, tuple(facts)))
+    buffer.used = used + len(rows)
+    return (*chunks[:-1], DeltaChunk(buffer, buffer.used, tuple(facts)))
 
 
-def _put(arrays: Values, used: int, value: int | float | bytes | None, known: ColumnFacts) -> ColumnFacts | None:
-    """Writes a value behind the `used` ones; what is then known of the column, or None if it has no place there."""
-    form, data, validity = arrays.form, arrays.data, arrays.validity
-    if used >= len(data) - (form is Form.TEXT) or (validity is None and value is None):
+def _put(cells: _Cells, used: int, values: Row, known: ColumnFacts) -> ColumnFacts | None:
+    """Writes values behind the `used` ones; what is then known of the column, or None if they have no place there."""
+    data, validity, form = cells.data, cells.validity, cells.arrays.form
+    if data is None or used + len(values) > cells.room:
         return None
+    nulls = 0
+    if None in values:
+        if validity is None:
+            return None
+        nulls = values.count(None)
     if validity is not None:
-        if used >= len(validity):
-            return None
-        validity[used] = value is not None
+        for place, value in enumerate(values, used):
+            validity[place] = value is not None
     if form is Form.TEXT:
-        text = arrays.text
-        assert text is not None
-        if not isinstance(value, bytes | None):
-            return None  # of another text mode than the chunk
-        start = int(data[used])
-        end = start if value is None else start + len(value)
-        if end > len(text) or end > CHUNK_TEXT_BYTES_MAX:
-            return None
-        data[used + 1] = end
-        if value:
-            text[start:end] = np.frombuffer(value, np.uint8)
-        return known if value is not None else ColumnFacts(known.null_count + 1, known.bounds)
-    if value is None:
-        data[used] = 0
-        return ColumnFacts(known.null_count + 1, known.bounds)
-    if isinstance(value, bytes) or form is Form.WIDE or (form is Form.INT and not -(1 << 63) <= value < 1 << 63):
+        written = _put_texts(cells, data, used, values)
+        return None if not written else ColumnFacts(known.null_count + nulls, known.bounds) if nulls else known
+    try:
+        for place, value in enumerate(values, used):
+            data[place] = 0 if value is None else value
+    except (TypeError, ValueError, OverflowError):  # of another text mode than the chunk, or wider than its values
         return None
-    data[used] = value
+    present = values if not nulls else [value for value in values if value is not None]
+    if form is Form.CODES or not present:
+        return ColumnFacts(known.null_count + nulls, known.bounds) if nulls else known
+    return _facts_with(known, nulls, present, form)
+
+
+def _put_texts(cells: _Cells, data: Any, used: int, values: Row) -> bool:
+    text = cells.text
+    assert text is not None
+    end = data[used]
+    for place, value in enumerate(values, used + 1):
+        if value is not None:
+            if not isinstance(value, bytes):
+                return False  # of another text mode than the chunk
+            start, end = end, end + len(value)
+            if end > len(text) or end > CHUNK_TEXT_BYTES_MAX:
+                return False
+            text[start:end] = value
+        data[place] = end
+    return True
+
+
+def _facts_with(known: ColumnFacts, nulls: int, present: Sequence[Any], form: Form) -> ColumnFacts:
+    """What is known with these values, too."""
+    if form is Form.FLOAT:  # as Values.bounds: a NaN is the greatest
+        numbers = [value for value in present if value == value]
+        low = float(min(numbers)) if numbers else -math.inf
+        return known.merged(
+            ColumnFacts(nulls, (low, float(max(numbers)) if len(numbers) == len(present) else math.nan))
+        )
+    low, high = min(present), max(present)
     bounds = known.bounds
-    if form is Form.CODES or (bounds is not None and bounds[0] <= value <= bounds[1]):
-        return known
-    if bounds is None or form is Form.FLOAT:
-        return known.merged(ColumnFacts(0, (value, value)))
-    return ColumnFacts(known.null_count, (min(bounds[0], value), max(bounds[1], value)))
+    if bounds is not None:
+        if bounds[0] <= low and high <= bounds[1]:
+            return ColumnFacts(known.null_count + nulls, bounds) if nulls else known
+        low, high = min(bounds[0], low), max(bounds[1], high)
+    return ColumnFacts(known.null_count + nulls, (low, high))
 
 
 def _end(tail: DeltaChunk, batch: Sequence[Values], begin: int, end: int) -> int:

@@ -20,15 +20,15 @@ from zerodb_compiler.layout import CHUNK_ROWS, Encoding, TableLayout
 from zerodb_storage.arrow import form_of, numpy_type
 from zerodb_storage.catalog import TextMode
 from zerodb_storage.commit_log import Cell
-from zerodb_storage.delta import append_row
+from zerodb_storage.delta import append_rows
 from zerodb_storage.locks import Outdated
 from zerodb_storage.rebasing import Changes
+from zerodb_storage.segment import ColumnFacts
 from zerodb_storage.table import TableVersion
 from zerodb_storage.values import Form, Values, concatenate
 from zerodb_storage.visibility import Mask
 
 MOST_ROWS = 64  # of one table and transaction: more are done as columns
-_BOUNDED = (Encoding.INT, Encoding.DICTIONARY)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -70,14 +70,19 @@ def grown(
     layout: TableLayout | None = version.__dict__.get("layout")
     if layout is not None and layout.has_deletes != bool(masks):
         layout = None
-    for row in rows:
-        codes = _coded(version, row)
-        more = None if codes is None else append_row(chunks, codes)
-        if codes is None or more is None:
+    if rows:
+        coded: list[Sequence[Cell]] = []
+        for row in rows:
+            codes = _coded(version, row)
+            if codes is None:
+                return None
+            coded.append(codes)
+        more = append_rows(chunks, coded)
+        if more is None:
             return None
-        chunks = more
-        if layout is not None and not _fits(layout, codes):
+        if layout is not None and not _fits(layout, chunks[-1].facts, more[-1].facts, coded):
             layout = None
+        chunks = more
     made = version.derived(delta_chunks=chunks, masks=masks, changed=sequence)
     if layout is not None:
         made.__dict__["layout"] = layout
@@ -109,13 +114,23 @@ def as_changes(few: FewRows) -> Changes:
     return changes
 
 
-def _fits(layout: TableLayout, row: Sequence[Cell]) -> bool:
-    """Whether a row leaves a layout as it is."""
-    for column, value in zip(layout.columns, row, strict=True):
-        if value is None:
-            if not column.has_nulls:
+def _fits(
+    layout: TableLayout, before: Sequence[ColumnFacts], after: Sequence[ColumnFacts], rows: Sequence[Sequence[Cell]]
+) -> bool:
+    """Whether rows that have changed what is known of the last chunk's columns leave a layout as it is."""
+    for number, (column, known, found) in enumerate(zip(layout.columns, before, after, strict=True)):
+        if column.encoding is Encoding.DICTIONARY:
+            if any((row[number] or 0) > column.high for row in rows):  # type: ignore[operator]
                 return False
-        elif column.encoding in _BOUNDED and not column.low <= value <= column.high:  # type: ignore[operator]
+        elif known is found:
+            continue
+        elif (
+            column.encoding is Encoding.INT
+            and found.bounds is not None
+            and not column.low <= found.bounds[0] <= found.bounds[1] <= column.high
+        ):
+            return False
+        if found.null_count and not column.has_nulls:
             return False
     return True
 

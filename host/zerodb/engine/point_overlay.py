@@ -34,28 +34,50 @@ FIRST_HEADS = 256
 FIRST_RECORDS = 256
 FIRST_TEXT_BYTES = 1 << 14
 MOST_SPARE_ROOMS = 8  # of a table
+CanonicalRow = tuple[int | float | bytes | None, ...]
 Room = tuple[int, ...]  # addresses of header, heads, first block and first heap
 
 
 @dataclass(frozen=True, slots=True)
 class RowShape:
-    """What is known of a table's records: how they lie, how one is unpacked (the NULL flags, then the values), the
-    letters for its columns in the log (commit_log.row_forms), and which columns are texts."""
+    """What is known of a table's records: how they lie, how one is read (canonical values, text as bytes), the letters
+    for its columns in the log (commit_log.row_forms), and which columns are texts."""
 
     types: tuple[SqlType, ...]
     record: pa.RecordLayout
-    unpack: Callable[[memoryview, int], tuple[Any, ...]]
+    read: Callable[[memoryview, int], CanonicalRow]
     forms: str
     texts: tuple[int, ...]
 
     @staticmethod
     def of(types: tuple[SqlType, ...]) -> RowShape:
         record = pa.RecordLayout.of(types)
-        padding = f"{(len(types) + 7 & ~7) - len(types)}x"
-        values = "".join(_FORMATS[kind] for kind in record.kinds)
-        unpack = struct.Struct(f"<{len(types)}B{padding}{values}").unpack_from
         texts = tuple(number for number, kind in enumerate(record.kinds) if kind == pa.TEXT)
-        return RowShape(types, record, unpack, row_forms(types), texts)
+        return RowShape(types, record, _reader(record), row_forms(types), texts)
+
+
+def _reader(record: pa.RecordLayout) -> Callable[[memoryview, int], CanonicalRow]:
+    """The function that reads the record at an address, as Python source made for its columns."""
+    count = len(record.kinds)
+    fields, values = [f"n{number}" for number in range(count)], []
+    for number, kind in enumerate(record.kinds):
+        fields.append(f"a{number}")
+        value = f"a{number}"
+        if kind in (pa.TEXT, pa.WIDE):
+            fields.append(f"b{number}")
+            is_text = kind == pa.TEXT
+            value = f"bytes(memory[{value}:{value} + b{number}])" if is_text else f"b{number} << 64 | {value} & {_MASK}"
+        values.append(f"None if n{number} else {value}")
+    form = f"<{count}B{(count + 7 & ~7) - count}x" + "".join(_FORMATS[kind] for kind in record.kinds)
+    names: dict[str, Any] = {"unpack": struct.Struct(form).unpack_from}
+    text = (
+        "def read(memory, record):\n"
+        f"    {', '.join(fields)}, = unpack(memory, record + {pa.RECORD_NULLS})\n"
+        f"    return {', '.join(values)},"
+    )
+    exec(compile(text, "<record>", "exec"), names)  # made here, of nothing but kinds
+    read: Callable[[memoryview, int], CanonicalRow] = names["read"]
+    return read
 
 
 class Overlay:
@@ -65,7 +87,7 @@ class Overlay:
         self._memory, self._unused, self._directory = engine.memory, engine.unused_frames, directory
         self._words = engine.memory.words
         shape = directory.shape
-        self._types, self._record, self._unpack = shape.types, shape.record, shape.unpack
+        self._types, self._record, self._read = shape.types, shape.record, shape.read
         self._addresses: list[int] = []
         self._heads, self._size = 0, 0
         self._blocks: list[tuple[int, int]] = []  # address of the first record and ordinal of it
@@ -220,18 +242,7 @@ class Overlay:
         return self._row(self.last())
 
     def _row(self, record: int) -> tuple[int | float | bytes | None, ...]:
-        memory = self._memory.bytes
-        fields = iter(self._unpack(memory, record + pa.RECORD_NULLS))
-        nulls = [next(fields) for _ in self._types]
-        row: list[int | float | bytes | None] = []
-        for null, kind in zip(nulls, self._record.kinds, strict=True):
-            value = next(fields)
-            if kind == pa.TEXT:
-                value = bytes(memory[value : value + next(fields)])
-            elif kind == pa.WIDE:
-                value = (next(fields) << 64) | (value & _MASK)
-            row.append(None if null else value)
-        return tuple(row)
+        return self._read(self._memory.bytes, record)
 
     def last_records(self, count: int) -> range:
         """Addresses of those written last, all by one call."""

@@ -78,7 +78,8 @@ def test_values_that_have_no_place_there():
 @settings(max_examples=25, deadline=None)
 @given(
     some.lists(
-        some.tuples(some.none() | some.integers(-(1 << 40), 1 << 40), some.none() | some.text("aé", max_size=3)), max_size=25
+        some.tuples(some.none() | some.integers(-(1 << 40), 1 << 40), some.none() | some.text("aé", max_size=3)),
+        max_size=25,
     )
 )
 def test_the_layout_that_is_carried_over_is_that_of_the_rows(rows):

@@ -17,18 +17,20 @@ from typing import IO, TYPE_CHECKING, Any, Self, TypeVar
 
 from zerodb import database as databases
 from zerodb import errors as _errors
-from zerodb import execution, importing, many, running_statement
+from zerodb import execution, importing
+from zerodb.changes import many
 from zerodb.compilation import Prepared, Ready, place_in
 from zerodb.cursor import Cursor
 from zerodb.functions.body import calling
-from zerodb.open_transaction import now
 from zerodb.options import Options, parse_size, parse_threads
 from zerodb.outcome import Outcome
-from zerodb.point_texts import PointTexts
+from zerodb.points.point_texts import PointTexts
 from zerodb.psql import script_text
-from zerodb.session import Session
+from zerodb.sessions import running_statement
+from zerodb.sessions.open_transaction import now
+from zerodb.sessions.session import Session
+from zerodb.sessions.transactions import Block, Modes
 from zerodb.statement import PreparedStatement
-from zerodb.transactions import Block, Modes
 from zerodb.utility import NamedStatement
 from zerodb.values import Parameters, bind_parameters
 from zerodb.view import View
@@ -46,10 +48,10 @@ if TYPE_CHECKING:
     from zerodb.components.instance import Instance
     from zerodb.engine.engine import Execution
     from zerodb.functions.trigger_functions import Event
-    from zerodb.notices import Notice
-    from zerodb.notifications import Notification
-    from zerodb.point_queries import Room
-    from zerodb.replaying import Recorder
+    from zerodb.points.point_queries import Room
+    from zerodb.sessions.notices import Notice
+    from zerodb.sessions.notifications import Notification
+    from zerodb.sessions.replaying import Recorder
     from zerodb.system import Tables
     from zerodb_storage.backups.files import Report
 
@@ -466,7 +468,7 @@ class Connection:
         return self._copy(sql, file)
 
     def _copy(self, sql: str, file: IO[Any]) -> int:
-        from zerodb.copying import run_copy
+        from zerodb.copying.statements import run_copy
 
         self._check_open()
         with self._lock:

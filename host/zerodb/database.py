@@ -21,7 +21,7 @@ from zerodb.compilation import Prepared, Ready, Stages, prepare
 from zerodb.engine.cache import user_secret
 from zerodb.engine.engine import Engine
 from zerodb.functions.registry import Functions
-from zerodb.notifications import Switchboard
+from zerodb.sessions.notifications import Switchboard
 from zerodb.view import View
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.errors import ProgrammingError, error_for
@@ -32,7 +32,7 @@ from zerodb_compiler.types import SqlType
 from zerodb_storage import Database as Storage
 
 if TYPE_CHECKING:
-    from zerodb.point_texts import PointTexts
+    from zerodb.points.point_texts import PointTexts
 
 STATEMENTS_MAX = 256
 _FIRST_TRANSIENT_ID = -(1 << 30)  # registered tables count down from -1

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from zerodb.changes import run_change
+from zerodb.changes.applying import run_change
 from zerodb.compilation import Prepared, Ready
 from zerodb.explain import explain
 from zerodb.outcome import Outcome
 from zerodb.queries import canonical_parameters, execute, for_writing, query_outcome, query_rows
 from zerodb.sequence_values import resolved, set_sequence
+from zerodb.sessions.transaction_control import control
 from zerodb.statement_text import command_name
-from zerodb.transaction_control import control
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us

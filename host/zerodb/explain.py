@@ -61,7 +61,7 @@ def _analyzed(
     connection: Connection, ready: Ready, view: View, user: Sequence[Any], values: Sequence[Canonical]
 ) -> tuple[Runs, float, int]:
     """Runs the statement; what its queries did, the seconds it took, and the rows it gave or changed."""
-    from zerodb.changes import run_change
+    from zerodb.changes.applying import run_change
 
     prepared = ready.prepared
     statement = prepared.explained

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from zerodb.changes import RowChange, apply
+from zerodb.changes.applying import RowChange, apply
 from zerodb.functions import firing
 from zerodb.view import table_info
 from zerodb_compiler.errors import error_for

@@ -9,9 +9,9 @@ import pyarrow as pa
 
 from zerodb import reads
 from zerodb.compilation import CompiledQuery, Prepared, Ready
-from zerodb.open_transaction import now
 from zerodb.outcome import Outcome, QueryBatches
 from zerodb.sequence_values import for_rows, is_for_rows, resolved
+from zerodb.sessions.open_transaction import now
 from zerodb.values import Canonical
 from zerodb_compiler.errors import Error
 from zerodb_compiler.sql.parameters import Moment

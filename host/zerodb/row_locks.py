@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from zerodb.changes import Result
+from zerodb.changes.applying import Result
+from zerodb.changes.foreign_keys import referrers
+from zerodb.changes.partitioning import leaves
 from zerodb.engine.result import RowDecoder
 from zerodb.engine.rows import chosen
-from zerodb.foreign_keys import referrers
 from zerodb.outcome import Outcome, QueryBatches
-from zerodb.partitioning import leaves
 from zerodb.queries import for_writing
 from zerodb.virtual import with_hidden_rows
 from zerodb_compiler.catalog import TableInfo

@@ -42,16 +42,16 @@ def _value(connection: Connection, what: Computed, values: Sequence[Any]) -> Can
 
         return computed_call(connection._view(), what, values)
     if what.kind == "advisory":
-        from zerodb.advisory import advisory
+        from zerodb.sessions.advisory import advisory
 
         return advisory(connection, what, values)
     if what.kind == "sleep":
-        from zerodb.advisory import value_of
+        from zerodb.sessions.advisory import value_of
 
         seconds = value_of(what.arguments[0], values)
         return None if seconds is None else session.locks.sleep(seconds)
     if what.kind == "notify":
-        from zerodb.notifications import pg_notify
+        from zerodb.sessions.notifications import pg_notify
 
         return pg_notify(connection, what, values)
     if what.kind in ("session", "setting", "set setting"):

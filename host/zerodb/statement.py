@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from zerodb.artifact import Made
     from zerodb.connection import Connection
     from zerodb.outcome import Outcome, Row
-    from zerodb.point import PointStatement
+    from zerodb.points.point import PointStatement
     from zerodb.view import View
     from zerodb_compiler.codegen.program import OutputColumn
 
@@ -118,7 +118,7 @@ class PreparedStatement:
     def make_point(self) -> None:
         """From now on a statement by key is executed by `PointStatement.run`, which comes back here for what is not
         plain."""
-        from zerodb.point import point_statement
+        from zerodb.points.point import point_statement
 
         general = partial(PreparedStatement._execute, self)
         self._point = point_statement(self.connection, self._ready, general, self._executed)

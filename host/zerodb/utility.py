@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from zerodb.changes.partitioning import leaves
 from zerodb.options import SETTINGS
 from zerodb.outcome import Outcome, text_table
-from zerodb.partitioning import leaves
-from zerodb.transaction_control import set_constraints, set_transaction
+from zerodb.sessions.transaction_control import set_constraints, set_transaction
 from zerodb_compiler.errors import Error, NotSupportedError, ProgrammingError, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
@@ -48,7 +48,7 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
         case us.Truncate():
             return _truncate(connection, statement)
         case us.LockTable():
-            from zerodb.table_locks import lock_tables
+            from zerodb.sessions.table_locks import lock_tables
 
             return lock_tables(connection, statement)
         case us.PrepareStatement():
@@ -60,7 +60,7 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
         case us.Discard(what=what):
             return _discard(connection, what)
         case us.Listen() | us.Unlisten() | us.Notify():
-            from zerodb.notifications import run_listening
+            from zerodb.sessions.notifications import run_listening
 
             return run_listening(connection, statement)
         case us.Do() | us.Call():
@@ -68,7 +68,7 @@ def run_utility(connection: Connection, statement: us.UtilityStatement | st.SetO
 
             return run_procedure(connection, statement)
         case us.Copy():
-            from zerodb.copying import run_copy
+            from zerodb.copying.statements import run_copy
 
             return run_copy(connection, statement)
 

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 import zerodb
-from zerodb import changes
-from zerodb.arrow_inserts import copied_rows
+from zerodb.changes import applying as changes
+from zerodb.changes.arrow_inserts import copied_rows
 
 COLUMNS: list[tuple[str, Any, list[Any]]] = [
     ("bigint", pa.int64(), [1, None, -(1 << 63)]),

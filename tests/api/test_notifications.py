@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 import zerodb
-from zerodb import notifications
+from zerodb.sessions import notifications
 
 
 @pytest.fixture

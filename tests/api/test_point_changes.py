@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 import zerodb
-from zerodb.point_changes import ChangeStatement
+from zerodb.points.point_changes import ChangeStatement
 from zerodb.statement import PreparedStatement
 from zerodb_storage import lookup, publishing
 
@@ -312,7 +312,7 @@ def test_a_temporary_table_takes_the_name_over(db):
 def test_the_digest_of_a_key_is_storages(keys):
     import numpy as np
 
-    from zerodb.point_changes import integer_digest
+    from zerodb.points.point_changes import integer_digest
     from zerodb_storage.values import Form, Values
 
     columns = [Values(Form.INT, np.array([key], np.int64)) for key in keys]

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 import zerodb
-from zerodb.point_changes import ChangeStatement
+from zerodb.points.point_changes import ChangeStatement
 from zerodb_storage import publishing
 
 TABLE = "create table h(a integer, b text, n numeric(12, 2), t timestamp not null)"

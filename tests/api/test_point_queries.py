@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 import zerodb
-from zerodb import point_queries
-from zerodb.point_queries import QueryStatement
+from zerodb.points import point_queries
+from zerodb.points.point_queries import QueryStatement
 from zerodb.statement import PreparedStatement
 from zerodb_compiler.codegen import point_query as code
 from zerodb_storage import publishing

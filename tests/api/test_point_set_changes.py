@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 
 import zerodb
-from zerodb.point_set_changes import SetChangeStatement
+from zerodb.points.point_set_changes import SetChangeStatement
 from zerodb.statement import PreparedStatement
 from zerodb_compiler.codegen.point_set_changes import MOST_CHANGED
 from zerodb_storage import publishing

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pytest
 
 import zerodb
-from zerodb.transactions import Backoff, Block, Modes
+from zerodb.sessions.transactions import Backoff, Block, Modes
 from zerodb_storage import locking, locks
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from zerodb.session import Session
+from zerodb.sessions.session import Session
 from zerodb_storage import Database, Outdated, Snapshot, WriteTransaction, publishing
 
 Plant = Callable[[pytest.MonkeyPatch], None]

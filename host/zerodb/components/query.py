@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zerodb import many
+from zerodb.changes import many
 from zerodb.components import types, vals
 from zerodb.components.batches import LIFT_BATCH, LOWER_BATCH, from_record_batch, natural_column, to_record_batch
 from zerodb.components.errors import record

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from zerodb import checks
+from zerodb.changes import checks
+from zerodb.changes.foreign_keys import referrers
 from zerodb.definition import dependencies, sequences, triggers
 from zerodb.definition.alter_constraints import apply_definition, check_no_nulls, remove_foreign_key
 from zerodb.definition.expressions import columns_of_text, renamed_column
 from zerodb.definition.names import taken_names, view_of
-from zerodb.foreign_keys import referrers
 from zerodb.functions.registry import calls_volatile
 from zerodb.queries import canonical_parameters, execute, query_outcome
 from zerodb.row_expressions import quoted

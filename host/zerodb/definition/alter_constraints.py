@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zerodb import foreign_keys
+from zerodb.changes import foreign_keys
 from zerodb.definition.dependencies import in_use
 from zerodb.definition.names import taken_names, view_of
 from zerodb.queries import canonical_parameters, execute, query_outcome

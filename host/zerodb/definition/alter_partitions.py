@@ -11,9 +11,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from zerodb.changes.partitioning import partitions_of
 from zerodb.definition.expressions import columns_of_text
 from zerodb.definition.partitions import touch
-from zerodb.partitioning import partitions_of
 from zerodb_compiler.constraints import Constraints
 from zerodb_compiler.errors import NotSupportedError, error_for
 from zerodb_compiler.sql import ddl

@@ -12,6 +12,8 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from zerodb.changes.partitioning import partitions_of
+from zerodb.changes.unique_expressions import first_duplicate
 from zerodb.definition.names import (
     find_table,
     index_names,
@@ -22,8 +24,6 @@ from zerodb.definition.names import (
     view_of,
 )
 from zerodb.outcome import Outcome
-from zerodb.partitioning import partitions_of
-from zerodb.unique_expressions import first_duplicate
 from zerodb.view import table_info
 from zerodb_compiler.constraints import Index, IndexKey, Unique
 from zerodb_compiler.errors import ProgrammingError, error_for

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from zerodb import foreign_keys
+from zerodb.changes import foreign_keys
+from zerodb.changes.partitioning import check_bound, less, partitions_of
 from zerodb.definition import indexes, tables
 from zerodb.definition.names import table_named, taken_names, view_of
 from zerodb.outcome import Outcome
-from zerodb.partitioning import check_bound, less, partitions_of
 from zerodb.view import table_info
 from zerodb_compiler.constraints import Bound, Constraints, IndexKey, Partitioning, Unique
 from zerodb_compiler.errors import ProgrammingError, error_for

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from zerodb.changes import RowChange, apply
+from zerodb.changes.applying import RowChange, apply
 from zerodb.definition import dependencies, sequences
 from zerodb.definition.names import check_free, find_table, new_schema, no_relation, taken_names, view_of
 from zerodb.outcome import Outcome

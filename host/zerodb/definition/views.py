@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from zerodb.changes import RowChange, apply
+from zerodb.changes.applying import RowChange, apply
 from zerodb.definition import dependencies
 from zerodb.definition.function_uses import functions_in
 from zerodb.definition.names import (

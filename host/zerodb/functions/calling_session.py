@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from zerodb.components.query import GuestConnection
 from zerodb.cursor import Cursor
 from zerodb.functions.body import calling
-from zerodb.open_transaction import now
 from zerodb.queries import canonical_parameters, execute, query_outcome
+from zerodb.sessions.open_transaction import now
 from zerodb.values import Parameters, bind_parameters
 from zerodb_compiler import zones
 from zerodb_compiler.errors import error_for

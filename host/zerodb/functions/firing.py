@@ -32,7 +32,7 @@ from zerodb_compiler.types import TypeId
 from zerodb_storage.arrow import arrow_type, from_arrow, to_arrow
 
 if TYPE_CHECKING:
-    from zerodb.changes import RowChange
+    from zerodb.changes.applying import RowChange
     from zerodb.connection import Connection
     from zerodb_compiler.catalog import ColumnInfo, TableInfo
     from zerodb_storage import TableVersion, WriteTransaction
@@ -83,7 +83,7 @@ def before(connection: Connection, write: WriteTransaction, change: RowChange) -
     table, operation = change.table, operation_of(change)
     version = write.table(table.key)
     if change.deleted is not None and any(trigger.for_rows for trigger in triggers):
-        from zerodb.changes import lock_changed
+        from zerodb.changes.applying import lock_changed
 
         lock_changed(write, version, change)  # so that they are called for rows that stay as they are
     rows = _rows(write, change)
@@ -122,7 +122,7 @@ def before(connection: Connection, write: WriteTransaction, change: RowChange) -
 def _rows(write: WriteTransaction, change: RowChange) -> ChangedRows:
     old = None
     if change.deleted is not None:
-        from zerodb.partitioning import rows_in_partitions
+        from zerodb.changes.partitioning import rows_in_partitions
 
         version = write.table(change.table.key)
         partitioned = version.constraints.partitioning is not None

@@ -27,8 +27,8 @@ from zerodb.functions.plpgsql_names import (
     declared,
     element_assigned,
 )
-from zerodb.notices import SQLSTATES, Notice
 from zerodb.outcome import Outcome
+from zerodb.sessions.notices import SQLSTATES, Notice
 from zerodb_compiler.errors import DatabaseError, Error, error_for
 from zerodb_compiler.nested import decode_array, decode_record
 from zerodb_compiler.plpgsql import tree

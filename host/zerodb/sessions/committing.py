@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from zerodb import deferral
-from zerodb.temporary import Temporary
+from zerodb.sessions import deferral
+from zerodb.sessions.temporary import Temporary
 from zerodb_storage import Database as Storage
 from zerodb_storage import RowOutdated, WriteTransaction
 from zerodb_storage.serializable import Member

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from zerodb import reads
-from zerodb.partitioning import routed
+from zerodb.changes.partitioning import routed
 from zerodb.view import table_info
 from zerodb_storage import lookup, ordering
 from zerodb_storage.arrow import from_arrow

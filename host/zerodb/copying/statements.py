@@ -1,6 +1,6 @@
 """COPY between tables and files.
 
-COPY FROM makes a table of texts of the file's fields (copy_text.py) and inserts from it, with the columns' casts, in
+COPY FROM makes a table of texts of the file's fields (`text`) and inserts from it, with the columns' casts, in
 one INSERT ... SELECT: defaults, constraints and errors are an INSERT's, all rows come or none. COPY TO is a query that
 casts its columns to text. Parquet goes through Arrow as it is, JSON is one object a line.
 
@@ -16,8 +16,8 @@ from typing import IO, TYPE_CHECKING, Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zerodb import copy_text
-from zerodb.copy_options import CopyOptions, copy_options
+from zerodb.copying import text as copy_text
+from zerodb.copying.options import CopyOptions, copy_options
 from zerodb.functions import firing
 from zerodb.outcome import Outcome
 from zerodb.sequence_values import resolved
@@ -69,7 +69,7 @@ def _file_error(path: str, what: str, error: OSError) -> Exception:
 
 
 def _copy_from(connection: Connection, statement: us.Copy, options: CopyOptions, content: bytes) -> Outcome:
-    from zerodb.changes import change
+    from zerodb.changes.applying import change
 
     assert statement.table is not None
     with connection._session.writing() as write:

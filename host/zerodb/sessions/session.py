@@ -23,19 +23,19 @@ import itertools
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from zerodb import deferral
-from zerodb.advisory import Advisory
-from zerodb.autocommit import Autocommit
-from zerodb.committing import Committer
 from zerodb.engine import keyboard
-from zerodb.notices import Notices
-from zerodb.notifications import Announcements, Switchboard
-from zerodb.open_transaction import Transaction, conflict, isolation_level
 from zerodb.options import Options
-from zerodb.running_statement import RunningStatement
-from zerodb.session_locks import SessionLocks
+from zerodb.sessions import deferral
+from zerodb.sessions.advisory import Advisory
+from zerodb.sessions.autocommit import Autocommit
+from zerodb.sessions.committing import Committer
+from zerodb.sessions.notices import Notices
+from zerodb.sessions.notifications import Announcements, Switchboard
+from zerodb.sessions.open_transaction import Transaction, conflict, isolation_level
+from zerodb.sessions.running_statement import RunningStatement
+from zerodb.sessions.session_locks import SessionLocks
+from zerodb.sessions.temporary import Temporary
 from zerodb.statement_text import command_name
-from zerodb.temporary import Temporary
 from zerodb_compiler.errors import error_for
 from zerodb_storage import Database as Storage
 from zerodb_storage import Outdated, RowOutdated, Snapshot, WriteTransaction

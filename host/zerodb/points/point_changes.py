@@ -23,9 +23,9 @@ import numpy as np
 from zerodb.cursor import Cursor
 from zerodb.engine import keyboard
 from zerodb.engine.point_call import call_unchecked
-from zerodb.point import General, PointStatement, is_packable
-from zerodb.point_change_source import run_function
-from zerodb.point_rows import Flusher, OwnRows
+from zerodb.points.point import General, PointStatement, is_packable
+from zerodb.points.point_change_source import run_function
+from zerodb.points.point_rows import Flusher, OwnRows
 from zerodb_compiler.catalog import TableInfo
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import PointProgram
@@ -44,7 +44,7 @@ from zerodb_storage.point_commit import PointCommit
 if TYPE_CHECKING:
     from zerodb.compilation import Ready
     from zerodb.connection import Connection
-    from zerodb.open_transaction import Transaction
+    from zerodb.sessions.open_transaction import Transaction
     from zerodb.values import Parameters
     from zerodb_storage import Snapshot, TableVersion
 
@@ -350,7 +350,7 @@ def change_statement(connection: Connection, ready: Ready, general: General, exe
         case st.Update() | st.Delete():
             plan = point_plan(statement.source, statement.source.output)
             if plan is None:
-                from zerodb.point_set_changes import set_change_statement
+                from zerodb.points.point_set_changes import set_change_statement
 
                 return set_change_statement(connection, ready, statement, layout, general, executed)
             generate = generate_update if isinstance(statement, st.Update) else generate_delete

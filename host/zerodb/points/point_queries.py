@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from zerodb.cursor import Cursor
 from zerodb.engine.pool import out_of_memory
-from zerodb.point import (
+from zerodb.points.point import (
     PointStatement,
     newest_source,
     parameters_source,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.engine.engine import Engine
     from zerodb.outcome import Row
-    from zerodb.point import General
+    from zerodb.points.point import General
     from zerodb.values import Parameters
     from zerodb_compiler.sql import statements as st
 

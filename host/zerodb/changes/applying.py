@@ -19,17 +19,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
-from zerodb import checks, deferral, foreign_keys, reads, triggered_changes, unique_expressions
-from zerodb.arrow_inserts import copied_rows
+from zerodb import reads
+from zerodb.changes import checks, foreign_keys, triggered_changes, unique_expressions
+from zerodb.changes.arrow_inserts import copied_rows
+from zerodb.changes.conflicts import first_of_each_key, key_columns, lock_keys, new_rows
+from zerodb.changes.partitioning import apply_to_partitions, check_bound, still_in_partitions
+from zerodb.changes.stored_rows import constant_values, is_plain, stored_values
 from zerodb.compilation import CompiledQuery, Prepared, Ready, returned
-from zerodb.conflicts import first_of_each_key, key_columns, lock_keys, new_rows
 from zerodb.engine.result import ResultBatch, RowDecoder, arrow_batch, arrow_schema
 from zerodb.engine.rows import chosen, joined, taken
 from zerodb.functions import firing
 from zerodb.outcome import Outcome, QueryBatches
-from zerodb.partitioning import apply_to_partitions, check_bound, still_in_partitions
 from zerodb.queries import execute, for_writing, query_outcome
-from zerodb.stored_rows import constant_values, is_plain, stored_values
+from zerodb.sessions import deferral
 from zerodb.values import Canonical, canonical_array
 from zerodb.virtual import transient_table
 from zerodb_compiler.catalog import TableInfo

@@ -6,15 +6,15 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zerodb import deferral
-from zerodb.deferral import Deferral
 from zerodb.options import Settings
+from zerodb.sessions import deferral
+from zerodb.sessions.deferral import Deferral
 from zerodb_compiler.errors import Error, error_for
 from zerodb_storage import Savepoint, Snapshot, WriteTransaction
 from zerodb_storage.serializable import Member
 
 if TYPE_CHECKING:
-    from zerodb.point_rows import OwnRows
+    from zerodb.points.point_rows import OwnRows
 
 ISOLATIONS = ("read committed", "snapshot", "serializable")
 _ALIASES = {"repeatable read": "snapshot", "read uncommitted": "read committed"}

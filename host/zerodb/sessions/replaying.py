@@ -25,7 +25,7 @@ from zerodb_compiler.errors import Error
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
-    from zerodb.transactions import Backoff, Modes
+    from zerodb.sessions.transactions import Backoff, Modes
 
 T = TypeVar("T")
 _KEPT_LOCKS = re.compile(r"advisory_(un)?lock", re.IGNORECASE)  # of the session, which a rollback does not undo

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from zerodb.cursor import Cursor
 from zerodb.engine.point_call import call_unchecked
 from zerodb.outcome import Outcome
-from zerodb.point import parameters_source, taken_source
+from zerodb.points.point import parameters_source, taken_source
 from zerodb_compiler.codegen import point_abi as pa
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
-    from zerodb.point_changes import ChangeStatement
+    from zerodb.points.point_changes import ChangeStatement
     from zerodb.values import Parameters
 
 

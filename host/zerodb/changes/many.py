@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zerodb import changes
+from zerodb.changes import applying as changes
 from zerodb.compilation import Prepared, Ready
 from zerodb.functions import firing
 from zerodb.outcome import Outcome
@@ -151,7 +151,7 @@ def _columns(prepared: Prepared, rows: list[Parameters]) -> list[Sequence[Any]]:
 
 def _by_key(connection: Connection, ready: Ready, rows: list[Parameters]) -> tuple[int, list[Parameters]]:
     """The number of rows changed by a change by key, as far as it takes the short way, and the parameters left."""
-    from zerodb.point import point_statement
+    from zerodb.points.point import point_statement
 
     def general(_parameters: Parameters | None) -> Cursor:
         raise _NotPlain

@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from zerodb.changes.partitioning import leaves
 from zerodb.engine import keyboard
 from zerodb.outcome import Outcome
-from zerodb.partitioning import leaves
 from zerodb.utility import table_key
 from zerodb.view import view_info
 from zerodb_compiler.errors import error_for

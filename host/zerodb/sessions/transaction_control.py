@@ -8,15 +8,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, assert_never
 
-from zerodb import deferral
 from zerodb.outcome import Outcome
+from zerodb.sessions import deferral
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
-    from zerodb.session import Session
+    from zerodb.sessions.session import Session
 
 Control = st.Begin | st.Commit | st.Rollback | st.Savepoint | st.ReleaseSavepoint | st.RollbackToSavepoint
 

@@ -15,7 +15,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from zerodb import foreign_keys
+from zerodb.changes import foreign_keys
 from zerodb_compiler.constraints import ForeignKey, Unique
 from zerodb_compiler.errors import error_for
 from zerodb_storage import TableVersion, WriteTransaction

@@ -78,7 +78,7 @@ class Block(Generic[C]):
         if not self._retries:
             self._begin()
             return connection
-        from zerodb.replaying import Recorder
+        from zerodb.sessions.replaying import Recorder
 
         connection._check_open()
         with connection._lock:

@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from zerodb.copy_options import CopyOptions
+from zerodb.copying.options import CopyOptions
 from zerodb_compiler.errors import DataError
 from zerodb_compiler.types import SqlType, TypeId
 

@@ -14,14 +14,21 @@ import numpy as np
 from zerodb.engine.point_call import call_unchecked
 from zerodb.engine.pool import out_of_memory
 from zerodb.outcome import Row
-from zerodb.point import newest_source, parameter_kind, parameters_source, results_format, results_source, taken_source
+from zerodb.points.point import (
+    newest_source,
+    parameter_kind,
+    parameters_source,
+    results_format,
+    results_source,
+    taken_source,
+)
 from zerodb_compiler.codegen import abi
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import BATCH_COUNT, BATCH_NEXT, BATCH_PARAMETERS, BATCH_RESULTS
 from zerodb_compiler.errors import Error
 
 if TYPE_CHECKING:
-    from zerodb.point import PointStatement
+    from zerodb.points.point import PointStatement
     from zerodb.values import Parameters
 
 KEYS = 512  # of one call

@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zerodb.cursor import Cursor
-from zerodb.point import General, parameters_source, taken_source
-from zerodb.point_change_source import BINDING, change_names, indented
-from zerodb.point_changes import ChangeStatement
-from zerodb.point_queries import PAUSE, REFUSED_OFTEN, chains_for, room_of
+from zerodb.points.point import General, parameters_source, taken_source
+from zerodb.points.point_change_source import BINDING, change_names, indented
+from zerodb.points.point_changes import ChangeStatement
+from zerodb.points.point_queries import PAUSE, REFUSED_OFTEN, chains_for, room_of
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import PointProgram
 from zerodb_compiler.codegen.point_query import FIELD_CHAINS, FIELD_ROOM

@@ -17,7 +17,7 @@ from zerodb_storage.locks import AdvisoryMode, Locks
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
-    from zerodb.session import Session
+    from zerodb.sessions.session import Session
     from zerodb.values import Canonical
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from zerodb import checks
+from zerodb.changes import checks
 from zerodb.compilation import returned
 from zerodb.functions import firing
 from zerodb.functions.trigger_events import Rows, rows_of
@@ -25,7 +25,7 @@ from zerodb_compiler.sql import statements as st
 from zerodb_compiler.triggers import EVENTS
 
 if TYPE_CHECKING:
-    from zerodb.changes import Result, RowChange
+    from zerodb.changes.applying import Result, RowChange
     from zerodb.connection import Connection
     from zerodb.view import View
     from zerodb_compiler.catalog import TableInfo
@@ -51,7 +51,7 @@ def apply_fired(
     if connection._session.statement.after_events is None:
         with firing.statement(connection):
             return apply_fired(connection, write, change, proposed)
-    from zerodb.changes import apply_rows
+    from zerodb.changes.applying import apply_rows
 
     if proposed is None:
         proposed = firing.before(connection, write, change)
@@ -78,8 +78,8 @@ def insert(connection: Connection, write: WriteTransaction, statement: st.Insert
 
 
 def _inserted(connection: Connection, write: WriteTransaction, statement: st.Insert, rows: pa.Table) -> Applied:
-    from zerodb.changes import RowChange, check_proposed
-    from zerodb.conflicts import new_rows
+    from zerodb.changes.applying import RowChange, check_proposed
+    from zerodb.changes.conflicts import new_rows
 
     change = RowChange(statement.table, inserted=rows)
     if statement.conflict is None:
@@ -105,7 +105,7 @@ def change(
     view: View,
 ) -> Outcome:
     """What changes.change does, for a table with triggers."""
-    from zerodb.changes import RowChange
+    from zerodb.changes.applying import RowChange
 
     table = statement.table
     width = len(table.columns)
@@ -187,7 +187,7 @@ class _Parts:
 def proposed(connection: Connection, write: WriteTransaction, table: TableInfo, rows: pa.Table) -> pa.Table:
     """What BEFORE triggers make of the rows that an ON CONFLICT DO UPDATE proposes; behind the table's columns one more
     may go along."""
-    from zerodb.changes import RowChange
+    from zerodb.changes.applying import RowChange
 
     width = len(table.columns)
     own = rows.select(list(range(width)))

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from zerodb import deferral
-from zerodb.committing import Committer
+from zerodb.sessions import deferral
+from zerodb.sessions.committing import Committer
 from zerodb_storage import Database as Storage
 from zerodb_storage import Outdated, Owner, Snapshot, WriteTransaction
 from zerodb_storage.serializable import Member, NotSerializable

@@ -25,7 +25,7 @@ from uuid import UUID
 from zerodb.cursor import Cursor
 from zerodb.engine.point_call import PointCall, call_unchecked
 from zerodb.engine.pool import out_of_memory
-from zerodb.point_cursor import PointCursor
+from zerodb.points.point_cursor import PointCursor
 from zerodb.view import View
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import PointProgram, generate_point
@@ -39,8 +39,8 @@ from zerodb_compiler.types import SqlType, TypeId
 if TYPE_CHECKING:
     from zerodb.compilation import Prepared, Ready
     from zerodb.connection import Connection
-    from zerodb.open_transaction import Transaction
     from zerodb.outcome import Row
+    from zerodb.sessions.open_transaction import Transaction
     from zerodb.values import Parameters
     from zerodb_compiler.codegen.program import OutputColumn
     from zerodb_storage import Snapshot, WriteTransaction
@@ -92,7 +92,7 @@ class PointStatement:
         if not self.columns or self.connection._closed:
             return self.fetch_each(keys)
         if self._batches is None:
-            from zerodb.point_batches import batch_function
+            from zerodb.points.point_batches import batch_function
 
             self._batches = batch_function(self)
         return self._batches(keys)
@@ -268,7 +268,7 @@ def point_statement(connection: Connection, ready: Ready, general: General, exec
     if connection._guard is not None:
         connection._guard(prepared)
     if isinstance(statement, st.Insert | st.Update | st.Delete):
-        from zerodb.point_changes import change_statement
+        from zerodb.points.point_changes import change_statement
 
         return change_statement(connection, ready, general, executed)
     if not isinstance(statement, st.Query) or statement.locks:
@@ -282,7 +282,7 @@ def point_statement(connection: Connection, ready: Ready, general: General, exec
         return None
     plan = point_plan(statement.plan, statement.columns)
     if plan is None:
-        from zerodb.point_queries import query_statement
+        from zerodb.points.point_queries import query_statement
 
         return query_statement(connection, ready, statement, general, executed)
     version = connection._session.snapshot().tables.get(plan.table.key)

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from zerodb.advisory import value_of
 from zerodb.outcome import Outcome
+from zerodb.sessions.advisory import value_of
 from zerodb_compiler.errors import error_for
 from zerodb_compiler.sql import utility_statements as us
 from zerodb_compiler.sql.computed import Computed

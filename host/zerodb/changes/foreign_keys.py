@@ -273,7 +273,7 @@ def _act(
     replacing: list[Values] | None,
 ) -> None:
     """CASCADE, SET NULL, SET DEFAULT on the rows of `matches`: (row id, number of the referenced key)."""
-    from zerodb.changes import RowChange, apply
+    from zerodb.changes.applying import RowChange, apply
     from zerodb.view import table_info
 
     row_ids, numbers = matches

@@ -18,7 +18,7 @@ from zerodb_storage import Outdated
 
 if TYPE_CHECKING:
     from zerodb.functions.firing import AfterEvent
-    from zerodb.session import Session
+    from zerodb.sessions.session import Session
 
 T = TypeVar("T")
 

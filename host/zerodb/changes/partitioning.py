@@ -22,7 +22,7 @@ from zerodb_storage import TableVersion, WriteTransaction, lookup
 from zerodb_storage.arrow import from_arrow
 
 if TYPE_CHECKING:
-    from zerodb.changes import RowChange
+    from zerodb.changes.applying import RowChange
     from zerodb.connection import Connection
     from zerodb.view import View
 
@@ -61,7 +61,7 @@ def still_in_partitions(
 
 def apply_to_partitions(connection: Connection, write: WriteTransaction, change: RowChange) -> int:
     """A change of a partitioned table."""
-    from zerodb.changes import RowChange, apply
+    from zerodb.changes.applying import RowChange, apply
 
     count = 0
     parts = leaves(write, change.table.id)
@@ -90,7 +90,7 @@ def _update_in_partitions(
 ) -> int:
     """An UPDATE: rows that stay in their partition are updated there (their keys stay if they are not assigned, and
     triggers see an update), others are deleted from one and inserted into the other."""
-    from zerodb.changes import RowChange, apply
+    from zerodb.changes.applying import RowChange, apply
 
     assert change.deleted is not None
     assert change.inserted is not None

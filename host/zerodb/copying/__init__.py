@@ -1,0 +1,1 @@
+"""COPY between tables and files, streams or strings."""

@@ -31,6 +31,10 @@ from zerodb.cli.shell import Shell, SqlCompleter, _complete
         (".tables", True),
         ("", True),
         ("select 'it''s';\n", True),
+        ("do $$ begin null;", False),
+        ("do $$ begin null; end $$", False),
+        ("do $$ begin $q$;$q$; end $$;", True),
+        ("do $a$ begin $$; end $a$;", True),
     ],
 )
 def test_complete(text: str, complete: bool) -> None:

@@ -43,9 +43,11 @@ def cli() -> None:
 
 def open_database(path: str, **options: Any) -> Connection:
     try:
-        return zerodb.connect(path, **options)
+        connection = zerodb.connect(path, **options)
     except Error as error:
         raise Failure(error_text(error, None)) from None
+    connection.add_notice_handler(lambda notice: click.echo(str(notice), err=True))
+    return connection
 
 
 def existing_database(path: str, **options: Any) -> Connection:

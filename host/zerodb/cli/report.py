@@ -16,6 +16,10 @@ def error_text(error: Error, sql: str | None, source: str | None = None) -> str:
         line, column = line_and_column(sql, error.position)
         where = f"{source}:{line}:{column}: " if source else ""
         place = "\n" + caret(sql, error.position)
+    if error.detail:
+        place += f"\nDETAIL:  {error.detail}"
+    if error.context:
+        place += f"\nCONTEXT:  {error.context}"
     return f"{where}ERROR {error.sqlstate}: {message}{place}"
 
 

@@ -8,6 +8,7 @@ standard input from elsewhere it reads lines and prints results, nothing else.
 from __future__ import annotations
 
 import os
+import re
 import shlex
 import sys
 import time
@@ -241,6 +242,9 @@ def _quoted(name: str) -> str:
     return name if plain else '"' + name.replace('"', '""') + '"'
 
 
+_DOLLARS = re.compile(r"\$(?:[^\W\d]\w*)?\$")
+
+
 def _complete(text: str) -> bool:
     """Whether the text is a dot command or ends with a semicolon that is in no string and no comment."""
     stripped = text.strip()
@@ -251,6 +255,12 @@ def _complete(text: str) -> bool:
     last = ""
     while at < len(text):
         pair, mark = text[at : at + 2], text[at]
+        if state == "" and (dollars := _DOLLARS.match(text, at)) is not None:
+            end = text.find(dollars[0], dollars.end())
+            if end < 0:
+                return False
+            at, last = end + len(dollars[0]), "$"
+            continue
         if state == "":
             if mark in "'\"":
                 state = mark

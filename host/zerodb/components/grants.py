@@ -32,6 +32,7 @@ import wasmtime
 
 from zerodb_compiler.catalog import TRANSIENT, TableInfo
 from zerodb_compiler.errors import DatabaseError, error_for
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql import statements as st
 from zerodb_compiler.sql import utility_statements as us
 from zerodb_storage.catalog import is_temporary
@@ -74,6 +75,8 @@ class Grants:
         """42501 if a statement may not run."""
         statement = prepared.explained
         match statement:
+            case st.Define(definition=ddl.CreateFunction(body=ddl.Body())):
+                self._check_definition("a function's body")
             case st.Define(definition=definition):
                 self._check_definition(type(definition).__name__)
             case st.CreateTableAs():

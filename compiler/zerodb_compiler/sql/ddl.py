@@ -1,7 +1,7 @@
 """Definition statements as parsed: names are not resolved yet, expressions are text with its AST.
 
-They are read straight from the tokens (ddl_parser.py), since sqlglot's trees of them lose too much. What they mean is
-decided when they run (`definitions.tables`, the host for the rest), inside the write transaction.
+They are read straight from the tokens (`definitions.parser`), since sqlglot's trees of them lose too much. What they
+mean is decided when they run (`definitions.tables`, the host for the rest), inside the write transaction.
 """
 
 from __future__ import annotations

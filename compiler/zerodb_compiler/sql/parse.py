@@ -112,7 +112,7 @@ def _word(token: Token) -> str:
 def _definition(
     statement: TokenizedStatement, tokens: list[Token], text: str, explain: ExplainClause | None
 ) -> ddl.Definition | None:
-    from zerodb_compiler.sql.ddl_parser import parse_definition
+    from zerodb_compiler.sql.definitions.parser import parse_definition
 
     found = parse_definition(tokens, text)
     has_query = isinstance(found, ddl.CreateTableAs)

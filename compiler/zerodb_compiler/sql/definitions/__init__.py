@@ -1,4 +1,4 @@
 """Definition statements: from their tokens to the trees of `ddl` (`*_parser`), and what a table's declaration means.
 
-`ddl_parser` reads a statement's first words and asks the parser that knows the rest.
+`parser` reads a statement's first words and asks the parser that knows the rest.
 """

@@ -15,7 +15,7 @@ from zerodb_compiler.sql.definitions.table_parser import column
 def alter(c: Cursor) -> ddl.Definition | None:
     c.expect("ALTER")
     if c.word not in ("TABLE", "INDEX", "SEQUENCE"):
-        from zerodb_compiler.sql.ddl_objects import alter_object
+        from zerodb_compiler.sql.definitions.object_parser import alter_object
 
         return alter_object(c)
     kind = c.expect_any("TABLE", "INDEX", "SEQUENCE").lower()
@@ -103,7 +103,7 @@ def _action(c: Cursor) -> Action:
     if c.accept("SET", "LOGGED") or c.accept("SET", "UNLOGGED") or c.accept("SET", "WITHOUT", "CLUSTER"):
         return Action("nothing", position=position)
     if c.word in ("ENABLE", "DISABLE"):
-        from zerodb_compiler.sql.trigger_parser import enabling
+        from zerodb_compiler.sql.definitions.trigger_parser import enabling
 
         action = enabling(c)
         if action is not None:

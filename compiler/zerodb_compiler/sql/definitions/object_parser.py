@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from zerodb_compiler.sql import ddl, function_parser, trigger_parser
+from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.ddl import Action, Definition
 from zerodb_compiler.sql.ddl_tokens import Cursor
+from zerodb_compiler.sql.definitions import function_parser, trigger_parser
 
 _DATA = (("WITH", "NO", "DATA"), ("WITH", "DATA"))
 _CHECKS = (("WITH", "CASCADED", "CHECK", "OPTION"), ("WITH", "LOCAL", "CHECK", "OPTION"), ("WITH", "CHECK", "OPTION"))
@@ -60,7 +61,7 @@ def _create_materialized(c: Cursor) -> Definition:
 
 
 def _create_schema(c: Cursor) -> Definition:
-    from zerodb_compiler.sql.ddl_parser import create_element
+    from zerodb_compiler.sql.definitions.parser import create_element
 
     c.expect("SCHEMA")
     if_not_exists = c.accept("IF", "NOT", "EXISTS")

@@ -15,7 +15,7 @@ from zerodb_compiler.sql.definitions.sequence_parser import sequence_options
 from zerodb_compiler.sql.definitions.table_parser import create_table, select_into
 from zerodb_compiler.sql.definitions.type_parser import create_type
 
-# May begin, behind CREATE, what ddl_objects.py reads.
+# May begin, behind CREATE, what object_parser.py reads.
 OBJECT_WORDS = frozenset(["VIEW", "MATERIALIZED", "OR", "TEMP", "TEMPORARY", "LOCAL", "GLOBAL", "RECURSIVE", "SCHEMA"])
 
 
@@ -25,7 +25,7 @@ def parse_definition(tokens: list[Token], text: str) -> ddl.Definition | None:
     found: ddl.Definition | None = None
     match c.word:
         case "COMMENT" | "REFRESH" | "GRANT" | "REVOKE" | "SECURITY" | "REASSIGN":
-            from zerodb_compiler.sql.ddl_objects import parse_other
+            from zerodb_compiler.sql.definitions.object_parser import parse_other
 
             found = parse_other(c)
         case "CREATE":
@@ -33,7 +33,7 @@ def parse_definition(tokens: list[Token], text: str) -> ddl.Definition | None:
         case "DROP":
             found = _drop(c)
         case "ALTER":
-            from zerodb_compiler.sql.ddl_alter import alter
+            from zerodb_compiler.sql.definitions.alter_parser import alter
 
             found = alter(c)
         case "ANALYZE" | "ANALYSE" | "VACUUM":
@@ -52,19 +52,19 @@ def parse_definition(tokens: list[Token], text: str) -> ddl.Definition | None:
 def _create(c: Cursor) -> ddl.Definition | None:
     c.expect("CREATE")
     if c.word in OBJECT_WORDS:
-        from zerodb_compiler.sql.ddl_objects import create_object
+        from zerodb_compiler.sql.definitions.object_parser import create_object
 
         found = create_object(c)
         if found is not None:
             return found
     if "TRIGGER" in (c.word, c.peek(1), c.peek(2), c.peek(3)):
-        from zerodb_compiler.sql.trigger_parser import create_trigger
+        from zerodb_compiler.sql.definitions.trigger_parser import create_trigger
 
         trigger = create_trigger(c)
         if trigger is not None:
             return trigger
     if c.word in ("FUNCTION", "PROCEDURE", "OR"):
-        from zerodb_compiler.sql.function_parser import create_function
+        from zerodb_compiler.sql.definitions.function_parser import create_function
 
         function = create_function(c)
         if function is not None:
@@ -108,7 +108,7 @@ def create_element(c: Cursor) -> ddl.Definition:
 def _drop(c: Cursor) -> ddl.Definition | None:
     c.expect("DROP")
     if c.word not in ("TABLE", "INDEX", "SEQUENCE", "TYPE"):
-        from zerodb_compiler.sql.ddl_objects import drop_object
+        from zerodb_compiler.sql.definitions.object_parser import drop_object
 
         return drop_object(c)
     kind = c.expect_any("TABLE", "INDEX", "SEQUENCE", "TYPE").lower()

@@ -67,6 +67,7 @@ class PointDirectory:
         self._bytes = pa.directory_bytes(self._columns)
         self.address = zeroed(self._memory, self._bytes)
         self.stamp = 0
+        self.let_go = 0  # how often memory that texts of results may lie in was let go
         self.version: TableVersion | None = None
         self.sequence = -1
         self._wanted: set[int] = set(info.primary_key)
@@ -438,6 +439,7 @@ class PointDirectory:
 
     def _unload(self) -> bool:
         """Lets the columns go; says whether there were any."""
+        self.let_go += 1
         loaded = bool(self._pins)
         for entry, entries in self._pins.items():
             self._memory.words[(self._chunk(entry) + pa.CHUNK_RESIDENT) >> 2] = 0
@@ -471,6 +473,7 @@ class PointDirectory:
         self._clear_delta()
 
     def _clear_delta(self) -> None:
+        self.let_go += 1
         for chains in self._sets:
             chains.clear_delta()
         self._delta.close()

@@ -520,6 +520,7 @@ def statement_names(statement: PointStatement) -> dict[str, Any]:
         "call": statement.call,
         "columns": statement.columns,
         "connection": connection,
+        "directory": statement.directory,
         "general": statement.general,
         "invoke": call_unchecked,
         "is_bound": statement.is_bound,
@@ -546,6 +547,7 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
     names["unpack_at"] = statement.call.address + program.results
     unpacked, made = results_source(statement.columns, names)
     row = f"({', '.join(made)},)"
+    has_texts = pa.TEXT in program.kinds
     newest = newest_source(statement)
     nullable = ", ".join(f"None if flags & {1 << number} else {value}" for number, value in enumerate(made))
     body = [
@@ -559,6 +561,7 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         *(f"    {line}" for line in lines),
         f"    try: pack(memory, pack_at, {', '.join([*packed, str(pa.STATUS_PENDING)])})",
         "    except overflow: return general(parameters)",
+        *(["    known = directory.let_go"] if has_texts else []),
         "    invoke(*call.arguments)",
         f"    {', '.join(unpacked)}, = unpack(memory, unpack_at)",
         f"    while status == {pa.STATUS_ABSENT} or status == {pa.STATUS_STALE}:",
@@ -566,11 +569,15 @@ def _source(statement: PointStatement) -> Callable[[Parameters | None], Cursor]:
         "            if not bind(): return general(parameters)",
         "        elif not absent(int.from_bytes(memory[unpack_at + 8:unpack_at + 12], 'little')):"
         " return general(parameters)",
+        *(["        known = directory.let_go"] if has_texts else []),
         "        invoke(*call.arguments)",
         f"        {', '.join(unpacked)}, = unpack(memory, unpack_at)",
         f"    if status == {pa.STATUS_ROW}:",
         "        try:",
-        f"            return PointCursor(connection, columns, [{row} if not flags else ({nullable},)])",
+        f"            row = {row} if not flags else ({nullable},)",
+        # Other threads may have run since the call, and let the memory go that texts lie in.
+        *(["            if directory.let_go != known: return general(parameters)"] if has_texts else []),
+        "            return PointCursor(connection, columns, [row])",
         "        except overflow: return general(parameters)",
         f"    if status == {pa.STATUS_NONE}: return PointCursor(connection, columns, [])",
         "    state.snapshot = state.transaction = None",

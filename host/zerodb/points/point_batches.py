@@ -112,6 +112,7 @@ def batch_function(statement: PointStatement) -> Callable[[Sequence[Parameters]]
         "Error": Error,
         "bind": statement.bind,
         "connection": connection,
+        "directory": statement.directory,
         "each": statement.fetch_each,
         "is_bound": statement.is_bound,
         "lock": connection._lock,
@@ -151,10 +152,15 @@ def batch_function(statement: PointStatement) -> Callable[[Sequence[Parameters]]
         f"            try: pack(memory, at, {', '.join(packed)})" if packed else "            pass",
         "            except overflow: return each(keys)" if packed else "            pass",
         f"            at += {call.stride}",
+        "        known = directory.let_go",
         "        if not run(len(part)): return each(keys)",
         f"        results = memory[{call.results}:{call.results} + len(part) * {call.result_bytes}]",
-        f"        rows += [None if status != {pa.STATUS_ROW} else ({nullable},) if flags else ({', '.join(made)},)",
-        f"                 for {', '.join(unpacked)}, in unpack(results)]",
+        "        try:",
+        f"            rows += [None if status != {pa.STATUS_ROW} else ({nullable},) if flags else ({', '.join(made)},)",
+        f"                     for {', '.join(unpacked)}, in unpack(results)]",
+        "        except overflow: return each(keys)",
+        # Other threads may have run since the call, and let the memory go that texts lie in.
+        "        if directory.let_go != known: return each(keys)",
         "return rows",
     ]
     text = "def fetch(keys):\n" + "\n".join(f"    {line}" for line in body)

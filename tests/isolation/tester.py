@@ -103,6 +103,7 @@ class Tester:
     lines: list[str] = field(default_factory=list)
     _control: Connection | None = None
     _sessions: list[_Running] = field(default_factory=list)
+    _heard: int = 0  # notices
 
     def run(self, wanted: Callable[[int], bool] = lambda _: True) -> list[str]:
         """The printed text of each of the permutations that are `wanted` by number."""
@@ -192,10 +193,9 @@ class Tester:
     def _complete_all(self, waiting: list[_Launched], *, may_block: bool) -> None:
         """Reports those that have completed, in the order in which they began to wait."""
         while True:
-            before = len(waiting)
-            noticed = self._take_notices()
+            before, heard = len(waiting), self._heard
             waiting[:] = [launched for launched in waiting if self._try(launched, may_block=may_block, again=True)]
-            noticed += self._take_notices()
+            noticed = self._heard - heard
             # One that was looked at later may have freed one that was looked at before.
             if not any(launched.entry.blockers for launched in waiting) or (len(waiting) == before and not noticed):
                 return
@@ -208,7 +208,7 @@ class Tester:
             return True
         until = time.monotonic() + self.give_up_s
         while not connection.wait(POLL_S):
-            self._take_notices()
+            self._take_notices(launched.session)
             if may_block and connection.is_blocked() and not connection.wait(0):
                 if not again:
                     self._print(f"step {step.name}: {step.sql} <waiting ...>\n")
@@ -217,7 +217,7 @@ class Tester:
                 self._print(f"isolationtester: canceling step {step.name} after {self.give_up_s:g} seconds\n")
                 connection.cancel()
                 until += self.give_up_s
-        self._take_notices()
+        self._take_notices(launched.session)
         if any(self._holds(blocker, launched) for blocker in launched.entry.blockers):
             if not again:
                 self._print(f"step {step.name}: {step.sql} <waiting ...>\n")
@@ -253,16 +253,15 @@ class Tester:
                 return running
         raise AssertionError(name)
 
-    def _take_notices(self) -> int:
-        """Prints what has arrived; how much it was."""
-        count = 0
-        for running in self._sessions:
+    def _take_notices(self, only: _Running | None = None) -> None:
+        """Prints what has arrived, of all sessions or of the one that is looked at: others may have said something, but
+        that is heard when they are looked at."""
+        for running in self._sessions if only is None else [only]:
             found = running.connection.notices()
             for text in found:
                 self._print(f"{running.name}: {text}\n")
             running.notice_count += len(found)
-            count += len(found)
-        return count
+            self._heard += len(found)
 
 
 def run_spec(engine: Engine, spec: Spec, wanted: Callable[[int], bool] = lambda _: True) -> list[str]:

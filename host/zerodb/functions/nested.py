@@ -41,6 +41,7 @@ from zerodb_storage import Outdated, WriteTransaction
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
+    from zerodb.functions.own_transactions import OwnTransactions
     from zerodb.view import View
 
 MAX_DEPTH = 250  # of functions that call each other
@@ -223,6 +224,7 @@ class Caller:
     name: str  # of the function, for errors
     view: View | None = None
     stopped: Callable[[], str | None] = field(default_factory=stop_reason)
+    own: OwnTransactions | None = None  # those that COMMIT in it ends
 
     @classmethod
     def of(cls, name: str, *, volatile: bool) -> Caller:
@@ -236,9 +238,9 @@ class Caller:
         return cls(view.session, name, None if volatile else view, stopped=stop_reason())
 
     @classmethod
-    def directly(cls, connection: Connection) -> Caller:
+    def directly(cls, connection: Connection, own: OwnTransactions) -> Caller:
         """For a body that is a statement."""
-        return cls(connection, "", None, stopping(connection._view()))
+        return cls(connection, "", None, stopping(connection._view()), own)
 
     @contextlib.contextmanager
     def entered(self) -> Iterator[None]:

@@ -261,7 +261,8 @@ class Run:
         """A block with handlers."""
         undo = self._savepoint()
         try:
-            return self.statements(node.body, scope)
+            with self._guarding():
+                return self.statements(node.body, scope)
         except Error as error:
             handler = next((found for found in node.handlers if _takes(found, error)), None)
             if handler is None:
@@ -276,6 +277,17 @@ class Run:
                 return self.statements(handler.body, inside)
             finally:
                 self._caught.pop()
+
+    @contextlib.contextmanager
+    def _guarding(self) -> Iterator[None]:
+        own = self.caller.own
+        if own is not None:
+            own.guards += 1
+        try:
+            yield
+        finally:
+            if own is not None:
+                own.guards -= 1
 
     def _savepoint(self) -> Callable[[], None]:
         """What undoes everything from now on."""
@@ -591,7 +603,10 @@ class Run:
         return None
 
     def _end_transaction(self, node: tree.EndTransaction, scope: Scope) -> Signal:
-        raise error_for("2D000", "invalid transaction termination", hint="functions and DO are part of a transaction")
+        if self.caller.own is None:
+            raise error_for("2D000", "invalid transaction termination")
+        self.caller.own.end(commit=node.commit)
+        return None
 
 
 def _rows(outcome: Outcome) -> list[list[tuple[str, SqlType, Value]]]:

@@ -1,18 +1,18 @@
 """DO and CALL: a body that is a statement by itself.
 
 It runs in a write transaction (unless the session only reads), which is the statement's own outside of a transaction
-block; each of its statements may fail alone, if the body goes on. COMMIT and ROLLBACK in it are refused (2D000).
+block (own_transactions); each of its statements may fail alone, if the body goes on.
 """
 
 from __future__ import annotations
 
-import contextlib
 import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from zerodb.functions.canonical import assigned, result_rows
 from zerodb.functions.nested import Caller, Statement, Variable
+from zerodb.functions.own_transactions import OwnTransactions
 from zerodb.functions.plpgsql_names import Scope
 from zerodb.functions.plpgsql_run import Routine, Run, Typed
 from zerodb.outcome import Outcome
@@ -32,9 +32,9 @@ PROCEDURE = "procedure"
 
 def run_procedure(connection: Connection, statement: us.Do | us.Call) -> Outcome:
     session = connection._session
-    writing = contextlib.nullcontext() if session.is_read_only else session.writing()
-    with writing, session.statement.refreshing(may=session.statement.may_refresh or not session.statement.nested):
-        caller = Caller.directly(connection)
+    running = session.statement
+    with OwnTransactions(session) as own, running.refreshing(may=running.may_refresh or not running.nested):
+        caller = Caller.directly(connection, own)
         if isinstance(statement, us.Do):
             return _do(caller, statement)
         return _call(caller, statement)
@@ -94,7 +94,7 @@ def call(caller: Caller, name: str, schema: str | None, given: Sequence[Typed]) 
     arguments = [assigned(value, type_, wanted) for (type_, value), wanted in pairs]
     view = caller.connection._view()
     body = view.body(function)
-    made = body.value(Caller(caller.connection, name, None, caller.stopped), arguments)
+    made = body.value(Caller(caller.connection, name, None, caller.stopped, caller.own), arguments)
     outwards = [place for place, mode in enumerate(_modes(function)) if mode != "in"]
     if not outwards:
         return []

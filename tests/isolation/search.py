@@ -34,6 +34,9 @@ PROFILES = {
     "many-merges": Profile(many=True, merges=True),
     "points": Profile(points=True),
     "points-merges": Profile(points=True, merges=True),
+    "long": Profile(long=True),
+    "long-merges": Profile(long=True, merges=True, points=True),
+    "triggers": Profile(triggers=True),
     "huge": Profile(huge=True, merges=True),
     "defines": Profile(defines=True),
 }

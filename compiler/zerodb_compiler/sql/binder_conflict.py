@@ -168,7 +168,8 @@ def do_update(
     source, returning = merged(
         binder, node, joined, choice, relation, (), common, place, passes_over=condition is not None
     )
-    return st.Merge(table, source, tuple(sorted(values)), key, place is not None, returning)
+    actions = frozenset({st.Action.INSERT, st.Action.UPDATE})
+    return st.Merge(table, source, tuple(sorted(values)), actions, key, place is not None, returning)
 
 
 def _proposed_first(binder: Binder, table: TableInfo, plan: LogicalPlan) -> LogicalPlan:

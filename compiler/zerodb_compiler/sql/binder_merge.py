@@ -99,7 +99,8 @@ def merge(binder: Binder, node: exp.Merge, common: CommonTables | None = None) -
         assigned_ordinals |= ordinals
     choice = Choice(there.plan.output[-1], tuple(clauses[True]), tuple(clauses[False]))
     plan, returning = merged(binder, node, joined, choice, target, (), common, None)
-    return st.Merge(scan.table, plan, tuple(sorted(assigned_ordinals)), returning=returning)
+    actions = frozenset(clause.action for found in clauses.values() for clause in found)
+    return st.Merge(scan.table, plan, tuple(sorted(assigned_ordinals)), actions, returning=returning)
 
 
 def _clause(

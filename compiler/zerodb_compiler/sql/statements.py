@@ -121,12 +121,14 @@ class Merge:
 
     `source.output` is the id of the matched row (bigint, NULL where none matches), the Action (integer), the new value
     of every table column, what RETURNING needs, and last, if `ordered`, the row's place among those given.
-    `assigned` are the ordinals of the columns that an UPDATE may change.
+    `assigned` are the ordinals of the columns that an UPDATE may change. `actions` are those that it names: the
+    statement's triggers for them run, whatever becomes of the rows.
     """
 
     table: TableInfo
     source: LogicalPlan
     assigned: tuple[int, ...]
+    actions: frozenset[Action]
     key: Unique | None = None
     ordered: bool = False
     returning: Returning | None = None

@@ -436,13 +436,14 @@ def _merge(
         if len(first) < len(inserts):
             raise _twice(statement)
     count = 0
-    if len(deletes):
+    fired = statement.actions if table.triggers else frozenset()
+    if len(deletes) or st.Action.DELETE in fired:
         count += apply(connection, write, RowChange(table, deleted=row_ids[deletes]))
-    is_upsert = statement.key is not None and bool(table.triggers)  # statements' triggers run for both actions
-    if len(updates) or is_upsert:
+    if len(updates) or st.Action.UPDATE in fired:
         change = RowChange(table, row_ids[updates], new.take(pa.array(updates)), statement.assigned)
         count += apply(connection, write, change)
-    if len(inserts) or is_upsert:
+    if len(inserts) or st.Action.INSERT in fired:
+        is_upsert = statement.key is not None and bool(table.triggers)
         change = RowChange(table, inserted=new.take(pa.array(inserts)))
         count += (
             triggered_changes.insert_proposed(connection, write, change)

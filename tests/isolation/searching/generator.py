@@ -31,6 +31,8 @@ class Profile:
 
     levels: tuple[str, ...] = (*LEVELS, "mixed")
     many: bool = False  # enough rows for the paths of large statements
+    long: bool = False  # more sessions of more transactions
+    triggers: bool = False
     huge: bool = False  # more rows than a chunk has
     points: bool = False  # statements by key that take the short way
     merges: bool = False
@@ -42,13 +44,13 @@ class Generator:
     def __init__(self, r: random.Random, profile: Profile) -> None:
         self.r, self.profile = r, profile
         self.level = r.choice(profile.levels)
-        self.schema: Schema = make_schema(r, many=profile.many, huge=profile.huge)
+        self.schema: Schema = make_schema(r, many=profile.many, huge=profile.huge, triggers=profile.triggers)
         self.locks = r.random() < 0.25  # whether this case has table and advisory locks
         self.fresh = 0
 
     def case(self) -> Case:
         r = self.r
-        count = r.choice((2, 2, 2, 3))
+        count = r.choice((3, 3, 4)) if self.profile.long else r.choice((2, 2, 2, 3))
         sessions, prepared = [], []
         for _ in range(count):
             level = r.choice(LEVELS[:2]) if self.level == "mixed" else self.level
@@ -60,7 +62,8 @@ class Generator:
                     if text.split()[0] in ("insert", "update", "delete"):
                         before.append(f"prepare p{place} as {text}")
                         names.append(f"execute p{place}")
-            sessions.append(self.session(level, names))
+            transactions = r.randint(1, 3) if self.profile.long else 1
+            sessions.append(tuple(step for _ in range(transactions) for step in self.session(level, names)))
             prepared.append(tuple(before))
         turns = [place for place, steps in enumerate(sessions) for _ in steps]
         r.shuffle(turns)
@@ -87,10 +90,11 @@ class Generator:
             begin = f"begin isolation level {level}"
         steps = [begin]
         savepoints = 0
+        often = 2 if self.profile.long else 1
         if self.schema.has_deferrable and r.random() < 0.4:
             steps.append(f"set constraints all {r.choice(('deferred', 'deferred', 'immediate'))}")
         for _ in range(r.randint(1, 5)):
-            roll = r.random()
+            roll = r.random() / often
             if roll < 0.10:
                 steps.append(f"savepoint p{savepoints}")
                 savepoints += 1
@@ -151,12 +155,12 @@ class Generator:
             limit = ""
             if r.random() < 0.1:
                 limit = f" order by {table.columns[0]} limit {r.randint(1, 2)}"
-            return f"select * from {table.name} where {self.where(table)}{limit} for {r.choice(STRENGTHS)}{wait}"
+            return f"select * from {table.name} where {self.where(table)}{limit} for {self.strength()}{wait}"
         if roll < 0.55:
             return f"select count(*), sum({table.columns[1]}) from {table.name} where {self.where(table)}"
         if roll < 0.62 and len(self.schema.tables) > 1:
             one, other = r.sample(self.schema.tables, 2)
-            lock = r.choice(("", f" for {r.choice(STRENGTHS)} of {r.choice((one, other)).name}"))
+            lock = r.choice(("", f" for {self.strength()} of {r.choice((one, other)).name}"))
             return (
                 f"select * from {one.name} join {other.name} on {one.name}.{one.columns[0]} = "
                 f"{other.name}.{other.columns[1]} where {self.where(one, one.name + '.')}{lock}"
@@ -166,6 +170,10 @@ class Generator:
         if roll < 0.70:
             return f"with l as (select * from {table.name} where {self.where(table)} for update) select count(*) from l"
         return f"select * from {table.name} where {self.where(table)}"
+
+    def strength(self) -> str:
+        """An UPDATE by key that takes the short way has its row for itself, also against FOR KEY SHARE."""
+        return self.r.choice(STRENGTHS[:-1] if self.profile.points else STRENGTHS)
 
     def key(self) -> int:
         r, rows = self.r, self.schema.rows

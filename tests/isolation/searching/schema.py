@@ -24,7 +24,7 @@ class Schema:
     view: str | None
     has_deferrable: bool
     rows: int  # how many the first table has
-    definable: tuple[str, ...] = ()
+    written: tuple[str, ...] = ()  # tables that triggers write to
 
     @property
     def summaries(self) -> tuple[str, ...]:
@@ -36,11 +36,11 @@ class Schema:
             looks.append(f"select count(*), {sums}, count(distinct {first}) from {table.name}")
             looks.append(f"select * from {table.name} where {first} < 9 or {first} between 65530 and 65545")
             looks.append(f"select * from {table.name} where {second} is null order by {first} limit 9")
-        return (*looks, *self.looks[len(self.tables) :])
+        return (*looks, *self.looks[len(self.tables) + len(self.written) :])
 
     @property
     def looks(self) -> tuple[str, ...]:
-        looks = [f"select * from {table.name}" for table in self.tables]
+        looks = [f"select * from {name}" for name in (*(table.name for table in self.tables), *self.written)]
         for table in self.tables:
             if table.refers:
                 column, target = table.refers.split("=")
@@ -51,7 +51,7 @@ class Schema:
         return tuple(looks)
 
 
-def make_schema(r: random.Random, *, many: bool, huge: bool) -> Schema:
+def make_schema(r: random.Random, *, many: bool, huge: bool, triggers: bool) -> Schema:
     rows = r.choice((65535, 65536, 65540, 70000)) if huge else r.choice((90, 150, 400)) if many else r.randint(2, 5)
     statements: list[str] = []
     partitioned = r.random() < 0.15
@@ -123,10 +123,49 @@ def make_schema(r: random.Random, *, many: bool, huge: bool) -> Schema:
             statements.append(index)
             plain = plain and "unique" not in index
     tables[0] = replace(tables[0], any_arbiter=plain)
+    written = ("log", "tally") if triggers else ()
+    if triggers:
+        statements += _triggers(r, tables)
     view = None
     if r.random() < 0.2:
         view = "v0"
         statements.append("create view v0 as select k, a, b from t0 where b < 100")
     if r.random() < 0.3:
         statements.append("create sequence sq start 1000")
-    return Schema(tuple(statements), tuple(tables), view, bool(first_key or deferrable), rows)
+    return Schema(tuple(statements), tuple(tables), view, bool(first_key or deferrable), rows, written)
+
+
+def _triggers(r: random.Random, tables: list[Table]) -> list[str]:
+    """One that notes changes in a table of its own, one that counts them in a row, one that changes rows."""
+    statements = [
+        "create table log (what text, k int)",
+        "create table tally (k int primary key, n int)",
+        "insert into tally values (1, 0)",
+        "create function noted() returns trigger language plpgsql as $$begin "
+        "if tg_op = 'DELETE' then insert into log values (tg_op, old.k); return old; end if; "
+        "insert into log values (tg_op, new.k); return new; end$$",
+        "create function counted() returns trigger language plpgsql as $$begin "
+        "update tally set n = n + 1 where k = 1; return null; end$$",
+        "create function raised() returns trigger language plpgsql as $$begin "
+        "if new.k = 3 then return null; end if; new.k := new.k + 0; return new; end$$",
+    ]
+    for table in tables:
+        if table.key is None or table.partitioned:
+            continue
+        name = table.name
+        if r.random() < 0.6:
+            when = r.choice(("before", "after"))
+            statements.append(
+                f"create trigger n {when} insert or update or delete on {name} for each row execute function noted()"
+            )
+        if r.random() < 0.5:
+            each = r.choice(("row", "statement"))
+            statements.append(
+                f"create trigger c after insert or update or delete on {name} for each {each} "
+                "execute function counted()"
+            )
+        if r.random() < 0.2:
+            statements.append(
+                f"create trigger r before insert or update on {name} for each row execute function raised()"
+            )
+    return statements

@@ -1,4 +1,4 @@
-"""Functions of strings beyond text.py and text_building.py: padding, translation, quoting, character codes.
+"""Functions of strings beyond text.py and text_building.py: padding, translation, character codes.
 
 Results that are built are in the worker's scratch memory; an address of 0 means out of memory. Lengths and places in
 SQL are characters.
@@ -6,26 +6,22 @@ SQL are characters.
 
 from __future__ import annotations
 
-from zerodb_compiler.codegen import abi
 from zerodb_compiler.kernels import errors
 from zerodb_compiler.kernels.intrinsics import (
     div_s,
     i32,
     i64,
     load8_u,
-    load32,
     memory_copy,
-    memory_fill,
     ptr,
     select,
     shr_u,
     store8,
-    store32,
 )
 from zerodb_compiler.kernels.letters import LETTERS, LETTERS_COUNT
 from zerodb_compiler.kernels.memory import scratch, scratch_end
-from zerodb_compiler.kernels.text import char_length, character_bytes, find_byte, find_text, skip_characters
-from zerodb_compiler.kernels.text_buffer import append, begin, finish, reserve
+from zerodb_compiler.kernels.text import char_length, character_bytes, find_text, skip_characters
+from zerodb_compiler.kernels.text_buffer import begin, finish, reserve
 from zerodb_compiler.kernels.text_building import MAX_TEXT_BYTES, decode, encode, lower_character, upper_character
 
 
@@ -265,241 +261,6 @@ def to_base(worker: ptr, value: i64, bits: i32) -> tuple[ptr, i32]:
         if value == 0:
             break
     return place, target + 64 - place
-
-
-# --- quoting ----------------------------------------------------------------------------------------------------------
-def append_quoted(worker: ptr, base: ptr, used: i32, p: ptr, length: i32, quote: i32) -> tuple[ptr, i32]:
-    """Appends a text in quotes, those inside doubled; in single quotes, backslashes too (and an E before)."""
-    base = reserve(worker, base, used, length * 2 + 4)
-    if base == 0:
-        return 0, 0
-    out = base + used
-    escapes = quote == 0x27 and find_byte(p, length, 0x5C) >= 0
-    if escapes:
-        store8(out, 0x45)
-        out += 1
-    store8(out, quote)
-    out += 1
-    for i in range(length):
-        byte = load8_u(p + i)
-        if byte == quote or (escapes and byte == 0x5C):
-            store8(out, byte)
-            out += 1
-        store8(out, byte)
-        out += 1
-    store8(out, quote)
-    return base, out + 1 - base
-
-
-def quote_literal(worker: ptr, p: ptr, length: i32) -> tuple[ptr, i32]:
-    base, used = append_quoted(worker, begin(worker), 0, p, length, 0x27)
-    if base != 0:
-        finish(worker, base + used)
-    return base, used
-
-
-def is_plain_identifier(p: ptr, length: i32, keywords: ptr, keywords_length: i32) -> bool:
-    """Lower-case letters, digits and underscores, not beginning with a digit, and no reserved word. The keywords have
-    a space before and behind each, and so must have the text: it is looked for without them."""
-    if length == 0:
-        return False
-    for i in range(length):
-        byte = load8_u(p + i)
-        letter = ((byte >= 0x61) & (byte <= 0x7A)) | (byte == 0x5F)
-        digit = (byte >= 0x30) & (byte <= 0x39)
-        if letter == 0 and (digit == 0 or i == 0):
-            return False
-    at = 0
-    while True:
-        place = find_text(keywords + at, keywords_length - at, p, length)
-        if place < 0:
-            return True
-        at += place
-        if load8_u(keywords + at - 1) == 0x20 and load8_u(keywords + at + length) == 0x20:
-            return False
-        at += 1
-
-
-def append_identifier(
-    worker: ptr, base: ptr, used: i32, p: ptr, length: i32, keywords: ptr, keywords_length: i32
-) -> tuple[ptr, i32]:
-    if is_plain_identifier(p, length, keywords, keywords_length):
-        base = append(worker, base, used, p, length)
-        return base, used + length
-    base, used = append_quoted(worker, base, used, p, length, 0x22)
-    return base, used
-
-
-def quote_ident(worker: ptr, p: ptr, length: i32, keywords: ptr, keywords_length: i32) -> tuple[ptr, i32]:
-    if is_plain_identifier(p, length, keywords, keywords_length):
-        return p, length
-    base, used = append_quoted(worker, begin(worker), 0, p, length, 0x22)
-    if base != 0:
-        finish(worker, base + used)
-    return base, used
-
-
-# --- lists of arguments: 12 bytes each: address, length, is NULL ---------------------------------------------------
-ARGUMENT_BYTES = 12
-
-
-def concat_ws(worker: ptr, p: ptr, length: i32, arguments: ptr, count: i32) -> tuple[ptr, i32]:
-    """The arguments that are not NULL, with a separator between them."""
-    base = begin(worker)
-    used = 0
-    first = True
-    for _ in range(count):
-        if load32(arguments, 8) == 0:
-            if not first:
-                base = append(worker, base, used, p, length)
-                used += length
-            first = False
-            size = load32(arguments, 4)
-            base = append(worker, base, used, load32(arguments), size)
-            used += size
-        arguments += ARGUMENT_BYTES
-    if base == 0:
-        return 0, 0
-    finish(worker, base + used)
-    return base, used
-
-
-def format_text(
-    worker: ptr, p: ptr, length: i32, arguments: ptr, count: i32, keywords: ptr, keywords_length: i32
-) -> tuple[ptr, i32, i32]:
-    """format(): %s %I %L with [position$][-][width], width a number, * or *position$; %% is a percent sign."""
-    base = begin(worker)
-    used = 0
-    i = 0
-    following = 0
-    while i < length:
-        start = i
-        while i < length and load8_u(p + i) != 0x25:
-            i += 1
-        base = append(worker, base, used, p + start, i - start)
-        used += i - start
-        if base == 0:
-            return 0, 0, errors.OUT_OF_MEMORY
-        if i == length:
-            break
-        i += 1
-        if i == length:
-            return 0, 0, errors.WRONG_TEXT
-        if load8_u(p + i) == 0x25:
-            base = append(worker, base, used, p + i, 1)
-            used += 1
-            i += 1
-            continue
-        # position$
-        position = 0
-        number, digits = scan_number(p + i, length - i)
-        if number < 0:
-            return 0, 0, errors.OVERFLOW
-        if digits > 0 and i + digits < length and load8_u(p + i + digits) == 0x24:
-            if number == 0:
-                return 0, 0, errors.DOMAIN
-            position = number
-            i += digits + 1
-        at_left = False
-        while i < length and load8_u(p + i) == 0x2D:
-            at_left = True
-            i += 1
-        width = 0
-        if i < length and load8_u(p + i) == 0x2A:
-            i += 1
-            number, digits = scan_number(p + i, length - i)
-            which = following
-            if digits > 0:
-                if number == 0:
-                    return 0, 0, errors.DOMAIN
-                if i + digits >= length or load8_u(p + i + digits) != 0x24:
-                    return 0, 0, errors.NOT_AN_OPTION
-                i += digits + 1
-                which = number - 1
-            following = which + 1
-            if which >= count:
-                return 0, 0, errors.INVALID_COUNT
-            argument = arguments + which * ARGUMENT_BYTES
-            if load32(argument, 8) == 0:
-                text = load32(argument)
-                negative = load32(argument, 4) > 0 and load8_u(text) == 0x2D
-                width, digits = scan_number(text + negative, load32(argument, 4) - negative)
-                if digits == 0 or digits + negative != load32(argument, 4) or width < 0:
-                    return 0, 0, errors.INVALID_TEXT
-                if negative:
-                    at_left = True
-        else:
-            width, digits = scan_number(p + i, length - i)
-            if width < 0:
-                return 0, 0, errors.OVERFLOW
-            i += digits
-        if i >= length:
-            return 0, 0, errors.WRONG_TEXT
-        which = position - 1
-        if position == 0:
-            which = following
-        following = which + 1
-        letter = load8_u(p + i)
-        i += 1
-        if (letter != 0x73) & (letter != 0x49) & (letter != 0x4C):
-            store32(worker, p + i - 1, abi.WORKER_ERROR_TEXT)
-            store32(worker, character_bytes(letter), abi.WORKER_ERROR_TEXT + 4)
-            return 0, 0, errors.LOG_ZERO
-        if which >= count:
-            return 0, 0, errors.INVALID_COUNT
-        argument = arguments + which * ARGUMENT_BYTES
-        text = load32(argument)
-        size = load32(argument, 4)
-        if load32(argument, 8):
-            size = 0
-            if letter == 0x49:
-                return 0, 0, errors.UNDERFLOW
-        begun = used
-        if letter == 0x73:
-            base = append(worker, base, used, text, size)
-            used += size
-        elif letter == 0x49:
-            base, used = append_identifier(worker, base, used, text, size, keywords, keywords_length)
-        elif load32(argument, 8):
-            base = reserve(worker, base, used, 4)
-            if base != 0:
-                store32(base + used, 0x4C4C554E)
-            used += 4
-        else:
-            base, used = append_quoted(worker, base, used, text, size, 0x27)
-        if base == 0:
-            return 0, 0, errors.OUT_OF_MEMORY
-        missing = width - char_length(base + begun, used - begun)
-        if missing > 0:
-            base = reserve(worker, base, used, missing)
-            if base == 0:
-                return 0, 0, errors.OUT_OF_MEMORY
-            if at_left:
-                memory_fill(base + used, 32, missing)
-            else:
-                memory_copy(base + begun + missing, base + begun, used - begun)
-                memory_fill(base + begun, 32, missing)
-            used += missing
-    if base == 0:
-        return 0, 0, errors.OUT_OF_MEMORY
-    finish(worker, base + used)
-    return base, used, errors.OK
-
-
-def scan_number(p: ptr, length: i32) -> tuple[i32, i32]:
-    """A run of digits: its value (-1: too large) and length."""
-    value: i64 = 0
-    i = 0
-    while i < length:
-        digit = load8_u(p + i) - 0x30
-        if digit < 0 or digit > 9:
-            break
-        if value < 1 << 32:
-            value = value * 10 + i64(digit)
-        i += 1
-    if value > 0x7FFFFFFF:
-        return -1, i
-    return i32(value), i
 
 
 def unistr(worker: ptr, p: ptr, length: i32) -> tuple[ptr, i32, i32]:

@@ -1,7 +1,7 @@
 """Functions of strings: padding, splitting, quoting, formatting, codes and digests.
 
-Kernels are in kernels/text_functions.py, text_codes.py and digests.py. What a kernel's statuses mean is said here, a
-function each.
+Kernels are in kernels/: text_functions, text_quoting, text_format, text_codes and digests. What a kernel's
+statuses mean is said here, a function each.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from zerodb_compiler.codegen.functions.calling import (
 )
 from zerodb_compiler.codegen.sqlvalues import Int, SqlValue, Text
 from zerodb_compiler.errors import error_for
-from zerodb_compiler.kernels import digests, errors, memory, text_codes, text_functions
+from zerodb_compiler.kernels import digests, errors, memory, text_codes, text_format, text_functions, text_quoting
 from zerodb_compiler.kernels.text_building import MAX_TEXT_BYTES
 from zerodb_compiler.sql.expressions import Call, Literal
 from zerodb_compiler.types import TypeId
@@ -32,7 +32,7 @@ from zerodb_compiler.wasm.values import I32, I64
 Values = tuple[SqlValue, ...]
 Failures = Mapping[int, Error]
 
-_ARGUMENT_BYTES = text_functions.ARGUMENT_BYTES
+_ARGUMENT_BYTES = text_format.ARGUMENT_BYTES
 # PostgreSQL's words that quote_ident puts in quotes: all but the unreserved ones.
 _KEYWORDS = (
     "all analyse analyze and any array as asc asymmetric authorization between bigint binary bit boolean both "
@@ -157,17 +157,17 @@ def _to_hex(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlV
 # --- quoting ----------------------------------------------------------------------------------------------------------
 @function("quote_ident")
 def _quote_ident(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
-    return build_text(e, null, text_functions.quote_ident, *_parts(e, arguments[0]), *_keywords(e))
+    return build_text(e, null, text_quoting.quote_ident, *_parts(e, arguments[0]), *_keywords(e))
 
 
 @function("quote_literal")
 def _quote_literal(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
-    return build_text(e, null, text_functions.quote_literal, *_parts(e, arguments[0]))
+    return build_text(e, null, text_quoting.quote_literal, *_parts(e, arguments[0]))
 
 
 @function("quote_nullable")
 def _quote_nullable(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
-    quoted = build_text(e, null, text_functions.quote_literal, *_parts(e, arguments[0]))
+    quoted = build_text(e, null, text_quoting.quote_literal, *_parts(e, arguments[0]))
     if null is not None:
         with e.f.if_(null):
             quoted.address.set(e.constant_address(b"NULL"))  # type: ignore[attr-defined]
@@ -195,7 +195,7 @@ def _listed(e: Emitter, arguments: Values) -> tuple[I32, I32]:
 def _concat_ws(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     null = arguments[0].null
     parts = (*_parts(e, arguments[0]), *_listed(e, arguments[1:]))
-    return build_text(e, null, text_functions.concat_ws, *parts)
+    return build_text(e, null, text_format.concat_ws, *parts)
 
 
 _FORMAT: Failures = {
@@ -214,7 +214,7 @@ _FORMAT: Failures = {
 def _format(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     null = arguments[0].null
     parts = (*_parts(e, arguments[0]), *_listed(e, arguments[1:]), *_keywords(e))
-    return _built(e, call, null, text_functions.format_text, parts, _FORMAT)
+    return _built(e, call, null, text_format.format_text, parts, _FORMAT)
 
 
 @function("num_nulls", "num_nonnulls")

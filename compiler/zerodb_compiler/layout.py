@@ -53,9 +53,9 @@ class ColumnLayout:
     high: int = 0
 
     @property
-    def form(self) -> tuple[Encoding, int, bool]:
-        """What code has to know to read values of any bounds."""
-        return self.encoding, self.width, self.has_nulls
+    def form(self) -> tuple[Encoding, bool]:
+        """What code has to know that finds the width, and whether there are NULLs, when it runs."""
+        return self.encoding, self.width == 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class TableLayout:
     has_deletes: bool = False
 
     def is_read_as(self, other: TableLayout) -> bool:
-        """Whether columns have the same forms in both, whatever their bounds."""
+        """Whether columns have the same forms in both."""
         ours, theirs = self.columns, other.columns
         return ours is theirs or (
             len(ours) == len(theirs) and all(a is b or a.form == b.form for a, b in zip(ours, theirs, strict=True))

@@ -4,7 +4,7 @@
 
 There is no loop over rows, no morsel and no output block: parameters and results lie at fixed places of the query
 block, which the host packs and unpacks with one `struct` each. Own rows and those of the delta are records
-(point_abi.py); of those of segments the columns are read in the layout of the table's version. All lead to one set of
+(point_abi.py); of those of segments the columns are read in the forms of the table's layout. All lead to one set of
 locals, typed as widely as the columns allow, over which the rest of the statement is generated once.
 
 Limits: nothing may be needed before the function runs (start actions), and texts that are built have SCRATCH_BYTES.
@@ -13,8 +13,9 @@ Limits: nothing may be needed before the function runs (start actions), and text
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from zerodb_compiler.catalog import TableInfo
+from zerodb_compiler.catalog import ColumnInfo, TableInfo
 from zerodb_compiler.codegen import abi, functions  # noqa: F401 - registers the scalar functions
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.arithmetic import bounded
@@ -32,7 +33,7 @@ from zerodb_compiler.plan.point import Constant, PointPlan
 from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.types import SqlType, TypeId
-from zerodb_compiler.wasm.module import Function, Label, LocalI32
+from zerodb_compiler.wasm.module import Function, FunctionRef, Label, LocalI32
 from zerodb_compiler.wasm.values import F64, I32, I64, load
 
 _LOAD = {1: "i64.load8_s", 2: "i64.load16_s", 4: "i64.load32_s", 8: "i64.load"}
@@ -395,17 +396,19 @@ class RowFinder:
 
     def chunk_value(self, directory: I32, chunk: I32, ordinal: int, row: I32) -> SqlValue:
         """A column of a row of a segment."""
-        return chunk_value(self.e, self.table.columns[ordinal].type, self.layout.columns[ordinal], directory, chunk,
-                           ordinal, row)  # fmt: skip
+        return chunk_value(self.e, self.table.columns[ordinal], self.layout.columns[ordinal], directory, chunk, ordinal,
+                           row)  # fmt: skip
 
 
 def chunk_value(
-    e: Emitter, type_: SqlType, layout: ColumnLayout, directory: I32, chunk: I32, ordinal: int, row: I32
+    e: Emitter, column: ColumnInfo, layout: ColumnLayout, directory: I32, chunk: I32, ordinal: int, row: I32
 ) -> SqlValue:
-    offset = pa.CHUNK_COLUMNS + 8 * ordinal
-    address = load("i32.load", chunk, offset) + row * layout.width
+    """A value of a segment. Only the form of the layout counts: the width of integers and codes, and whether there are
+    NULLs, is found in the chunk's entry, so that the code holds for chunks of earlier and later versions, too."""
+    type_, offset = column.type, pa.CHUNK_COLUMNS + pa.CHUNK_COLUMN_BYTES * ordinal
+    data = load("i32.load", chunk, offset)
     null: LocalI32 | None = None
-    if layout.has_nulls:
+    if not column.not_null:
         null = e.f.local(I32, "null")
         validity = e.f.let(load("i32.load", chunk, offset + 4), "validity")
         null.set(I32.const(0))
@@ -414,25 +417,46 @@ def chunk_value(
     low, high = type_.bounds if type_.is_discrete else (0, 0)
     match layout.encoding:
         case Encoding.FLOAT:
+            address = data + row * layout.width
             single = layout.width == 4
             value = load("f32.load", address).to_f64() if single else load("f64.load", address)
             return Real(value, type_.id is TypeId.REAL, null)
         case Encoding.DICTIONARY:
-            code = load(_LOAD_CODE[layout.width], address)
+            code = e.f.call(_reader_of(e.context, _LOAD_CODE), data, row, load("i32.load", chunk, offset + 8))
             entry = e.f.let(load("i32.load", directory, pa.DIRECTORY_DICTIONARIES + 4 * ordinal) + code * 4, "entry")
             start = e.f.let(load("i32.load", entry), "start")
             return Text(start, load("i32.load", entry, 4) - start, null)
         case Encoding.TEXT:
-            place = e.f.let(address, "place")
+            place = e.f.let(data + row * layout.width, "place")
             start = e.f.let(load("i32.load", place), "start")
             return Text(start, load("i32.load", place, 4) - start, null)
         case _ if type_.id is TypeId.BOOLEAN:
-            flag = load("i32.load8_u", address)
+            flag = load("i32.load8_u", data + row)
             return Bool(flag if null is None else flag & null.is_zero(), null)
         case _ if layout.width == 16:
-            return Wide(load("i64.load", address), load("i64.load", address, 8), low, high, null)
+            wide = e.f.let(data + row * 16, "address")
+            return Wide(load("i64.load", wide), load("i64.load", wide, 8), low, high, null)
         case _:
-            return Int(load(_LOAD[layout.width], address), low, high, null)
+            number = e.f.call(_reader_of(e.context, _LOAD), data, row, load("i32.load", chunk, offset + 8))
+            return Int(number, low, high, null)
+
+
+def _reader_of(context: Context, loads: dict[int, str]) -> FunctionRef:
+    """read(data, row, log2 of an element's bytes): an element as the loads give it, by their bytes."""
+    known: dict[Any, Any] = context.module.extensions
+    name = "read_code" if loads is _LOAD_CODE else "read_integer"
+    if name not in known:
+        kind = I32 if loads is _LOAD_CODE else I64
+        f = context.module.function(name, [("data", I32), ("row", I32), ("shift", I32)], [kind])
+        data, row, shift = f.parameters
+        address = f.let(data + (row << shift), "address")
+        *narrow, (_, widest) = loads.items()
+        for size, read in narrow:
+            f.return_if(shift == size.bit_length() - 1, load(read, address))
+        f.return_(load(widest, address))
+        known[name] = f.ref
+    found: FunctionRef = known[name]
+    return found
 
 
 def _all_equal(e: Emitter, values: list[SqlValue], keys: tuple[SqlValue, ...]) -> I32:
@@ -498,7 +522,7 @@ def _define_chunk(
     with f.count_up(row, rows):
         values = tuple(
             e.keep_value(
-                replace(chunk_value(e, table.columns[i].type, layout.columns[i], directory, chunk, i, row), null=None)
+                replace(chunk_value(e, table.columns[i], layout.columns[i], directory, chunk, i, row), null=None)
             )
             for i in key
         )

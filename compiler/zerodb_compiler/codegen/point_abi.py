@@ -51,11 +51,12 @@ CHUNK_RESIDENT = 4  # i32: whether the columns are there (1, 0), or CHUNK_GONE
 CHUNK_ROWS = 8  # i32
 CHUNK_NUMBER = 12  # i32: the chunk of the table version; entries stay in their places when chunks come and go
 CHUNK_GONE = -1  # no chunk of the version any more, its rows are in the chains still
-CHUNK_COLUMNS = 16  # i32 data, i32 validity (0: none is NULL) per column of the table
+CHUNK_COLUMNS = 16  # per column of the table: i32 data, i32 validity (0: none is NULL), i32 log2 of an element's bytes
+CHUNK_COLUMN_BYTES = 12
 
 
 def chunk_bytes(columns: int) -> int:
-    return CHUNK_COLUMNS + 8 * columns
+    return CHUNK_COLUMNS + CHUNK_COLUMN_BYTES * columns
 
 
 # --- records ----------------------------------------

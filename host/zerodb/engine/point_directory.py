@@ -420,8 +420,9 @@ class PointDirectory:
                     self._load_dictionary(version, ordinal)
                 entry = self._pool.pin(version.chunk_key(chunk, ordinal), partial(version.load, chunk, ordinal))
                 entries.append(entry)
-                words[place + 2 * ordinal] = entry.data
-                words[place + 2 * ordinal + 1] = entry.validity
+                at = place + (pa.CHUNK_COLUMN_BYTES >> 2) * ordinal
+                words[at], words[at + 1] = entry.data, entry.validity
+                words[at + 2] = version.layout.columns[ordinal].width.bit_length() - 1
         except BaseException:
             self._pool.unpin_all(entries)
             raise

@@ -189,7 +189,7 @@ class PointStatement:
         return True
 
     def fits(self, view: View) -> bool:
-        """As `Prepared.fits`, but for what matters to scans only: the code holds for values of any bounds."""
+        """As `Prepared.fits`, but for what matters to scans only: the code finds widths and NULLs when it runs."""
         prepared = self.prepared
         if prepared.zone != self.connection._options.zone:
             return False

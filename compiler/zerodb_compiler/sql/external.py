@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from zerodb_compiler.sql.polymorphic import instantiated, is_polymorphic
 from zerodb_compiler.sql.signatures import NUMERIC, Signature, best
 from zerodb_compiler.types import TEXT, UNCONSTRAINED_NUMERIC, SqlType, TypeId
 
@@ -41,6 +42,7 @@ class ExternalFunction:
     language: str = ""
     source: str = ""
     void: bool = False  # it gives '' for nothing
+    generic: bool = False  # declared with anyelement or the like, which are these types in this call
     named_columns: bool = False  # the columns of its table are variables in it
     outwards: tuple[tuple[str, str, int], ...] = ()  # mode, name, place of all arguments, if some are results, too
 
@@ -84,14 +86,21 @@ def resolve_external(
     functions: Sequence[ExternalFunction], types: Sequence[SqlType]
 ) -> ExternalFunction | Sequence[ExternalFunction] | None:
     """The function that a call with these argument types means; all that fit equally well; None if none does."""
+    fitting = [fit for each in functions if (fit := _for_types(each, types)) is not None]
     by_signature = {
         Signature(function.name, parameters(function), function.results[0][1], str(place)): function
-        for place, function in enumerate(functions)
+        for place, function in enumerate(fitting)
     }
     found = best(list(by_signature), types)
     if len(found) > 1:
         return [by_signature[signature] for signature in found]
     return by_signature[found[0]] if found else None
+
+
+def _for_types(function: ExternalFunction, types: Sequence[SqlType]) -> ExternalFunction | None:
+    if not any(map(is_polymorphic, function.arguments)):
+        return function
+    return instantiated(function, types)
 
 
 def without_doubles(groups: Iterable[Sequence[ExternalFunction]]) -> list[ExternalFunction]:

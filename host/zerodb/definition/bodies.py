@@ -20,18 +20,26 @@ from zerodb.functions.declaration import Declaration, Exported
 from zerodb_compiler.errors import Error, error_for
 from zerodb_compiler.sql import ddl
 from zerodb_compiler.sql.definitions.columns import column_type
+from zerodb_compiler.sql.polymorphic import is_polymorphic, polymorphic
 from zerodb_compiler.types import TEXT, SqlType, TypeId, struct
 from zerodb_storage import WriteTransaction
 
 if TYPE_CHECKING:
     from zerodb.connection import Connection
     from zerodb.view import View
+    from zerodb_compiler.sql.binder_types import NamedTypes
 
 Columns = tuple[tuple[str, SqlType], ...]
 
 
 def declared(view: View, node: ddl.CreateFunction, arguments: Columns) -> tuple[str, Columns]:
     """The kind, and the columns that it returns."""
+    kind, results = _declared(view, node, arguments)
+    _check_polymorphic(node, arguments, results)
+    return kind, results
+
+
+def _declared(view: View, node: ddl.CreateFunction, arguments: Columns) -> tuple[str, Columns]:
     from zerodb.definition.functions import typed
 
     name = node.name.name
@@ -71,6 +79,22 @@ def declared(view: View, node: ddl.CreateFunction, arguments: Columns) -> tuple[
     return "table", returned.fields if returned.id is TypeId.STRUCT else ((name, returned),)
 
 
+def with_polymorphic(view: View) -> NamedTypes:
+    """The types that the database defines, and anyelement and its kin."""
+
+    def named(name: str, schema: str | None) -> SqlType | None:
+        return view.named_type(name, schema) or polymorphic(name, schema)
+
+    return named
+
+
+def _check_polymorphic(node: ddl.CreateFunction, arguments: Columns, results: Columns) -> None:
+    if any(is_polymorphic(type_) for _, type_ in results) and not any(is_polymorphic(type_) for _, type_ in arguments):
+        kind = next(str(type_) for _, type_ in results if is_polymorphic(type_))
+        hint = f"A result of type {kind} requires at least one input of a polymorphic type."
+        raise error_for("42P13", "cannot determine result data type", position=node.name.position, hint=hint)
+
+
 def _word(part: ddl.Argument) -> str:
     return str(part.type.sql()).lower()
 
@@ -79,7 +103,7 @@ def _type(view: View, part: ddl.Argument) -> SqlType:
     from zerodb.definition.functions import plain_type
 
     try:
-        return plain_type(column_type(part.type, part.position, view.named_type))
+        return plain_type(column_type(part.type, part.position, with_polymorphic(view)))
     except Error as error:
         found = row_type(view, part.type.sql(dialect="postgres"))
         if error.sqlstate != "42704" or found is None:
@@ -129,7 +153,7 @@ def check(
     try:
         if node.language == "plpgsql":
             _check_plpgsql(node, body, declaration)
-        else:
+        elif not any(is_polymorphic(type_) for _, type_ in declaration.arguments):
             from zerodb.functions.sql_functions import check as check_sql
 
             check_sql(connection, write, body.text, declaration, void=_is_void(node))

@@ -86,14 +86,15 @@ def _exported(connection: Connection, content: bytes, language: str, declared: D
 
 
 def _declaration(connection: Connection, write: WriteTransaction, node: ddl.CreateFunction) -> Declaration:
-    named = view_of(connection, write).named_type
+    view = view_of(connection, write)
+    named = view.named_type if node.body is None else bodies.with_polymorphic(view)
     if len(node.arguments) > MAX_ARGUMENTS:
         message = f"functions cannot have more than {MAX_ARGUMENTS} arguments"
         raise error_for("54023", message, position=node.name.position)
     arguments = typed([part for part in node.arguments if part.mode != "out"], named, "parameter")
     kind = None
     if node.body is not None:
-        kind, results = bodies.declared(view_of(connection, write), node, arguments)
+        kind, results = bodies.declared(view, node, arguments)
     elif node.table is not None:
         kind, results = "table", typed(node.table, named, "column")
     else:
@@ -179,7 +180,8 @@ def find(
     position = wanted.name.position
     for schema in schemas:
         if wanted.arguments is not None:
-            arguments = typed(wanted.arguments, view.named_type, "parameter")
+            given = [part for part in wanted.arguments if part.mode != "out"]
+            arguments = typed(given, bodies.with_polymorphic(view), "parameter")
             key = KIND, schema, signature_key(wanted.name.name, arguments)
             found = [key] if key in write.catalog else []
         else:
@@ -214,7 +216,7 @@ def missing(connection: Connection, write: WriteTransaction, wanted: ddl.Functio
     position = wanted.name.position
     if wanted.arguments is None:
         return error_for("42883", f'could not find a {kind} named "{wanted.name}"', position=position)
-    named = view_of(connection, write).named_type
+    named = bodies.with_polymorphic(view_of(connection, write))
     types = [type_ for _, type_ in typed(wanted.arguments, named, "parameter")]
     text = shown_signature(str(wanted.name), types)
     return error_for("42883", f"{kind} {text} does not exist", position=position)

@@ -93,7 +93,7 @@ class Functions:
         self._ids = itertools.count(-1, -1)
         self._versions = itertools.count(1)
         self._python: dict[str, list[ExternalFunction]] = {}  # by name
-        self._bodies: dict[tuple[int, int], Any] = {}  # by id and version
+        self._bodies: dict[tuple[Any, ...], Any] = {}  # by id and version, generic ones by their arguments, too
         self._stored: tuple[Any, dict[str, list[ExternalFunction]]] = None, {}  # of the catalog last asked about
 
     # --- finding ------------------------------------------------------------------------------------------------------
@@ -166,7 +166,8 @@ class Functions:
     # --- bodies -------------------------------------------------------------------------------------------------------
     def body(self, view: View, function: ExternalFunction) -> Any:
         """What runs when the function is called: a FunctionBody for a scalar one."""
-        key = function.id, function.version
+        own = function.id, function.version
+        key = (*own, function.arguments) if function.generic else own
         found = self._bodies.get(key)
         if found is not None:
             return found
@@ -174,7 +175,7 @@ class Functions:
             (
                 data
                 for (kind, schema, signature), data in view.snapshot.catalog.items()
-                if kind == KIND and schema == function.schema and (data["id"], data["version"]) == key
+                if kind == KIND and schema == function.schema and (data["id"], data["version"]) == own
             ),
             None,
         )

@@ -174,9 +174,20 @@ def internal_name(type_: SqlType) -> str:
     return _NAMES.get(type_.id) or str(type_.id.value)
 
 
+_POLYMORPHIC = {
+    "anyarray": 2277,
+    "anyelement": 2283,
+    "anynonarray": 2776,
+    "anyenum": 3500,
+    "anycompatible": 5077,
+    "anycompatiblearray": 5078,
+    "anycompatiblenonarray": 5079,
+}
+
+
 def plain_oid(type_: SqlType) -> int:
     known = BY_NAME.get(internal_name(type_))
-    return known.oid if known is not None else 0
+    return known.oid if known is not None else _POLYMORPHIC.get(str(type_.name), 0)
 
 
 def array_oid(element: SqlType) -> int:

@@ -144,19 +144,7 @@ def from_char(code: ptr, p: ptr, length: i32) -> tuple[i64, i64, i32]:
             break
         fixed = (flags & fm.FX) != 0
         if operation == program.LITERAL:
-            byte = load8_u(code + load32(node, 8))
-            if (flags & fm.QUOTED) == 0 and (is_space(byte) or is_separator(byte)):
-                if fixed:
-                    p += character_bytes(load8_u(p))
-                else:
-                    extra -= 1
-                    if is_space(load8_u(p)) or is_separator(load8_u(p)):
-                        p += 1
-                        extra += 1
-            elif fixed == 0 and extra > 0:
-                extra -= 1
-            else:
-                p += character_bytes(load8_u(p))
+            p, extra = skip_literal(load8_u(code + load32(node, 8)), flags, p, extra)
             node += program.NODE_BYTES
             continue
         if fixed == 0:
@@ -167,37 +155,19 @@ def from_char(code: ptr, p: ptr, length: i32) -> tuple[i64, i64, i32]:
                 break
         value = 0
         following = p
-        if (operation == fm.AM) | (operation == fm.AD):
-            first = load8_u(p) | 0x20
-            dots = (flags & fm.DOTS) != 0
-            if end - p < 2 + 2 * dots:
+        if is_word(operation):
+            value, p = read_word(operation, flags, p, end)
+            if value < 0:
                 return zero, zero, errors.INVALID_TEXT
-            second_letter = load8_u(p + 1 + dots) | 0x20
             if operation == fm.AM:
-                if (first != 0x61 and first != 0x70) or second_letter != 0x6D:
-                    return zero, zero, errors.INVALID_TEXT
-                pm = first == 0x70
+                pm = value == 1
                 clock12 = True
+            elif operation == fm.AD:
+                bc = value == 1
+            elif (operation == fm.DAY) | (operation == fm.DY):
+                weekday = value + 1
             else:
-                if not ((first == 0x61 and second_letter == 0x64) or (first == 0x62 and second_letter == 0x63)):
-                    return zero, zero, errors.INVALID_TEXT
-                bc = first == 0x62
-            p += 2 + 2 * dots
-        elif (operation == fm.MONTH) | (operation == fm.MON):
-            value, p = read_name(p, end, 0, 12, 9 if operation == fm.MONTH else 3)
-            if value < 0:
-                return zero, zero, errors.INVALID_TEXT
-            month = value + 1
-        elif (operation == fm.DAY) | (operation == fm.DY):
-            value, p = read_name(p, end, 1, 7, 9 if operation == fm.DAY else 3)
-            if value < 0:
-                return zero, zero, errors.INVALID_TEXT
-            weekday = value + 1
-        elif operation == fm.RM:
-            value, p = read_name(p, end, 2, 12, 4)
-            if value < 0:
-                return zero, zero, errors.INVALID_TEXT
-            month = value + 1
+                month = value + 1
         else:
             most = digits_of(operation)
             if most == 0:
@@ -275,53 +245,119 @@ def from_char(code: ptr, p: ptr, length: i32) -> tuple[i64, i64, i32]:
             p = skip_spaces(p, end)
             extra = p - start
         node += program.NODE_BYTES
-    if clock12:
-        if hour < 1 or hour > 12:
-            return zero, zero, errors.DOMAIN
-        if pm and hour < 12:
-            hour += 12
-        elif pm == 0 and hour == 12:
-            hour = 0
+    hour, status = whole_hour(hour, clock12, pm)
+    if status != 0:
+        return zero, zero, status
     if (hour < 0) | (hour > 23) | (minute < 0) | (minute > 59) | (second < 0) | (second > 59) | (seconds > 86399):
         return zero, zero, errors.OVERFLOW
+    year = year_of(year, year_digits, century, bc)
+    days: i64 = 0
+    if julian != 0:
+        days = julian - 2440588
+    elif iso and (iso_week != 0 or day_of_year != 0):
+        days = iso_day(year, iso_week, day_of_year, weekday)
+    else:
+        days, status = civil_day(year, month, day, week, week_of_month, day_of_year)
+    if status != 0 or days < 0 - 2440588:
+        return zero, zero, errors.OVERFLOW
+    micros = i64(hour * 3600 + minute * 60 + second) * 1000000 + i64(fraction)
+    return days, micros, errors.OK
+
+
+def skip_literal(byte: i32, flags: i32, p: ptr, extra: i32) -> tuple[ptr, i32]:
+    """The place behind a literal that begins with `byte`; how many more spaces were skipped than the format has."""
+    fixed = (flags & fm.FX) != 0
+    if (flags & fm.QUOTED) == 0 and (is_space(byte) or is_separator(byte)):
+        if fixed:
+            return p + character_bytes(load8_u(p)), extra
+        if is_space(load8_u(p)) or is_separator(load8_u(p)):
+            return p + 1, extra
+        return p, extra - 1
+    if fixed == 0 and extra > 0:
+        return p, extra - 1
+    return p + character_bytes(load8_u(p)), extra
+
+
+def is_word(operation: i32) -> bool:
+    words = (operation == fm.AM) | (operation == fm.AD) | (operation == fm.RM)
+    months = (operation == fm.MONTH) | (operation == fm.MON)
+    return words | months | (operation == fm.DAY) | (operation == fm.DY)
+
+
+def read_word(operation: i32, flags: i32, p: ptr, end: ptr) -> tuple[i32, ptr]:
+    """The number of a name, from 0; 1 for pm and bc. -1 if there is none."""
+    value = 0
+    if (operation == fm.MONTH) | (operation == fm.MON):
+        value, p = read_name(p, end, 0, 12, 9 if operation == fm.MONTH else 3)
+    elif (operation == fm.DAY) | (operation == fm.DY):
+        value, p = read_name(p, end, 1, 7, 9 if operation == fm.DAY else 3)
+    elif operation == fm.RM:
+        value, p = read_name(p, end, 2, 12, 4)
+    else:
+        dots = (flags & fm.DOTS) != 0
+        if end - p < 2 + 2 * dots:
+            return -1, p
+        first = load8_u(p) | 0x20
+        second = load8_u(p + 1 + dots) | 0x20
+        p += 2 + 2 * dots
+        if operation == fm.AM:
+            if (first != 0x61 and first != 0x70) or second != 0x6D:
+                return -1, p
+            return i32(first == 0x70), p
+        if not ((first == 0x61 and second == 0x64) or (first == 0x62 and second == 0x63)):
+            return -1, p
+        return i32(first == 0x62), p
+    return value, p
+
+
+def whole_hour(hour: i32, clock12: bool, pm: bool) -> tuple[i32, i32]:
+    """The hour of the day, and a status."""
+    if not clock12:
+        return hour, errors.OK
+    if hour < 1 or hour > 12:
+        return hour, errors.DOMAIN
+    if pm and hour < 12:
+        return hour + 12, errors.OK
+    if pm == 0 and hour == 12:
+        return 0, errors.OK
+    return hour, errors.OK
+
+
+def year_of(year: i32, digits: i32, century: i32, bc: bool) -> i32:
+    """The year that the fields mean together; that before 1 is 0."""
     if century != 0:
-        if year_digits != 0 and year_digits <= 2:
+        if digits != 0 and digits <= 2:
             year = rem_s(year, 100)
             if year != 0:
                 year += (century - 1) * 100
             else:
                 year = century * 100
-        elif year_digits == 0:
+        elif digits == 0:
             year = (century - 1) * 100 + 1
-    if bc:
-        year = 1 - year
-    days: i64 = 0
-    if julian != 0:
-        days = julian - 2440588
-    elif iso and (iso_week != 0 or day_of_year != 0):
-        fourth = days_from_civil(i64(year), 1, 4)
-        monday = fourth - extract_isodow(fourth) + 1
-        if iso_week != 0:
-            days = monday + i64((iso_week - 1) * 7 + (weekday - 1 if weekday > 0 else 0))
-        else:
-            days = monday + i64(day_of_year - 1)
-    else:
-        if week != 0:
-            day_of_year = (week - 1) * 7 + 1
-        if week_of_month != 0:
-            day = (week_of_month - 1) * 7 + 1
-        if day_of_year != 0 and month <= 1 and day <= 1:
-            days = days_from_civil(i64(year), 1, 1) + i64(day_of_year - 1)
-        else:
-            month = month if month > 0 else 1
-            day = day if day > 0 else 1
-            if i64(day) > days_in_month(i64(year), i64(month)):
-                return zero, zero, errors.OVERFLOW
-            days = days_from_civil(i64(year), i64(month), i64(day))
-    if days < 0 - 2440588:
-        return zero, zero, errors.OVERFLOW
-    micros = i64(hour * 3600 + minute * 60 + second) * 1000000 + i64(fraction)
-    return days, micros, errors.OK
+    return 1 - year if bc else year
+
+
+def iso_day(year: i32, week: i32, day_of_year: i32, weekday: i32) -> i64:
+    fourth = days_from_civil(i64(year), 1, 4)
+    monday = fourth - extract_isodow(fourth) + 1
+    if week != 0:
+        return monday + i64((week - 1) * 7 + (weekday - 1 if weekday > 0 else 0))
+    return monday + i64(day_of_year - 1)
+
+
+def civil_day(year: i32, month: i32, day: i32, week: i32, week_of_month: i32, day_of_year: i32) -> tuple[i64, i32]:
+    """Days, and a status."""
+    if week != 0:
+        day_of_year = (week - 1) * 7 + 1
+    if week_of_month != 0:
+        day = (week_of_month - 1) * 7 + 1
+    if day_of_year != 0 and month <= 1 and day <= 1:
+        return days_from_civil(i64(year), 1, 1) + i64(day_of_year - 1), errors.OK
+    month = month if month > 0 else 1
+    day = day if day > 0 else 1
+    if i64(day) > days_in_month(i64(year), i64(month)):
+        return 0, errors.OVERFLOW
+    return days_from_civil(i64(year), i64(month), i64(day)), errors.OK
 
 
 def digits_of(operation: i32) -> i32:

@@ -71,12 +71,27 @@ void kv_list(int32_t, const char *, size_t, int32_t, const char *, size_t, uint3
     return false;                        \
   }
 
+static bool done(const empty_result *result, zdb_error *error) {
+  FAIL_IF(*result)
+  return true;
+}
+
+static bool opened(const handle_result *result, int32_t *handle, zdb_error *error) {
+  FAIL_IF(*result)
+  *handle = result->handle;
+  return true;
+}
+
+static bool counted(const count_result *result, uint64_t *count, zdb_error *error) {
+  FAIL_IF(*result)
+  if (count) *count = result->count;
+  return true;
+}
+
 bool zdb_open(const char *name, zdb_connection *db, zdb_error *error) {
   handle_result result;
   query_open(TEXT(name), &result);
-  FAIL_IF(result)
-  db->handle = result.handle;
-  return true;
+  return opened(&result, &db->handle, error);
 }
 
 void zdb_close(zdb_connection db) { query_drop_connection(db.handle); }
@@ -84,34 +99,27 @@ void zdb_close(zdb_connection db) { query_drop_connection(db.handle); }
 bool zdb_prepare(zdb_connection db, const char *sql, zdb_statement *statement, zdb_error *error) {
   handle_result result;
   query_prepare(db.handle, TEXT(sql), &result);
-  FAIL_IF(result)
-  statement->handle = result.handle;
-  return true;
+  return opened(&result, &statement->handle, error);
 }
 
 bool zdb_execute(zdb_connection db, const char *sql, const zdb_value *parameters, size_t count, uint64_t *affected,
                  zdb_error *error) {
   count_result result;
   query_execute(db.handle, TEXT(sql), parameters, count, &result);
-  FAIL_IF(result)
-  if (affected) *affected = result.count;
-  return true;
+  return counted(&result, affected, error);
 }
 
 bool zdb_query(zdb_connection db, const char *sql, const zdb_value *parameters, size_t count, zdb_cursor *cursor,
                zdb_error *error) {
   handle_result result;
   query_query(db.handle, TEXT(sql), parameters, count, &result);
-  FAIL_IF(result)
-  cursor->handle = result.handle;
-  return true;
+  return opened(&result, &cursor->handle, error);
 }
 
 bool zdb_script(zdb_connection db, const char *sql, zdb_error *error) {
   empty_result result;
   query_script(db.handle, TEXT(sql), &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 void zdb_statement_close(zdb_statement statement) { query_drop_statement(statement.handle); }
@@ -124,26 +132,20 @@ bool zdb_statement_execute(zdb_statement statement, const zdb_value *parameters,
                            zdb_error *error) {
   count_result result;
   query_statement_execute(statement.handle, parameters, count, &result);
-  FAIL_IF(result)
-  if (affected) *affected = result.count;
-  return true;
+  return counted(&result, affected, error);
 }
 
 bool zdb_statement_execute_batch(zdb_statement statement, const zdb_batch *batch, uint64_t *affected, zdb_error *error) {
   count_result result;
   query_execute_batch(statement.handle, batch->row_count, batch->columns.ptr, batch->columns.len, &result);
-  FAIL_IF(result)
-  if (affected) *affected = result.count;
-  return true;
+  return counted(&result, affected, error);
 }
 
 bool zdb_statement_query(zdb_statement statement, const zdb_value *parameters, size_t count, zdb_cursor *cursor,
                          zdb_error *error) {
   handle_result result;
   query_statement_query(statement.handle, parameters, count, &result);
-  FAIL_IF(result)
-  cursor->handle = result.handle;
-  return true;
+  return opened(&result, &cursor->handle, error);
 }
 
 bool zdb_statement_query_row(zdb_statement statement, const zdb_value *parameters, size_t count, zdb_row *row,
@@ -178,52 +180,43 @@ bool zdb_next_rows(zdb_cursor cursor, uint32_t max_rows, zdb_rows *rows, zdb_err
 bool zdb_begin(zdb_connection db, zdb_isolation isolation, bool read_only, zdb_transaction *open, zdb_error *error) {
   handle_result result;
   transaction_begin(db.handle, isolation, read_only, &result);
-  FAIL_IF(result)
-  open->handle = result.handle;
-  return true;
+  return opened(&result, &open->handle, error);
 }
 
 bool zdb_commit(zdb_transaction open, zdb_error *error) {
   empty_result result;
   transaction_commit(open.handle, &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 bool zdb_rollback(zdb_transaction open, zdb_error *error) {
   empty_result result;
   transaction_rollback(open.handle, &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 bool zdb_savepoint(zdb_transaction open, const char *name, zdb_error *error) {
   empty_result result;
   transaction_savepoint(open.handle, TEXT(name), &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 bool zdb_rollback_to(zdb_transaction open, const char *name, zdb_error *error) {
   empty_result result;
   transaction_rollback_to(open.handle, TEXT(name), &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 bool zdb_release_savepoint(zdb_transaction open, const char *name, zdb_error *error) {
   empty_result result;
   transaction_release(open.handle, TEXT(name), &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 bool zdb_bucket_open(zdb_connection db, const char *name, zdb_bucket *bucket, zdb_error *error) {
   handle_result result;
   kv_open(db.handle, TEXT(name), &result);
-  FAIL_IF(result)
-  bucket->handle = result.handle;
-  return true;
+  return opened(&result, &bucket->handle, error);
 }
 
 void zdb_bucket_close(zdb_bucket bucket) { kv_drop(bucket.handle); }
@@ -239,15 +232,13 @@ bool zdb_bucket_get(zdb_bucket bucket, zdb_string key, zdb_bytes *value, zdb_err
 bool zdb_bucket_set(zdb_bucket bucket, zdb_string key, zdb_bytes value, zdb_error *error) {
   empty_result result;
   kv_set(bucket.handle, key.ptr, key.len, value.ptr, value.len, &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 bool zdb_bucket_set_with_ttl(zdb_bucket bucket, zdb_string key, zdb_bytes value, uint64_t ttl_ms, zdb_error *error) {
   empty_result result;
   kv_set_with_ttl(bucket.handle, key.ptr, key.len, value.ptr, value.len, ttl_ms, &result);
-  FAIL_IF(result)
-  return true;
+  return done(&result, error);
 }
 
 bool zdb_bucket_delete(zdb_bucket bucket, zdb_string key, bool *was_there, zdb_error *error) {

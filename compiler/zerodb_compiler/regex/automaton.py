@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from zerodb_compiler.errors import NotSupportedError, error_for
-from zerodb_compiler.regex.syntax import (
+from zerodb_compiler.regex.tree import (
     NEWLINE,
     Alternatives,
     Anchor,

@@ -18,11 +18,11 @@ from zerodb_compiler.regex.layout import (
     REFERENCE,
     REPEAT,
 )
-from zerodb_compiler.regex.syntax import (
+from zerodb_compiler.regex.syntax import Flags, parse
+from zerodb_compiler.regex.tree import (
     Alternatives,
     BackReference,
     Concat,
-    Flags,
     Group,
     Look,
     Node,
@@ -30,7 +30,6 @@ from zerodb_compiler.regex.syntax import (
     has_back_references,
     has_captures,
     is_mixed,
-    parse,
     preference,
 )
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 import weakref
 from collections.abc import Callable
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -106,11 +107,15 @@ def dirty_reads(patch: pytest.MonkeyPatch) -> None:
 
     def seen(self: Session) -> Snapshot:
         transaction = self._transaction
-        if transaction is None or transaction.write is not None or chance.random() < 0.5:
+        if transaction is None or transaction.write is not None or chance.random() < 0.2:
             return snapshot(self)
-        # changes by key are kept elsewhere until a snapshot is asked for
-        open_ = [write for write in list(running) if write.is_open and (write.has_changes() or write.pending_flush)]
-        return open_[0].snapshot() if open_ else snapshot(self)
+        # Looked at from another thread, which must not do what is the transaction's own to do: changes by key are in
+        # its tables once it has read after them.
+        now = snapshot(self)
+        dirty = [dict(write.tables) for write in list(running) if write.is_open and write.has_changes()]
+        if not dirty:
+            return now
+        return Snapshot(now.sequence, MappingProxyType({**now.tables, **dirty[0]}), now.catalog, now.defined)
 
     patch.setattr(Database, "begin", begun)
     patch.setattr(Session, "snapshot", seen)

@@ -5,24 +5,30 @@ what differs must follow from a listed difference (`searching.judging`). A case 
 as a specification. Whatever PostgreSQL does, zerodb must not hang, nor fail inside; its check must be clean, rows must
 be found by their keys, and all be the same after the database was opened again.
 
+With `--races` the sessions of a case run at once, and merges beside them. Then what a SERIALIZABLE case has committed
+must be what some serial order gives on PostgreSQL; of other levels only that the database is sound is known.
+
 `--profile` says what cases are made of: few (rows), many, merges (between the steps), defines (CREATE, ALTER, DROP).
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tests.isolation.postgres_engine import PostgresEngine
 from tests.isolation.searching.cases import Case
 from tests.isolation.searching.generator import Profile, make_case
-from tests.isolation.searching.judging import Verdict, judge
+from tests.isolation.searching.judging import Verdict, judge, judge_race
 from tests.isolation.searching.running import Run, SetupError, Trace, look
 from tests.isolation.searching.shrinking import shrink
 from tests.isolation.zerodb_engine import ZerodbEngine
@@ -59,19 +65,44 @@ class Postgres:
         self._engine.close()
 
 
-def run_zerodb(case: Case) -> tuple[Trace, str | None]:
-    """What happened, and what is wrong with the database afterwards."""
+@contextlib.contextmanager
+def merging(engine: ZerodbEngine, wanted: bool) -> Iterator[None]:
+    """Merges all the time."""
+    ended = threading.Event()
+
+    def merge() -> None:
+        while not ended.is_set():
+            engine.merge()
+
+    thread = threading.Thread(target=merge, name="merging")
+    if wanted:
+        thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        if wanted:
+            thread.join()
+
+
+def run_zerodb(case: Case, *, races: bool = False) -> tuple[Trace, str | None]:
+    """What happened, and what is wrong with the database afterwards. `races`: all sessions at once."""
     base = "/dev/shm" if os.path.isdir("/dev/shm") else None
     with tempfile.TemporaryDirectory(dir=base) as folder:
         path = str(Path(folder) / "database")
         engine = ZerodbEngine(path, points=case.points)
         try:
-            trace = Run(
+            run = Run(
                 engine,
                 case,
                 pause_s=ZERODB_PAUSE_S,
                 before_turn=lambda turn: engine.merge() if turn in case.merges else None,
-            ).run()
+            )
+            if races:
+                with merging(engine, bool(case.merges)):
+                    trace = run.race()
+            else:
+                trace = run.run()
             if trace.fault:
                 return trace, None
             problem = engine.problem()
@@ -89,7 +120,13 @@ def run_zerodb(case: Case) -> tuple[Trace, str | None]:
             engine.close()
 
 
-def verdict_of(case: Case, postgres: Postgres) -> Verdict:
+def verdict_of(case: Case, postgres: Postgres, *, races: bool = False) -> Verdict:
+    if races:
+        try:
+            got, problem = run_zerodb(case, races=True)
+        except SetupError as error:
+            return Verdict("refused", str(error))
+        return Verdict("fault", problem) if problem else judge_race(case, got, postgres.run)
     try:
         expected = postgres.run(case)
     except SetupError as error:
@@ -116,19 +153,26 @@ class Tally:
 
 
 def search(
-    postgres: Postgres, profile: str, seeds: range, *, show: frozenset[str], shrinks: bool = True, most: int = 20
+    postgres: Postgres,
+    profile: str,
+    seeds: range,
+    *,
+    show: frozenset[str],
+    shrinks: bool = True,
+    most: int = 20,
+    races: bool = False,
 ) -> Tally:
     tally = Tally()
     for seed in seeds:
         case = make_case(seed, PROFILES[profile])
-        verdict = verdict_of(case, postgres)
+        verdict = verdict_of(case, postgres, races=races)
         tally.kinds[verdict.kind] += 1
         if verdict.kind == "refused":
             tally.refusals[verdict.why] += 1
         if verdict.is_bad:
             tally.bad.append(seed)
         if verdict.is_bad or verdict.kind in show:
-            if shrinks:
+            if shrinks and not races:
                 case, verdict = smallest(case, verdict, postgres)
             print(f"\n===== {profile} seed {seed} ({case.level}): {verdict.kind}: {verdict.why}")
             print(case.text(), flush=True)
@@ -145,6 +189,7 @@ def main() -> int:
     parser.add_argument("--profile", choices=PROFILES, action="append")
     parser.add_argument("--show", action="append", default=[], help="kinds of verdicts to show, too: waits, later ...")
     parser.add_argument("--most", type=int, default=20, help="stop after so many bad ones")
+    parser.add_argument("--races", action="store_true", help="all sessions of a case at once, not step by step")
     parser.add_argument("--no-shrink", action="store_true")
     given = parser.parse_args()
     if not given.postgres:
@@ -156,7 +201,13 @@ def main() -> int:
             began = time.monotonic()
             seeds = range(given.seed, given.seed + given.cases)
             tally = search(
-                postgres, profile, seeds, show=frozenset(given.show), shrinks=not given.no_shrink, most=given.most
+                postgres,
+                profile,
+                seeds,
+                show=frozenset(given.show),
+                shrinks=not given.no_shrink,
+                most=given.most,
+                races=given.races,
             )
             bad += len(tally.bad)
             counts = ", ".join(f"{count} {kind}" for kind, count in tally.kinds.most_common())

@@ -22,12 +22,13 @@ from tests.isolation.searching.running import FAULT, Step, Trace
 
 REFUSED = "0A000"
 FLEETING = frozenset({"40001", "40P01", "55P03"})  # errors that depend on who else runs
+MOST_UNITS = 5  # transactions whose orders are all tried
 Oracle = Callable[[Case], Trace]
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    kind: str  # equal, refused, rejected, waits, later, stricter, serial, wrong, fault
+    kind: str  # equal, refused, rejected, waits, later, stricter, serial, sound, wrong, fault
     why: str = ""
 
     @property
@@ -35,14 +36,34 @@ class Verdict:
         return self.kind in ("wrong", "fault")
 
 
-def judge(case: Case, expected: Trace, got: Trace, oracle: Oracle) -> Verdict:
+def judge_race(case: Case, got: Trace, oracle: Oracle) -> Verdict:
+    """Of sessions that ran at once. Only a serializable outcome can be judged, if it is of few transactions."""
+    if (fault := _fault(got)) is not None:
+        return fault
+    if case.level != "serializable" or len(_committed(case, got)) > MOST_UNITS:
+        return Verdict("sound")
+    if any(_is_serial(got, oracle, serial) for serial in serial_orders(case, got)):
+        return Verdict("serial")
+    seen = [f"{name(step.session, step.number)} {list(step.outcome)}" for step in got.steps]
+    return Verdict("wrong", f"no serial order gives {got.final} and {seen}")
+
+
+def _fault(got: Trace) -> Verdict | None:
     if got.fault:
-        return Verdict("fault" if not expected.fault else "equal", got.fault)
+        return Verdict("fault", got.fault)
     for step in got.steps:
         if step.outcome[:1] == (FAULT,) or (step.error or "").startswith("XX"):
             return Verdict("fault", f"{name(step.session, step.number)}: {step.message}")
         if step.error == REFUSED:
             return Verdict("refused", step.message)
+    return None
+
+
+def judge(case: Case, expected: Trace, got: Trace, oracle: Oracle) -> Verdict:
+    if got.fault and expected.fault:
+        return Verdict("equal", got.fault)
+    if (fault := _fault(got)) is not None:
+        return fault
     for step in expected.steps:
         if step.error in ("55006", REFUSED):  # pending trigger events; a cached plan with other columns
             return Verdict("refused", f"PostgreSQL: {step.message}")

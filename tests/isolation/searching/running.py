@@ -73,20 +73,55 @@ class Run:
         try:
             return self._run()
         finally:
-            for session, connection in enumerate(self._connections):
-                if session in self._active:
-                    connection.cancel()
-                    connection.wait(GIVE_UP_S)
-                connection.close()
-            self._control.close()
+            self._end_all()
 
-    def _run(self) -> Trace:
+    def _set_up(self) -> None:
         for sql in self._case.setup:
             _must(self._control, sql)
         for session, statements in enumerate(self._case.prepared):
             self._connections.append(self._engine.connect(f"s{session}"))
             for sql in statements:
                 _must(self._connections[session], sql)
+
+    def _end_all(self) -> None:
+        for session, connection in enumerate(self._connections):
+            if session in self._active:
+                connection.cancel()
+                connection.wait(GIVE_UP_S)
+            connection.close()
+        self._control.close()
+
+    def race(self) -> Trace:
+        """All sessions at once, each as fast as it can: nobody knows who was before whom."""
+        try:
+            self._set_up()
+            return self._race()
+        finally:
+            self._end_all()
+
+    def _race(self) -> Trace:
+        nexts = [0] * len(self._connections)
+        until = time.monotonic() + GIVE_UP_S
+        while time.monotonic() < until:
+            for session, connection in enumerate(self._connections):
+                active = self._active.get(session)
+                if active is not None and connection.wait(0):
+                    self._end(active)
+                    until = time.monotonic() + GIVE_UP_S
+                if session not in self._active and nexts[session] < len(self._case.sessions[session]):
+                    self._active[session] = _Active(session, nexts[session], self._turn)
+                    connection.start(self._case.sessions[session][nexts[session]])
+                    nexts[session] += 1
+            self._turn += 1
+            if not self._active:
+                break
+            time.sleep(0.0002)
+        fault = STUCK if self._active else None
+        self._steps.sort(key=lambda step: (step.launched, step.session))
+        return Trace(tuple(self._steps), () if fault else self._final(), fault)
+
+    def _run(self) -> Trace:
+        self._set_up()
         turns = list(self._case.turns)
         nexts = [0] * len(self._connections)
         fault = None

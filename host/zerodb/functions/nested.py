@@ -28,9 +28,11 @@ from zerodb.compilation import Ready, Stages, prepare
 from zerodb.database import collector_paused, single
 from zerodb.functions.body import called_by, calling, stop_reason
 from zerodb.functions.calling import stopping
+from zerodb.functions.simple import Evaluate, simple
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import Error, error_for
 from zerodb_compiler.sql import statements as st
+from zerodb_compiler.sql.analyze import bind_shape
 from zerodb_compiler.sql.expressions import Parameter
 from zerodb_compiler.sql.parse import ParsedStatement, parse
 from zerodb_compiler.sql.shape import shape_of
@@ -108,25 +110,21 @@ class _Used:
 class Statement:
     """One statement of a body. Places in its errors are places in the body, if its text is padded so."""
 
-    __slots__ = ("_compiled", "_has_numbers", "_paths", "text")
+    __slots__ = ("_compiled", "_has_numbers", "_paths", "_simple", "text")
 
     def __init__(self, text: str) -> None:
         self.text = text
         self._compiled: dict[tuple[object, ...], Ready] = {}
         self._paths: tuple[Path, ...] | None = None
         self._has_numbers = False
+        self._simple: dict[tuple[object, ...], tuple[SqlType, Evaluate] | None] = {}
 
     def _parsed(self) -> ParsedStatement:
         return single(parse(self.text, body=True))
 
     def ready(self, caller: Caller, view: View, names: Names) -> tuple[Ready, list[Exact]]:
         """The statement as it fits the view and the variables, and its parameters."""
-        if self._paths is None:
-            parsed = self._parsed()
-            self._has_numbers = bool(parsed.parameters)
-            tree = parsed.tree
-            self._paths = () if tree is None else tuple(dict.fromkeys(map(path_of, tree.find_all(exp.Column))))
-        used = _used(self._paths, names, numbered=self._has_numbers)
+        used = self._used(names)
         key = used.key
         ready = self._compiled.get(key)
         if ready is None or not ready.prepared.fits(view):
@@ -136,6 +134,43 @@ class Statement:
                     self._compiled.clear()
                 self._compiled[key] = ready
         return ready, [Exact(variable.value) for variable in used.variables]
+
+    def _used(self, names: Names) -> _Used:
+        if self._paths is None:
+            parsed = self._parsed()
+            self._has_numbers = bool(parsed.parameters)
+            tree = parsed.tree
+            self._paths = () if tree is None else tuple(dict.fromkeys(map(path_of, tree.find_all(exp.Column))))
+        return _used(self._paths, names, numbered=self._has_numbers)
+
+    def simple_value(self, caller: Caller, names: Names) -> tuple[SqlType, Value] | None:
+        """The value of an expression that needs no query; None if it needs one."""
+        used = self._used(names)
+        key = used.key
+        if key in self._simple:
+            found = self._simple[key]
+        else:
+            found = self._simple_form(caller, names, used)
+            if len(self._simple) >= MAX_KEPT:
+                self._simple.clear()
+            self._simple[key] = found
+        if found is None:
+            return None
+        type_, evaluate = found
+        return type_, evaluate([variable.value for variable in used.variables])
+
+    def _simple_form(self, caller: Caller, names: Names, used: _Used) -> tuple[SqlType, Evaluate] | None:
+        parsed = self._parsed()
+        if parsed.tree is None or parsed.tree.args.get("from_") is not None:
+            return None
+        variables, types = _variables(used, ambiguous=names.ambiguous)
+        _expand(parsed.tree, used)
+        parsed = replace(parsed, parameters=tuple(range(1, len(types) + 1)))
+        view = caller.view or caller.connection._view()
+        try:
+            return simple(bind_shape(parsed, view, None, types, variables))
+        except Error:  # as a query it says so
+            return None
 
     def _compile(self, caller: Caller, view: View, names: Names, used: _Used) -> Ready:
         database = caller.connection._database

@@ -149,6 +149,9 @@ class Run:
     def value(self, sql: tree.Sql, scope: Scope) -> Typed:
         """The type and value of an expression."""
         statement = self.routine.statement(sql)
+        simple = statement.simple_value(self.caller, scope)
+        if simple is not None:
+            return simple
         outcome = self.caller.run(statement, scope)
         assert outcome.columns is not None
         shown = sql.text.strip().removeprefix("select ")

@@ -169,11 +169,11 @@ class Overlay:
         count = self.count
         if self._get(pa.OVERLAY_NEXT) + records * self._record.stride > self._get(pa.OVERLAY_END):
             self._new_block(max(FIRST_RECORDS, records, min(count, 1 << 16)))
-        if self._get(pa.OVERLAY_HEAP) + text_bytes > self._get(pa.OVERLAY_HEAP_END):
-            self._heap_bytes = max(2 * self._heap_bytes, records * text_bytes)
-            self._new_heap(self._heap_bytes)
         if count + records > self._size:
             self._more_heads()
+        elif text_bytes:
+            self._heap_bytes = max(2 * self._heap_bytes, records * text_bytes)
+            self._new_heap(self._heap_bytes)
 
     def _more_heads(self) -> None:
         self._memory.free(self._heads)
@@ -207,6 +207,10 @@ class Overlay:
         words[(self._heads >> 2) + (hashed & (self._size - 1))] = words[(record + pa.RECORD_NEXT) >> 2]
         words[header + (pa.OVERLAY_NEXT >> 2)] = record
         words[header + (pa.OVERLAY_COUNT >> 2)] -= 1
+        for offset in self._record.texts:  # they lie one after another, last in the heap
+            if start := words[(record + offset) >> 2]:
+                words[header + (pa.OVERLAY_HEAP >> 2)] = start
+                break
         superseded = words[(record + pa.RECORD_SUPERSEDES) >> 2]
         if superseded:
             words[(superseded + pa.RECORD_FLAGS) >> 2] &= ~pa.RECORD_SUPERSEDED

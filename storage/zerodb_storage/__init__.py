@@ -10,9 +10,11 @@ It knows no SQL: column types, layouts and errors are all it shares with the com
 """
 
 from zerodb_storage.catalog import Column
+from zerodb_storage.csv_files import CsvOptions
 from zerodb_storage.database import Database
 from zerodb_storage.dictionary import Dictionary
-from zerodb_storage.files import CsvOptions, FileReader, open_file, schema_of
+from zerodb_storage.file_reader import FileReader, schema_of
+from zerodb_storage.files import open_file
 from zerodb_storage.importing import import_batches
 from zerodb_storage.locks import Outdated, Owner, RowMode, RowOutdated, TableMode
 from zerodb_storage.savepoints import Savepoint

@@ -26,7 +26,7 @@ from zerodb_storage import arrow, dictionary, fold, keys, segment, unique
 from zerodb_storage.catalog import Column, TextMode
 from zerodb_storage.database import Database
 from zerodb_storage.dictionary import Dictionary, DictionaryStore
-from zerodb_storage.files import schema_of
+from zerodb_storage.file_reader import schema_of
 from zerodb_storage.fold import Folded
 from zerodb_storage.locks import Outdated, TableMode
 from zerodb_storage.segment import EncodedColumn

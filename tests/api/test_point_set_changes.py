@@ -23,6 +23,8 @@ UPDATE = "update t set v = v + ?, name = name || ? where a = ?"
 RENAME = "update t set name = ? where name = ? and v < ?"
 DELETE = "delete from t where a = ? and b > ?"
 ONE = "update t set v = ? where a = ? and b = ?"
+COUNT = "update t set v = v + ? where a = ? and b = ? returning v, name || '!' as n, a"
+GONE = "delete from t where a = ? and v > ? returning b, name, v - 1"
 ROWS = "select b, name, v from t where a = ? order by b"
 SAMPLES = {
     INSERT: (9, 9, "x", 1),
@@ -30,6 +32,8 @@ SAMPLES = {
     RENAME: ("y", "x", 0),
     DELETE: (9, 9),
     ONE: (1, 9, 9),
+    COUNT: (1, 9, 9),
+    GONE: (9, 9),
     ROWS: (9,),
 }
 
@@ -84,6 +88,25 @@ def test_rows_are_changed_seen_and_undone(db):
     db.rollback()
     assert rows(db) == before
     assert db.check() == []
+
+
+def test_returning(db):
+    made = points(db)
+    assert all(isinstance(made[sql]._point, SetChangeStatement) for sql in (COUNT, GONE))
+    db.begin()
+    cursor = made[COUNT].execute((100, 1, 5))
+    assert (cursor.rowcount, cursor.statusmessage) == (1, "UPDATE 1")
+    assert [column[0] for column in cursor.description] == ["v", "n", "a"]
+    assert cursor.fetchall() == [(105, "n2!", 1)]
+    assert made[COUNT].execute((100, 1, 5)).fetchone() == (205, "n2!", 1)
+    assert made[COUNT].execute((100, 1, 6)).fetchall() == []
+    cursor = made[GONE].execute((1, 16))
+    assert (cursor.rowcount, cursor.statusmessage) == (3, "DELETE 3")
+    assert sorted(cursor.fetchall()) == [(5, "n2", 204), (17, "n2", 16), (21, "n0", 20)]
+    assert made[ROWS].execute((1,)).fetchall() == [(1, "n1", 1), (9, "n0", 9), (13, "n1", 13)]
+    assert all(made[sql]._point.refusals == 0 for sql in (COUNT, GONE))
+    db.rollback()
+    assert made[COUNT].execute((1, 1, 5)).fetchall() == [(6, "n2!", 1)]  # in autocommit
 
 
 def test_room_for_many_and_long_texts(db):
@@ -166,6 +189,8 @@ _ACTION = some.one_of(
     some.tuples(some.just(UPDATE), some.integers(-3, 3), some.sampled_from(["", "x"]) | some.none(), _A),
     some.tuples(some.just(RENAME), _NAME, _NAME, some.integers(0, 30)),
     some.tuples(some.just(DELETE), _A, some.integers(0, 30)),
+    some.tuples(some.just(COUNT), some.integers(-3, 3), _A, some.integers(0, 23)),
+    some.tuples(some.just(GONE), _A, some.integers(0, 30)),
     some.tuples(some.just(ONE), some.integers(0, 5), _A, some.integers(0, 23)),
     some.tuples(some.just("other"), _A, some.integers(0, 23)),
     some.tuples(
@@ -209,7 +234,8 @@ def test_any_history_is_as_on_the_general_path(actions, level):
                     cursor = PreparedStatement._execute(general[sql], values)
                 else:
                     cursor = short[sql].execute(values)
-                return cursor.rowcount, cursor.statusmessage
+                rows_of = None if cursor.description is None else sorted(cursor.fetchall(), key=repr)
+                return cursor.rowcount, cursor.statusmessage, rows_of
             except zerodb.Error as error:
                 return error.sqlstate
 

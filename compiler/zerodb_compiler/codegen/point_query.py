@@ -84,7 +84,7 @@ def generate_query(query: PointQuery, layout: TableLayout, user: tuple[UserParam
     if len(query.output) > MOST_RESULTS:
         return None
     built = Building.of(query, layout, user)
-    sink = _Results(query.output, built.room)
+    sink = Results(query.output, built.room)
     return built.finish(sink, tuple(pa.kind_of(column.type) for column in query.output))
 
 
@@ -197,7 +197,7 @@ def _run_pipeline(e: Emitter, functions: dict[str, FunctionRef], name: str, coun
             f.return_(status)
 
 
-class _Results:
+class Results:
     """The sink: rows of the result grow from one end of their part of the room, their texts from the other."""
 
     def __init__(self, output: tuple[Column, ...], room: int) -> None:

@@ -16,12 +16,13 @@ from dataclasses import replace
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.expressions import Environment
 from zerodb_compiler.codegen.pipeline import PipelineEmitter
-from zerodb_compiler.codegen.point import Found, PointProgram, RowFinder, as_column, key_hash
+from zerodb_compiler.codegen.point import MOST_RESULTS, Found, PointProgram, RowFinder, as_column, key_hash
 from zerodb_compiler.codegen.point_changes import append_record, check_values
-from zerodb_compiler.codegen.point_query import FIELD_COUNT, Building
+from zerodb_compiler.codegen.point_query import Building, Results
 from zerodb_compiler.codegen.sqlvalues import Int, SqlValue
 from zerodb_compiler.layout import TableLayout
 from zerodb_compiler.plan.point_query import PointQuery
+from zerodb_compiler.sql.expressions import Column
 from zerodb_compiler.sql.parameters import UserParameter
 from zerodb_compiler.wasm.values import I32, load
 
@@ -29,19 +30,28 @@ MOST_CHANGED = 64
 
 
 def generate_set_change(
-    query: PointQuery, layout: TableLayout, user: tuple[UserParameter, ...], *, deletes: bool
+    query: PointQuery,
+    layout: TableLayout,
+    user: tuple[UserParameter, ...],
+    *,
+    deletes: bool,
+    returning: tuple[Column, ...] = (),
 ) -> PointProgram | None:
-    """`query.output` is the row id and, of an UPDATE, the new value of every column."""
+    """`query.output` is the row id and, of an UPDATE, the new value of every column, then what RETURNING needs."""
+    if len(returning) > MOST_RESULTS:
+        return None
     built = Building.of(query, layout, user)
     built.source.with_key = True
-    return built.finish(_Changes(built, layout, deletes), (pa.INT,))
+    kinds = tuple(pa.kind_of(column.type) for column in returning)
+    return built.finish(_Changes(built, layout, deletes, returning), kinds)
 
 
 class _Changes:
-    """The sink: appends a record for each row."""
+    """The sink: appends a record for each row, and what RETURNING gives of it to the results."""
 
-    def __init__(self, built: Building, layout: TableLayout, deletes: bool) -> None:
+    def __init__(self, built: Building, layout: TableLayout, deletes: bool, returning: tuple[Column, ...]) -> None:
         self._built, self._layout, self._deletes = built, layout, deletes
+        self._results = Results(returning, built.room)
 
     def describe(self) -> list[str]:
         return ["changes"]
@@ -51,7 +61,7 @@ class _Changes:
         table = built.query.table
         self._finder = RowFinder(p, table, self._layout, table.primary_key)
         self._overlay = f.let(p.query_i32(built.directory + 4), "changed")
-        self._count = f.let(I32.const(0), "changed_rows")
+        self._results.begin(p)
         wanted = built.source.places.count
         p.fail_if(wanted.greater_u(MOST_CHANGED), pa.STATUS_REFUSED)
         end = load("i32.load", self._overlay, pa.OVERLAY_NEXT) + wanted * self._finder.record.stride
@@ -70,7 +80,8 @@ class _Changes:
             for ordinal, key in zip(table.primary_key, keys, strict=True):
                 values[ordinal] = key
         else:
-            new = [as_column(p, env[column.id], column) for column in built.query.output[1:]]
+            output = built.query.output[1 : 1 + len(table.columns)]
+            new = [as_column(p, env[column.id], column) for column in output]
             check_values(p, table, new)
             values = [*new]
         row_id = env[built.query.output[0].id]
@@ -79,7 +90,7 @@ class _Changes:
         replaced = f.let(row_id.value, "replaced")
         alive = not self._deletes
         append_record(p, self._overlay, built.results, self._finder, found, values, replaced, alive=alive)
-        self._count.set(self._count + 1)
+        self._results.row(p, env)
 
     def end(self, p: PipelineEmitter) -> None:
-        p.set_query_i32(self._built.room + FIELD_COUNT, self._count)
+        self._results.end(p)

@@ -299,7 +299,7 @@ class PointDirectory:
             self._sets[0].link_at(heads, size, address, count)
 
     def has_chains_of(self, key: tuple[int, ...]) -> bool:
-        return any(chains.key == key for chains in self._sets[1:])
+        return any(chains.key == key for chains in self._sets)
 
     def chains_of(self, key: tuple[int, ...]) -> int | None:
         """The number of the chains over these columns, which are made if there are none; None if there is no room for
@@ -307,7 +307,7 @@ class PointDirectory:
         with self.lock:
             if self.closed or not self.has_chains:
                 return None
-            for chains in self._sets[1:]:
+            for chains in self._sets:
                 if chains.key == key:
                     return chains.number
             if len(self._sets) == pa.MOST_CHAINS:

@@ -399,6 +399,11 @@ def _decoded(type_: SqlType, number: int) -> tuple[str, str, Any] | None:
     return (a, a, None) if type_.is_integer else None
 
 
+def is_decoded(type_: SqlType) -> bool:
+    """Whether values of the type can be unpacked from results."""
+    return _decoded(type_, 0) is not None
+
+
 _FORMATS = {pa.INT: "q", pa.WIDE: "qq", pa.REAL: "d", pa.SINGLE: "d", pa.TEXT: "II"}
 
 

@@ -325,7 +325,9 @@ def change_statement(connection: Connection, ready: Ready, general: General, exe
     """The statement as a change by key, or of a few rows, None if it is none."""
     prepared = ready.prepared
     statement = prepared.statement
-    if not isinstance(statement, st.Insert | st.Update | st.Delete) or statement.returning is not None:
+    if not isinstance(statement, st.Insert | st.Update | st.Delete):
+        return None
+    if isinstance(statement, st.Insert) and statement.returning is not None:
         return None
     table = statement.table
     if table.kind != "table" or table.seen_by is not None or not is_packable(ready):
@@ -348,7 +350,9 @@ def change_statement(connection: Connection, ready: Ready, general: General, exe
             if len(constants) == len(types) and all(map(same_values, types, (value.type for value in constants))):
                 program = generate_insert(widened(table), constants, layout, prepared.user)
         case st.Update() | st.Delete():
-            plan = point_plan(statement.source, statement.source.output)
+            plan = None
+            if statement.returning is None:
+                plan = point_plan(statement.source, statement.source.output)
             if plan is None:
                 from zerodb.points.point_set_changes import set_change_statement
 

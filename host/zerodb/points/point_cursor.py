@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 class PointCursor(Cursor):
-    """As any cursor; at most one row."""
+    """As any cursor; the rows are there."""
 
     arraysize = 1
     _closed = False
@@ -30,8 +30,10 @@ class PointCursor(Cursor):
     _batch = 1
     _made: Outcome | None = None
 
-    def __init__(self, connection: Connection, columns: tuple[OutputColumn, ...], rows: list[Row]) -> None:
-        self.connection = connection
+    def __init__(
+        self, connection: Connection, columns: tuple[OutputColumn, ...], rows: list[Row], tag: str = "SELECT"
+    ) -> None:
+        self.connection, self._tag = connection, tag
         self._columns = columns
         self._rows = self._found = rows
 
@@ -39,7 +41,7 @@ class PointCursor(Cursor):
     def _outcome(self) -> Outcome | None:
         if self._made is None and not self._closed:
             batches = PointBatches(self._found, self._columns)
-            self._made = Outcome("SELECT", len(self._found), self._columns, batches)
+            self._made = Outcome(self._tag, len(self._found), self._columns, batches)
         return self._made
 
     @_outcome.setter

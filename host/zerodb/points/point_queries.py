@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from zerodb.outcome import Row
     from zerodb.points.point import General
     from zerodb.values import Parameters
+    from zerodb_compiler.codegen.program import OutputColumn
     from zerodb_compiler.sql import statements as st
 
 REFUSED_OFTEN = 8
@@ -123,6 +124,19 @@ def room_of(connection: Connection) -> Room:
     return room
 
 
+def rows_source(program: PointProgram, room: Room, columns: tuple[OutputColumn, ...], names: dict[str, Any]) -> str:
+    """The expression that gives the rows of a result, of which there are `count`."""
+    form = struct.Struct("<q" + values_format(program.kinds))
+    names["unpack_rows"] = form.iter_unpack
+    names["rows_at"] = room.address + ROOM_RESULTS
+    unpacked, made = results_source(columns, names)
+    nullable = ", ".join(f"None if flags & {1 << number} else {value}" for number, value in enumerate(made))
+    return (
+        f"[({', '.join(made)},) if not flags else ({nullable},) for {', '.join(unpacked[1:])}"
+        f" in unpack_rows(memory[rows_at:rows_at + count * {form.size}])]"
+    )
+
+
 def _source(statement: QueryStatement) -> Callable[[Parameters | None], Cursor]:
     """Makes `run`."""
     program = statement.program
@@ -132,13 +146,8 @@ def _source(statement: QueryStatement) -> Callable[[Parameters | None], Cursor]:
     names["pack_at"] = statement.call.address + program.parameters
     names["unpack"] = struct.Struct("<iII").unpack_from
     names["unpack_at"] = statement.call.address + program.results
-    rows = struct.Struct("<q" + values_format(program.kinds))
-    names["unpack_rows"] = rows.iter_unpack
-    names["rows_at"] = statement.room.address + ROOM_RESULTS
     names["refused"] = statement.refused
-    unpacked, made = results_source(statement.columns, names)
-    unpacked = unpacked[1:]  # no status
-    nullable = ", ".join(f"None if flags & {1 << number} else {value}" for number, value in enumerate(made))
+    rows = rows_source(program, statement.room, statement.columns, names)
     body = [
         *taken_source(statement.prepared.user),
         "with lock:",
@@ -163,9 +172,7 @@ def _source(statement: QueryStatement) -> Callable[[Parameters | None], Cursor]:
         "        status, count, chunk = unpack(memory, unpack_at)",
         f"    if status == {pa.STATUS_ROW}:",
         "        try:",
-        "            return PointCursor(connection, columns, [",
-        f"                ({', '.join(made)},) if not flags else ({nullable},)",
-        f"                for {', '.join(unpacked)} in unpack_rows(memory[rows_at:rows_at + count * {rows.size}])])",
+        f"            return PointCursor(connection, columns, {rows})",
         "        except overflow: return general(parameters)",
         "    state.snapshot = state.transaction = None",
         "    return refused(parameters)",

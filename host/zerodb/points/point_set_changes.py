@@ -1,4 +1,5 @@
-"""UPDATE and DELETE of a few rows within a transaction, found by a part of a key or index, in one packed call.
+"""UPDATE and DELETE of a few rows within a transaction, found by a key or a part of a key or index, in one packed call;
+with RETURNING, those of one row, too.
 
 As with changes by key (point_changes.py): records among the transaction's own rows. After the call each row of the base
 that was changed is locked (of a DELETE its key, too); if one cannot be at once, or others have changed it, all records
@@ -15,10 +16,11 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from zerodb.cursor import Cursor
-from zerodb.points.point import General, parameters_source, taken_source
+from zerodb.points.point import General, is_decoded, parameters_source, taken_source
 from zerodb.points.point_change_source import BINDING, change_names, indented
 from zerodb.points.point_changes import ChangeStatement
-from zerodb.points.point_queries import PAUSE, REFUSED_OFTEN, chains_for, room_of
+from zerodb.points.point_cursor import PointCursor
+from zerodb.points.point_queries import PAUSE, REFUSED_OFTEN, chains_for, room_of, rows_source
 from zerodb_compiler.codegen import point_abi as pa
 from zerodb_compiler.codegen.point import PointProgram
 from zerodb_compiler.codegen.point_query import FIELD_CHAINS, FIELD_ROOM
@@ -89,12 +91,30 @@ def set_change_statement(
     query = point_query(statement.source, statement.source.output, changes=True)
     if query is None:
         return None
-    program = generate_set_change(query, layout, ready.prepared.user, deletes=isinstance(statement, st.Delete))
+    returning = () if statement.returning is None else statement.returning.columns
+    shown = ready.prepared.columns or ()
+    if len(shown) != len(returning) or not all(is_decoded(column.type) for column in shown):
+        return None
+    deletes = isinstance(statement, st.Delete)
+    program = generate_set_change(query, layout, ready.prepared.user, deletes=deletes, returning=returning)
     chains = None if program is None else chains_for(connection, query, executed)
     if program is None or chains is None:
         return None
     tag = type(statement).__name__.upper()
     return SetChangeStatement(connection, ready, program, general, tag, chains)
+
+
+def _returning(statement: SetChangeStatement, names: dict[str, Any]) -> list[str]:
+    """Gives the rows of RETURNING."""
+    rows = rows_source(statement.program, statement.room, statement.columns, names)
+    names |= {"PointCursor": PointCursor, "columns": statement.columns}
+    return [
+        "    try:",
+        f"        return PointCursor(connection, columns, {rows}, tag)",
+        "    except overflow:",
+        "        undo_to(before)",
+        "        return general(parameters)",
+    ]
 
 
 def _source(statement: SetChangeStatement) -> Callable[[Parameters | None], Cursor]:
@@ -139,7 +159,7 @@ def _source(statement: SetChangeStatement) -> Callable[[Parameters | None], Curs
         "        undo_to(before)",
         "        return general(parameters)",
         "    t.first = False",
-        "    return ChangeCursor(connection, tag, count)",
+        *(_returning(statement, names) if statement.columns else ["    return ChangeCursor(connection, tag, count)"]),
     ]
     text = "\n".join(["def run(parameters=None):", *indented(body)])
     exec(compile(text, "<point statement>", "exec"), names)  # made here, of nothing but types

@@ -8,6 +8,7 @@ unless the function is volatile; of a volatile one only where the value itself i
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sqlglot import exp
@@ -25,6 +26,7 @@ from zerodb_compiler.sql.external import (
     wire_type,
 )
 from zerodb_compiler.sql.nodes import position_of
+from zerodb_compiler.sql.parse import parse_expression
 from zerodb_compiler.sql.signatures import argument_type
 from zerodb_compiler.types import SqlType
 
@@ -69,6 +71,7 @@ def resolved(
 
 
 def _call(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bound], node: exp.Expr) -> Bound:
+    function, values = completed(b, function, values)
     if b.binder.immutable_only is not None and function.volatility != IMMUTABLE:
         raise error_for("42P17", b.binder.immutable_only, position=position_of(node))
     if function.language == "sql":
@@ -86,6 +89,27 @@ def _call(b: ExpressionBinder, function: ExternalFunction, values: Sequence[Boun
         site = b.binder.fresh_site() if function.volatility == VOLATILE else 0
         made = ExternalCall(function, arguments, result, site, position_of(node))
     return made if result == function.result else b.cast(made, function.result, node)
+
+
+def completed(
+    b: ExpressionBinder, function: ExternalFunction, values: Sequence[Bound]
+) -> tuple[ExternalFunction, Sequence[Bound]]:
+    """The function with all its arguments, and their values: those that the call omits have their defaults."""
+    if not function.omitted:
+        return function, values
+    context = b.binder.context
+    kept, context.literals = context.literals, None  # their places are not the statement's
+    try:
+        defaults = []
+        for text in function.defaults[len(function.defaults) - len(function.omitted) :]:
+            tree = parse_expression(text)
+            for part in tree.walk():
+                part._meta = None
+            defaults.append(b.bound(tree))
+    finally:
+        context.literals = kept
+    whole = replace(function, arguments=(*function.arguments, *function.omitted), omitted=())
+    return whole, [*values, *defaults]
 
 
 def call_arguments(

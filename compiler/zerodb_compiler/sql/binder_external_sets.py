@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from sqlglot import exp
 
 from zerodb_compiler.errors import ProgrammingError
-from zerodb_compiler.sql.binder_external import call_arguments, resolved, wired
+from zerodb_compiler.sql.binder_external import call_arguments, completed, resolved, wired
 from zerodb_compiler.sql.expressions import AggregateCall, Expression, ExternalCall, Literal
 from zerodb_compiler.sql.external import AGGREGATE, SCALAR, TABLE, VOLATILE, ExternalFunction, wire_type
 from zerodb_compiler.sql.nodes import fold, position_of, unsupported
@@ -160,7 +160,8 @@ def external_rows(b: ExpressionBinder, name: str, schema: str | None, node: exp.
     function = resolved(b, name, functions, values, node)
     if function is None:
         raise no_function(name, [b.type_of(value) for value in values], node)
-    arguments = call_arguments(b, function, values, node)
+    function, given = completed(b, function, values)
+    arguments = call_arguments(b, function, given, node)
     record = struct(tuple((column, _array(type_)) for column, type_ in function.results))
     site = b.binder.fresh_site() if function.volatility == VOLATILE else 0
     call = ExternalCall(function, arguments, record, site, position_of(node))

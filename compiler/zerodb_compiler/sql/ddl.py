@@ -336,6 +336,7 @@ class Argument:
     type: exp.DataType = field(compare=False)
     position: int | None = field(default=None, compare=False)
     mode: str = "in"
+    default: str | None = None  # the text of an expression
 
 
 @dataclass(frozen=True, slots=True)

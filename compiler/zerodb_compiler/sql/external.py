@@ -11,7 +11,7 @@ for arguments that no built-in one takes.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from zerodb_compiler.sql.polymorphic import instantiated, is_polymorphic
 from zerodb_compiler.sql.signatures import NUMERIC, Signature, best
@@ -43,6 +43,8 @@ class ExternalFunction:
     source: str = ""
     void: bool = False  # it gives '' for nothing
     generic: bool = False  # declared with anyelement or the like, which are these types in this call
+    defaults: tuple[str, ...] = ()  # expressions, of the last arguments
+    omitted: tuple[SqlType, ...] = ()  # in a call that leaves arguments to their defaults, these
     named_columns: bool = False  # the columns of its table are variables in it
     outwards: tuple[tuple[str, str, int], ...] = ()  # mode, name, place of all arguments, if some are results, too
 
@@ -86,7 +88,8 @@ def resolve_external(
     functions: Sequence[ExternalFunction], types: Sequence[SqlType]
 ) -> ExternalFunction | Sequence[ExternalFunction] | None:
     """The function that a call with these argument types means; all that fit equally well; None if none does."""
-    fitting = [fit for each in functions if (fit := _for_types(each, types)) is not None]
+    shortened = [_without_omitted(each, len(types)) for each in functions]
+    fitting = [fit for each in shortened if (fit := _for_types(each, types)) is not None]
     by_signature = {
         Signature(function.name, parameters(function), function.results[0][1], str(place)): function
         for place, function in enumerate(fitting)
@@ -95,6 +98,14 @@ def resolve_external(
     if len(found) > 1:
         return [by_signature[signature] for signature in found]
     return by_signature[found[0]] if found else None
+
+
+def _without_omitted(function: ExternalFunction, count: int) -> ExternalFunction:
+    """The function as a call with so many arguments sees it, if it leaves the others to their defaults."""
+    arguments = function.arguments
+    if not len(arguments) - len(function.defaults) <= count < len(arguments):
+        return function
+    return replace(function, arguments=arguments[:count], omitted=arguments[count:])
 
 
 def _for_types(function: ExternalFunction, types: Sequence[SqlType]) -> ExternalFunction | None:

@@ -5,6 +5,7 @@ Their data in the catalog has, beside what all functions have (functions/registr
     "source"        the body's text
     "void"          whether there is no result: the type of the result is text then, and the value ''
     "columns"       whether it returns TABLE (...), whose columns are variables
+    "defaults"      the expressions that arguments have, of the last ones
     "outwards"      [[mode, name, place]] of all arguments if some are OUT or INOUT: place is that among the arguments,
                     or among the results
 
@@ -18,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 from zerodb.functions.declaration import Declaration, Exported
 from zerodb_compiler.errors import Error, error_for
-from zerodb_compiler.sql import ddl
+from zerodb_compiler.sql import coercion, ddl
 from zerodb_compiler.sql.definitions.columns import column_type
+from zerodb_compiler.sql.definitions.expressions import table_expressions
+from zerodb_compiler.sql.parse import parse_expression
 from zerodb_compiler.sql.polymorphic import is_polymorphic, polymorphic
 from zerodb_compiler.types import TEXT, SqlType, TypeId, struct
 from zerodb_storage import WriteTransaction
@@ -34,6 +37,7 @@ Columns = tuple[tuple[str, SqlType], ...]
 
 def declared(view: View, node: ddl.CreateFunction, arguments: Columns) -> tuple[str, Columns]:
     """The kind, and the columns that it returns."""
+    _check_defaults(view, node, arguments)
     kind, results = _declared(view, node, arguments)
     _check_polymorphic(node, arguments, results)
     return kind, results
@@ -88,6 +92,22 @@ def with_polymorphic(view: View) -> NamedTypes:
     return named
 
 
+def _check_defaults(view: View, node: ddl.CreateFunction, arguments: Columns) -> None:
+    """42P13 for one without a default behind one with it; 42804 for a default of another type."""
+    given = [part for part in node.arguments if part.mode != "out"]
+    first = next((place for place, part in enumerate(given) if part.default is not None), len(given))
+    for part, (_, type_) in zip(given[first:], arguments[first:], strict=True):
+        if part.default is None:
+            message = "input parameters after one with a default value must also have defaults"
+            raise error_for("42P13", message, position=part.position)
+        binder = table_expressions("", (), view, "DEFAULT")
+        value = binder.bound(parse_expression(part.default))
+        source = binder.type_of(value)
+        if source.id is not TypeId.NULL and not is_polymorphic(type_) and not coercion.is_assignable(source, type_):
+            message = f"argument of DEFAULT must be type {type_}, not type {source}"
+            raise error_for("42804", message, position=part.position)
+
+
 def _check_polymorphic(node: ddl.CreateFunction, arguments: Columns, results: Columns) -> None:
     if any(is_polymorphic(type_) for _, type_ in results) and not any(is_polymorphic(type_) for _, type_ in arguments):
         kind = next(str(type_) for _, type_ in results if is_polymorphic(type_))
@@ -139,8 +159,15 @@ def kept(node: ddl.CreateFunction, declaration: Declaration) -> tuple[Exported, 
             outwards.append([part.mode, part.name or "", given if part.mode != "out" else made])
             given += part.mode != "out"
             made += part.mode != "in"
-    source = {"file": None, "export": None, "source": node.body.text, "void": _is_void(node), "outwards": outwards}
+    source: dict[str, Any] = {
+        "file": None,
+        "export": None,
+        "source": node.body.text,
+        "void": _is_void(node),
+        "outwards": outwards,
+    }
     source["columns"] = node.table is not None
+    source["defaults"] = [part.default for part in node.arguments if part.default is not None]
     return Exported("", declaration.kind or "scalar", bool(declaration.strict), None), source
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from zerodb.functions.canonical import assigned, result_rows
@@ -89,6 +90,9 @@ def _names(caller: Caller, name: str, schema: str | None, given: Sequence[Typed]
 def call(caller: Caller, name: str, schema: str | None, given: Sequence[Typed]) -> list[tuple[int, SqlType, Value]]:
     """Calls a procedure; the results with the number of the argument that each is."""
     function = _resolved(caller, name, schema, given)
+    if function.omitted:
+        given = [*given, *_defaults(caller, function)]
+        function = replace(function, arguments=(*function.arguments, *function.omitted), omitted=())
     inwards = [place for place, mode in enumerate(_modes(function)) if mode != "out"]
     pairs = zip([given[place] for place in inwards], function.arguments, strict=True)
     arguments = [assigned(value, type_, wanted) for (type_, value), wanted in pairs]
@@ -105,6 +109,17 @@ def call(caller: Caller, name: str, schema: str | None, given: Sequence[Typed]) 
     return list(zip(outwards, types, decode_record(types, made), strict=True))
 
 
+def _defaults(caller: Caller, function: ExternalFunction) -> list[Typed]:
+    """The values of arguments that a call omits."""
+    found: list[Typed] = []
+    for text in function.defaults[len(function.defaults) - len(function.omitted) :]:
+        outcome = caller.run(Statement(f"select {text}"), Scope())
+        assert outcome.columns is not None
+        ((value,),) = result_rows(outcome)
+        found.append((outcome.columns[0].type, value))
+    return found
+
+
 def _modes(function: ExternalFunction) -> list[str]:
     return [mode for mode, _, _ in function.outwards] or ["in"] * len(function.arguments)
 
@@ -113,9 +128,16 @@ def _resolved(caller: Caller, name: str, schema: str | None, given: Sequence[Typ
     known = caller.connection._view().functions(name, schema)
     types = [type_ for type_, _ in given]
     shown = f"{name}({', '.join(map(str, types))})"
-    procedures = [found for found in known if found.kind == PROCEDURE and len(_modes(found)) == len(given)]
     fitting = []
-    for found in procedures:
+    for found in known:
+        if found.kind != PROCEDURE:
+            continue
+        if not found.outwards:
+            fits = resolve_external([found], types)
+            fitting += [fits] if isinstance(fits, ExternalFunction) else []
+            continue
+        if len(_modes(found)) != len(given):
+            continue
         inwards = [type_ for type_, mode in zip(types, _modes(found), strict=True) if mode != "out"]
         if resolve_external([found], inwards) is not None:
             fitting.append(found)

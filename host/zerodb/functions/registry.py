@@ -66,6 +66,7 @@ def function_info(schema: str, data: dict[str, Any]) -> ExternalFunction:
         source=data.get("source", ""),
         void=data.get("void", False),
         named_columns=data.get("columns", False),
+        defaults=tuple(data.get("defaults", ())),
         outwards=tuple((mode, name, place) for mode, name, place in data.get("outwards", ())),
     )
     _infos[id(data)] = data, info

@@ -45,6 +45,7 @@ class FunctionEntry:
     source: str | None = None
     void: bool = False
     outwards: tuple[tuple[str, str, int], ...] = ()
+    defaults: tuple[str, ...] = ()
 
     @property
     def all_arguments(self) -> list[tuple[str, str, SqlType]]:
@@ -64,9 +65,16 @@ class FunctionEntry:
         """a bigint, text"""
         return ", ".join(
             f"{'' if mode == 'in' and self.kind != 'procedure' else mode.upper() + ' '}"
-            f"{ident(name) + ' ' if name else ''}{format_type(type_)}"
-            for mode, name, type_ in self.all_arguments
+            f"{ident(name) + ' ' if name else ''}{format_type(type_)}{default}"
+            for (mode, name, type_), default in zip(self.all_arguments, self._shown_defaults, strict=True)
         )
+
+    @property
+    def _shown_defaults(self) -> list[str]:
+        """What each argument has behind its type."""
+        left = list(self.defaults)
+        shown = [f" DEFAULT {left.pop()}" if left and mode != "out" else "" for mode, _, _ in self.all_arguments[::-1]]
+        return shown[::-1]
 
     @property
     def is_set(self) -> bool:
@@ -116,6 +124,7 @@ def entries(model: Model) -> list[FunctionEntry]:
                 data.get("source"),
                 data.get("void", False),
                 tuple((mode, name, place) for mode, name, place in data.get("outwards", ())),
+                tuple(data.get("defaults", ())),
             )
         )
     session = model.view.session
@@ -157,6 +166,7 @@ def procedures(model: Model) -> Iterable[Row]:
             "provolatile": entry.volatility[0],
             "proparallel": _PARALLEL[entry.parallel],
             "pronargs": len(types),
+            "pronargdefaults": len(entry.defaults),
             "proargtypes": types,
             "prosrc": entry.source if entry.source is not None else entry.export or entry.name,
             "probin": entry.file,

@@ -6,7 +6,7 @@
     CREATE [OR REPLACE] PROCEDURE name([name] type, ...) LANGUAGE sql | plpgsql AS 'body'
 
 The clauses behind the arguments come in any order, each once. An argument's name may be left out, so a word may be a
-name or a type: it is a name if a type follows. What PostgreSQL has and zerodb has not (defaults, BEGIN ATOMIC) is
+name or a type: it is a name if a type follows. What PostgreSQL has and zerodb has not (VARIADIC, BEGIN ATOMIC) is
 refused by name.
 """
 
@@ -76,6 +76,9 @@ def create_function(c: Cursor) -> ddl.CreateFunction | None:
         elif language != "sql":
             message = "inline SQL function body only valid for language SQL"
             raise ProgrammingError(message, sqlstate="42P13", position=name.position)
+    elif any(argument.default is not None for argument in arguments):
+        message = f"a default value of an argument of LANGUAGE {language} is not supported"
+        raise error_for("0A000", message, position=name.position)
     elif body is not None or procedure or setof or outwards:
         what = "a body in SQL" if body is not None else "a procedure" if procedure else "SETOF" if setof else "OUT"
         raise error_for("0A000", f"{what} of LANGUAGE {language} is not supported", position=name.position)
@@ -124,10 +127,14 @@ def _argument(c: Cursor) -> ddl.Argument:
             mode = "inout"
     is_type = c.peek(1) in _BEHIND_TYPE or c.peek(1) in _LONG_TYPES.get(c.word, ())
     name = None if is_type else c.identifier()
-    type_ = c.type(frozenset({"DEFAULT"}))
-    if c.word in ("DEFAULT", "="):
-        raise c.unsupported("a default value of a function's argument")
-    return ddl.Argument(name, type_, position, mode)
+    type_ = c.type(frozenset({"DEFAULT", "="}))
+    default = None
+    if c.accept_any(("DEFAULT", "=")):
+        if mode == "out":
+            message = "only input parameters can have default values"
+            raise ProgrammingError(message, sqlstate="42P13", position=position)
+        default = c.expression(frozenset()).text
+    return ddl.Argument(name, type_, position, mode, default)
 
 
 def _returns(c: Cursor, *, outwards: bool) -> tuple[ddl.Argument | None, tuple[ddl.Argument, ...] | None, bool]:

@@ -217,17 +217,3 @@ def test_a_copy_of_a_snapshot_looks_its_own_tables_up() -> None:
         assert snapshot.table_with_id(version.id) is version
         other = replace(version)
         assert replace(snapshot, tables={"t": other}).table_with_id(version.id) is other
-
-
-def test_a_copied_snapshot_looks_up_its_own_tables() -> None:
-    with Database.open(None) as db:
-        with db.begin() as tx:
-            tx.create_table("t", [Column("a", types.BIGINT)])
-        first = db.snapshot()
-        with db.begin() as tx:
-            tx.append("t", pa.table({"a": [1]}))
-        second = db.snapshot()
-        table_id = first.tables["t"].id
-        assert first.table_with_id(table_id) is not second.table_with_id(table_id)
-        copied = replace(first, tables=second.tables)
-        assert copied.table_with_id(table_id) is second.tables["t"]

@@ -12,7 +12,7 @@ from zerodb_compiler.component.failures import failed, general
 from zerodb_compiler.component.feeding import without_blanks
 from zerodb_compiler.component.imports import entry, kept_copy
 from zerodb_compiler.component.running import new_run
-from zerodb_compiler.kernels import float_decimals, int128, moments, parsing
+from zerodb_compiler.kernels import float_decimals, int128, moment_text, parsing
 from zerodb_compiler.kernels.intrinsics import (
     f64,
     i32,
@@ -183,11 +183,11 @@ def set_plain(run: ptr, record: ptr, value: ptr, place: ptr) -> i32:
         p = load32(value, at.VALUE_PAYLOAD)
         length = load32(value, at.VALUE_PAYLOAD + 4)
         if kind == at.AS_DATE:
-            low, status = moments.parse_day(p, length)
+            low, status = moment_text.parse_day(p, length)
         elif kind == at.AS_TIMESTAMP:
-            low, status = moments.parse_moment(p, length, 0)
+            low, status = moment_text.parse_moment(p, length, 0)
         elif kind == at.AS_TIME:
-            low, status = moments.parse_time(p, length)
+            low, status = moment_text.parse_time(p, length)
         else:
             return WRONG_KIND
     else:

@@ -19,6 +19,7 @@ from zerodb_compiler.codegen.sqlvalues import Bool, Int, SqlValue, Text, with_nu
 from zerodb_compiler.errors import NotSupportedError
 from zerodb_compiler.kernels import (
     arrays,
+    enum_labels,
     errors,
     json_building,
     json_parts,
@@ -27,7 +28,6 @@ from zerodb_compiler.kernels import (
     jsonb_changes,
     jsonb_keys,
     jsonb_text,
-    moments,
 )
 from zerodb_compiler.nested import Array, encode_array
 from zerodb_compiler.sql.expressions import Call, Literal
@@ -297,7 +297,7 @@ def kind_of(e: Emitter, call: Call, value: Text, null: I32 | None) -> I32:
 def _typeof(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     tag = kind_of(e, call, as_text(e, arguments[0]), null)
     labels = e.constant_address(label_table(enum_type("kind", KINDS)))
-    return view(run(e, null, moments.label_at, tag.to_i64_u(), labels), null)
+    return view(run(e, null, enum_labels.label_at, tag.to_i64_u(), labels), null)
 
 
 @function("json_array_length")

@@ -16,7 +16,7 @@ from zerodb_compiler.codegen.functions.calling import Error, build_text, run
 from zerodb_compiler.codegen.functions.dates import refuse_infinite
 from zerodb_compiler.codegen.functions.regex import program_of
 from zerodb_compiler.codegen.sqlvalues import Bool, Int, Real, SqlValue, Text, Wide
-from zerodb_compiler.kernels import dates, errors, intervals, moments
+from zerodb_compiler.kernels import dates, errors, intervals, moment_text, moments
 from zerodb_compiler.sql.expressions import Call
 from zerodb_compiler.types import SqlType, TypeId
 from zerodb_compiler.wasm.values import I32, I64, Value
@@ -179,4 +179,4 @@ def _zone_table(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> 
 def _format_timestamptz(e: Emitter, call: Call, arguments: Values, null: I32 | None) -> SqlValue:
     moment, table = arguments
     assert isinstance(moment, Int)
-    return build_text(e, null, moments.format_moment, moment.value, to_text(e, table).address)
+    return build_text(e, null, moment_text.format_moment, moment.value, to_text(e, table).address)

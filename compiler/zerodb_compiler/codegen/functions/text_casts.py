@@ -19,7 +19,7 @@ from zerodb_compiler.codegen.expressions import function
 from zerodb_compiler.codegen.functions.calling import Error, as_text, build_text, run, unless_null, view, zeros
 from zerodb_compiler.codegen.sqlvalues import Bool, Code, Int, Real, SqlValue, Text, Wide, fits_i64
 from zerodb_compiler.errors import NotSupportedError
-from zerodb_compiler.kernels import errors, formatting, moments, parsing, text
+from zerodb_compiler.kernels import binary_text, enum_labels, errors, formatting, moment_text, moments, parsing, text
 from zerodb_compiler.sql.expressions import Call
 from zerodb_compiler.types import INTERVAL, SqlType, TypeId
 from zerodb_compiler.wasm.values import F64, I32, I64, load
@@ -54,21 +54,21 @@ def _formatted(e: Emitter, value: SqlValue, source: SqlType) -> Text:
         case Real():
             return build_text(e, null, formatting.format_f32 if value.single else formatting.format_f64, value.value)
         case Int() if source.id is TypeId.DATE:
-            return build_text(e, null, moments.format_day, value.value)
+            return build_text(e, null, moment_text.format_day, value.value)
         case Int() if source.id is TypeId.TIMESTAMP:
-            return build_text(e, null, moments.format_moment, value.value, I32.const(0))
+            return build_text(e, null, moment_text.format_moment, value.value, I32.const(0))
         case Int() if source.id is TypeId.TIME:
-            return build_text(e, null, moments.format_time, value.value)
+            return build_text(e, null, moment_text.format_time, value.value)
         case Int() if source.id is TypeId.ENUM:
             labels = e.constant_address(label_table(source))
-            return view(run(e, null, moments.label_at, value.value, labels), null)
+            return view(run(e, null, enum_labels.label_at, value.value, labels), null)
         case Int() | Wide() if source.id in (TypeId.INTERVAL, TypeId.UUID):
-            kernel = moments.format_interval if source.id is TypeId.INTERVAL else moments.format_uuid
+            kernel = moment_text.format_interval if source.id is TypeId.INTERVAL else binary_text.format_uuid
             wide = to_wide(value)
             return build_text(e, null, kernel, wide.value, wide.upper)
         case Text() | Code() if source.id is TypeId.BYTEA:
             blob = as_text(e, value)
-            return build_text(e, null, moments.format_bytea, blob.address, blob.length)
+            return build_text(e, null, binary_text.format_bytea, blob.address, blob.length)
         case Text() | Code() if source.id is TypeId.JSON:
             return as_text(e, value)
         case Text() | Code() if source.id in BLOB_TO_TEXT:
@@ -101,12 +101,12 @@ def parse(e: Emitter, value: SqlValue, target: SqlType, position: int | None) ->
             (number,) = parser.run(parsing.parse_f32 if single else parsing.parse_f64, (F64,))
             return Real(number, single, source.null)
         case TypeId.DATE | TypeId.TIME:
-            kernel = moments.parse_day if target.id is TypeId.DATE else moments.parse_time
+            kernel = moment_text.parse_day if target.id is TypeId.DATE else moment_text.parse_time
             return parsed_moment(e, source, target, kernel)
         case TypeId.TIMESTAMP:
             return parse_moment(e, value, target, I32.const(0), position)
         case TypeId.UUID:
-            low, high = parser.run(moments.parse_uuid, (I64, I64))
+            low, high = parser.run(binary_text.parse_uuid, (I64, I64))
             return Wide(low, high, I128_LOW, I128_HIGH, source.null)
         case TypeId.ENUM:
             return _label(e, source, target, parser)
@@ -138,7 +138,7 @@ BLOB_FROM_TEXT: dict[TypeId, Callable[[Emitter, Text, SqlType, int | None], SqlV
 def parse_moment(e: Emitter, value: SqlValue, target: SqlType, table: I32, position: int | None) -> SqlValue:
     """A timestamp, or a timestamptz that without an offset of its own is of the zone of the table."""
     del position
-    return parsed_moment(e, as_text(e, value), target, moments.parse_moment, table)
+    return parsed_moment(e, as_text(e, value), target, moment_text.parse_moment, table)
 
 
 def parsed_moment(e: Emitter, source: Text, target: SqlType, kernel: Callable[..., Any], *table: I32) -> SqlValue:
@@ -201,7 +201,9 @@ def _label(e: Emitter, source: Text, target: SqlType, parser: _Parser) -> SqlVal
     (index,) = zeros(e, source.null, I32)
     labels, count = e.constant_address(label_table(target)), I32.const(len(target.labels))
     with unless_null(e, source.null):
-        found = e.f.let(e.f.call(e.context.kernel(moments.find_label), source.address, source.length, labels, count))
+        found = e.f.let(
+            e.f.call(e.context.kernel(enum_labels.find_label), source.address, source.length, labels, count)
+        )
         parser.fail_if(found < 0, ("22P02", f'invalid input value for enum {target}: "{{text}}"'))
         index.set(found)
     return Int(index.to_i64_s(), *target.bounds, source.null)
@@ -210,7 +212,9 @@ def _label(e: Emitter, source: Text, target: SqlType, parser: _Parser) -> SqlVal
 def _bytes(e: Emitter, source: Text, parser: _Parser) -> SqlValue:
     address, length = zeros(e, source.null, I32, I32)
     with unless_null(e, source.null):
-        place, size, status = e.f.run(e.context.kernel(moments.parse_bytea), e.worker, source.address, source.length)
+        place, size, status = e.f.run(
+            e.context.kernel(binary_text.parse_bytea), e.worker, source.address, source.length
+        )
         e.fail_if(status == errors.OUT_OF_MEMORY, abi.STATUS_OUT_OF_MEMORY)
         parser.fail_if(status, ("22P02", "invalid input syntax for type bytea"))
         address.set(place)

@@ -14,7 +14,8 @@ import pyarrow as pa
 from zerodb.functions.canonical import array_values, assigned, to_wire, wire_values
 from zerodb.functions.nested import Caller, Record, Variable
 from zerodb.functions.plpgsql_names import Declared, RowRecord, Scope, assign_row
-from zerodb.functions.plpgsql_run import Returned, Routine, Rows, Run, Typed
+from zerodb.functions.plpgsql_routine import Routine, Rows
+from zerodb.functions.plpgsql_run import Returned, Run, Typed
 from zerodb.functions.table_functions import TableBody
 from zerodb.functions.trigger_functions import TRIGGER, Chosen
 from zerodb.values import canonical_array

@@ -1,11 +1,9 @@
 """Runs the tree of a PL/pgSQL body (zerodb_compiler/plpgsql/tree.py).
 
-    Routine    a parsed body: its statements of SQL are compiled once each, and kept (nested.Statement)
-    Run        one call: a walk over the tree; scopes hold the variables
-
-A statement gives None, or how it leaves those around: Leaving (EXIT, CONTINUE) or Returned. A block with handlers is a
-subtransaction: a savepoint of the write transaction, of the settings and of what NOTIFY has sent; an error that a
-handler takes undoes all since, and lets go the locks taken since. Errors carry the lines that they went through.
+A `Run` is one call of a routine: a walk over the tree; scopes hold the variables. A statement gives None, or how it
+leaves those around: Leaving (EXIT, CONTINUE) or Returned. A block with handlers is a subtransaction: a savepoint of the
+write transaction, of the settings and of what NOTIFY has sent; an error that a handler takes undoes all since, and lets
+go the locks taken since. Errors carry the lines that they went through.
 """
 
 from __future__ import annotations
@@ -15,8 +13,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from zerodb.functions import plpgsql_errors
 from zerodb.functions.canonical import assigned, result_rows
-from zerodb.functions.nested import Caller, Record, Statement, Variable, add_context
+from zerodb.functions.nested import Caller, Record, Variable, add_context
+from zerodb.functions.plpgsql_errors import takes
 from zerodb.functions.plpgsql_names import (
     Declared,
     Row,
@@ -27,19 +27,15 @@ from zerodb.functions.plpgsql_names import (
     declared,
     element_assigned,
 )
+from zerodb.functions.plpgsql_routine import Routine, Rows
 from zerodb.outcome import Outcome
-from zerodb.sessions.notices import SQLSTATES, Notice
 from zerodb_compiler.errors import DatabaseError, Error, error_for
 from zerodb_compiler.nested import decode_array, decode_record
 from zerodb_compiler.plpgsql import tree
-from zerodb_compiler.plpgsql.conditions import CONDITIONS, is_sqlstate, matches
-from zerodb_compiler.plpgsql.parser import parse_body
+from zerodb_compiler.plpgsql.contexts import described
 from zerodb_compiler.sql.values import Value, format_value
-from zerodb_compiler.types import BIGINT, BOOLEAN, INTEGER, TEXT, SqlType, TypeId
+from zerodb_compiler.types import BOOLEAN, INTEGER, TEXT, SqlType, TypeId
 
-_RAISED = "P0001"
-_UNCAUGHT = ("57014", "P0004")  # OTHERS does not take these
-MAX_DYNAMIC = 256
 Typed = tuple[SqlType, Value]
 
 
@@ -61,48 +57,6 @@ Signal = Leaving | Returned | None
 
 
 @dataclass(slots=True)
-class Rows:
-    """The rows that a table function gives. `variables` are those that RETURN NEXT without a value gives."""
-
-    types: Sequence[SqlType]
-    variables: Sequence[Variable]
-    rows: list[list[Value]] = field(default_factory=list)
-
-    def add(self, row: Row) -> None:
-        if len(row) != len(self.types):
-            message = "structure of query does not match function result type"
-            hint = f"Number of returned columns ({len(row)}) does not match expected column count ({len(self.types)})."
-            raise error_for("42804", message, hint=hint)
-        self.rows.append([assigned(value, type_, to) for (_, type_, value), to in zip(row, self.types, strict=True)])
-
-
-class Routine:
-    """A body, and its compiled statements."""
-
-    def __init__(self, name: str, shown: str, text: str) -> None:
-        """`shown` is how contexts of errors name it: function f(integer)."""
-        self.name, self.shown = name, shown
-        self.block = parse_body(text)
-        self._statements: dict[int, Statement] = {}  # by identity of the tree's Sql, which the block holds
-        self._dynamic: dict[str, Statement] = {}
-
-    def statement(self, sql: tree.Sql) -> Statement:
-        found = self._statements.get(id(sql))
-        if found is None:
-            found = self._statements[id(sql)] = Statement(sql.text)
-        return found
-
-    def dynamic(self, text: str) -> Statement:
-        """The statement of an EXECUTE."""
-        found = self._dynamic.get(text)
-        if found is None:
-            if len(self._dynamic) >= MAX_DYNAMIC:
-                self._dynamic.clear()
-            found = self._dynamic[text] = Statement(text)
-        return found
-
-
-@dataclass(slots=True)
 class Run:
     """One call."""
 
@@ -110,9 +64,9 @@ class Run:
     caller: Caller
     scope: Scope
     rows: Rows | None = None  # of RETURN NEXT and RETURN QUERY
-    _row_count: int = 0
-    _caught: list[Error] = field(default_factory=list)
-    _blamed: Error | None = None  # whose context has this call in it
+    row_count: int = 0
+    caught: list[Error] = field(default_factory=list)
+    blamed: Error | None = None  # whose context has this call in it
     _found: Variable = field(default_factory=lambda: Variable(BOOLEAN, 0))
 
     def run(self) -> Signal:
@@ -140,8 +94,8 @@ class Run:
 
     def _blame(self, error: Error, place: str) -> None:
         """Says, once, where in this call an error was raised."""
-        if error is not self._blamed:
-            self._blamed = error
+        if error is not self.blamed:
+            self.blamed = error
             error.position = None
             add_context(error, f"PL/pgSQL {self.routine.shown}{place}")
 
@@ -219,7 +173,7 @@ class Run:
             return _RUN[type(node)](self, node, scope)
         except Error as error:
             if not isinstance(node, tree.Block):
-                self._blame(error, f" line {node.line} at {_shown(node)}")
+                self._blame(error, f" line {node.line} at {described(node)}")
             raise
 
     def _block(self, node: tree.Block, outer: Scope) -> Signal:
@@ -267,19 +221,19 @@ class Run:
             with self._guarding():
                 return self.statements(node.body, scope)
         except Error as error:
-            handler = next((found for found in node.handlers if _takes(found, error)), None)
+            handler = next((found for found in node.handlers if takes(found, error)), None)
             if handler is None:
                 raise
             undo()
-            self._blamed = None
-            self._caught.append(error)
+            self.blamed = None
+            self.caught.append(error)
             try:
                 inside = scope.inner()
                 inside.put("sqlstate", Variable(TEXT, error.sqlstate))
                 inside.put("sqlerrm", Variable(TEXT, error.message))
                 return self.statements(handler.body, inside)
             finally:
-                self._caught.pop()
+                self.caught.pop()
 
     @contextlib.contextmanager
     def _guarding(self) -> Iterator[None]:
@@ -441,7 +395,7 @@ class Run:
         for row in found:
             self.rows.add(row)
         count = len(found)
-        self._row_count, self._found.value = count, int(count > 0)
+        self.row_count, self._found.value = count, int(count > 0)
         return None
 
     # --- SQL ---
@@ -462,8 +416,8 @@ class Run:
         return None
 
     def _count(self, outcome: Outcome) -> None:
-        self._row_count = max(outcome.row_count, 0)
-        self._found.value = int(self._row_count > 0)
+        self.row_count = max(outcome.row_count, 0)
+        self._found.value = int(self.row_count > 0)
 
     def _run(self, node: tree.Run, scope: Scope) -> Signal:
         outcome = self._execute_sql(node.statement, scope)
@@ -488,7 +442,7 @@ class Run:
         if len(rows) > 1 and (into.strict or changes):
             raise error_for("P0003", "query returned more than one row")
         self.assign_row_to(into.targets, scope, rows[0] if rows else None)
-        self._row_count = 1 if rows and not changes else max(outcome.row_count, 0)
+        self.row_count = 1 if rows and not changes else max(outcome.row_count, 0)
         if sets_found:
             self._found.value = int(bool(rows))
 
@@ -497,7 +451,7 @@ class Run:
         if node.into is not None:
             self._into(outcome, node.into, scope, changes=outcome.tag != "SELECT", sets_found=False)
         else:
-            self._row_count = max(outcome.row_count, 0)
+            self.row_count = max(outcome.row_count, 0)
         return None
 
     def _call(self, node: tree.CallProcedure, scope: Scope) -> Signal:
@@ -513,94 +467,6 @@ class Run:
                 raise error_for("42601", f"{message} is not writable")
             self.assign_to(target, scope, type_, value)
         return None
-
-    def _diagnostics(self, node: tree.GetDiagnostics, scope: Scope) -> Signal:
-        if node.stacked and not self._caught:
-            raise error_for("0Z002", "GET STACKED DIAGNOSTICS cannot be used outside an exception handler")
-        for target, item in node.items:
-            type_, value = self._item(item)
-            self.assign_to(target, scope, type_, value)
-        return None
-
-    def _item(self, item: str) -> Typed:
-        match item:
-            case "row_count":
-                return BIGINT, self._row_count
-            case "pg_routine_oid":
-                return BIGINT, 0
-            case "pg_context":
-                return TEXT, f"PL/pgSQL {self.routine.shown}"
-        error = self._caught[-1]
-        known = {
-            "returned_sqlstate": error.sqlstate,
-            "message_text": error.message,
-            "pg_exception_detail": error.detail,
-            "pg_exception_hint": error.hint,
-            "pg_exception_context": error.context,
-        }
-        return TEXT, known.get(item) or ""
-
-    # --- RAISE, ASSERT ---
-    def _raise(self, node: tree.Raise, scope: Scope) -> Signal:
-        if node.is_again:
-            if not self._caught:
-                raise error_for("0Z002", "RAISE without parameters cannot be used outside an exception handler")
-            error = self._caught[-1]
-            self._blamed = error
-            raise error
-        message = None
-        if node.format is not None:
-            message = self._formatted(node.format, node.arguments, scope)
-        sqlstate = node.condition
-        given: dict[str, str] = {}
-        for name, sql in node.options:
-            text = self.text(sql, scope)
-            if text is None:
-                raise error_for("22004", "RAISE statement option cannot be null")
-            if name in given or (name == "message" and node.format is not None):
-                raise error_for("42601", f"RAISE option already specified: {name.upper()}")
-            given[name] = text
-        if "errcode" in given:
-            code = given["errcode"]
-            if not is_sqlstate(code) and code not in CONDITIONS:
-                raise error_for("42704", f'unrecognized exception condition "{code}"')
-            sqlstate = code if is_sqlstate(code) else CONDITIONS[code][0]
-        message = given.get("message", message)
-        if message is None:
-            message = sqlstate if sqlstate is not None else _RAISED
-            names = [name for name, codes in CONDITIONS.items() if sqlstate in codes]
-            message = names[0] if names and node.condition is not None else message
-        if node.level == "exception":
-            error = error_for(sqlstate or _RAISED, message, hint=given.get("hint"))
-            error.detail = given.get("detail")
-            raise error
-        self._say(node, message, sqlstate, given)
-        return None
-
-    def _say(self, node: tree.Raise, message: str, sqlstate: str | None, given: dict[str, str]) -> None:
-        connection = self.caller.connection
-        context = f"PL/pgSQL {self.routine.shown} line {node.line} at RAISE"
-        code = sqlstate or SQLSTATES.get(node.level, "00000")
-        notice = Notice(node.level.upper(), message, code, given.get("detail"), given.get("hint"), context)
-        connection._session.notices.say(notice, connection._options.get("client_min_messages"))
-
-    def _formatted(self, text: str, arguments: Sequence[tree.Sql], scope: Scope) -> str:
-        values = iter(arguments)
-        pieces = []
-        for number, piece in enumerate(text.split("%%")):
-            parts = piece.split("%")
-            pieces += ["%"] if number else []
-            pieces.append(parts[0])
-            for part in parts[1:]:
-                shown = self.text(next(values), scope)
-                pieces += ["<NULL>" if shown is None else shown, part]
-        return "".join(pieces)
-
-    def _assert(self, node: tree.Assert, scope: Scope) -> Signal:
-        if self.condition(node.condition, scope):
-            return None
-        message = self.text(node.message, scope) if node.message is not None else None
-        raise error_for("P0004", message or "assertion failed")
 
     def _nothing(self, node: tree.Nothing, scope: Scope) -> Signal:
         return None
@@ -639,16 +505,6 @@ def _variable_of(sql: tree.Sql, scope: Scope) -> Variable | Record | None:
     return scope.find((name.lower(),)) if name.isidentifier() else None
 
 
-def _takes(handler: tree.Handler, error: Error) -> bool:
-    for condition in handler.conditions:
-        if condition == "others":
-            if error.sqlstate not in _UNCAUGHT:
-                return True
-        elif matches(condition, error.sqlstate):
-            return True
-    return False
-
-
 _RUN: dict[type, Callable[[Run, Any, Scope], Signal]] = {
     tree.Block: Run._block,
     tree.Assign: Run._assign,
@@ -666,43 +522,9 @@ _RUN: dict[type, Callable[[Run, Any, Scope], Signal]] = {
     tree.Execute: Run._execute,
     tree.Run: Run._run,
     tree.CallProcedure: Run._call,
-    tree.GetDiagnostics: Run._diagnostics,
-    tree.Raise: Run._raise,
-    tree.Assert: Run._assert,
+    tree.GetDiagnostics: plpgsql_errors.get_diagnostics,
+    tree.Raise: plpgsql_errors.raise_,
+    tree.Assert: plpgsql_errors.assert_,
     tree.Nothing: Run._nothing,
     tree.EndTransaction: Run._end_transaction,
-}
-
-
-def _shown(node: tree.Statement) -> str:
-    """What PostgreSQL calls a statement in contexts."""
-    match node:
-        case tree.Loop(condition=condition):
-            return "LOOP" if condition is None else "WHILE"
-        case tree.ForRows(using=using):
-            return "FOR over SELECT rows" if using is None else "FOR over EXECUTE statement"
-        case tree.Leave(again=again):
-            return "CONTINUE" if again else "EXIT"
-        case tree.EndTransaction(commit=commit):
-            return "COMMIT" if commit else "ROLLBACK"
-    return _NAMES[type(node)]
-
-
-_NAMES: dict[type, str] = {
-    tree.Assign: "assignment",
-    tree.If: "IF",
-    tree.CaseWhen: "CASE",
-    tree.ForRange: "FOR with integer loop variable",
-    tree.ForEach: "FOREACH over array",
-    tree.Return: "RETURN",
-    tree.ReturnNext: "RETURN NEXT",
-    tree.ReturnQuery: "RETURN QUERY",
-    tree.Perform: "PERFORM",
-    tree.Execute: "EXECUTE",
-    tree.Run: "SQL statement",
-    tree.CallProcedure: "CALL",
-    tree.GetDiagnostics: "GET DIAGNOSTICS",
-    tree.Raise: "RAISE",
-    tree.Assert: "ASSERT",
-    tree.Nothing: "NULL",
 }

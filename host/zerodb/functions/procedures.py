@@ -15,7 +15,8 @@ from zerodb.functions.canonical import assigned, result_rows
 from zerodb.functions.nested import Caller, Statement, Variable
 from zerodb.functions.own_transactions import OwnTransactions
 from zerodb.functions.plpgsql_names import Scope
-from zerodb.functions.plpgsql_run import Routine, Run, Typed
+from zerodb.functions.plpgsql_routine import Routine
+from zerodb.functions.plpgsql_run import Run, Typed
 from zerodb.outcome import Outcome
 from zerodb_compiler.errors import Error, error_for
 from zerodb_compiler.nested import decode_record

@@ -45,6 +45,7 @@ PROFILES = {
     "triggers": Profile(triggers=True),
     "huge": Profile(huge=True, merges=True),
     "defines": Profile(defines=True),
+    "many-defines": Profile(many=True, merges=True, defines=True),
 }
 ZERODB_PAUSE_S = 0.004
 POSTGRES_PAUSE_S = 0.03  # longer than its deadlock_timeout, which is set to be short

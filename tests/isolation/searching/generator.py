@@ -226,6 +226,8 @@ class Generator:
                     f"delete from v0 where k = {self.key()}",
                 )
             )
+        if table.key and roll > 0.97:
+            return self.queue(table)
         if roll < 0.30:
             return self.insert(table)
         if roll < 0.62:
@@ -235,6 +237,25 @@ class Generator:
         if roll < 0.91:
             return self.merge(table)
         return self.parts(table)
+
+    def queue(self, table: Table) -> str:
+        """Takes the first row that is to be had."""
+        r = self.r
+        wait = r.choice(("", " skip locked", " nowait")) if self.profile.skips else ""
+        count = r.randint(1, 2)
+        first = f"(select k from {table.name} where {self.where(table)} order by k limit {count} for update{wait})"
+        value = table.columns[2]
+        return r.choice(
+            (
+                f"delete from {table.name} where k in {first} returning *",
+                f"update {table.name} set {value} = {value} + 1 where k in {first} returning *",
+                f"with q as {first} select count(*), min(k) from q",
+                f"insert into {table.name} select k + 50, null, 1{', null' if table.name == 't0' else ''} "
+                f"from {first} q on conflict (k) do nothing"
+                if table.arbiters and table.arbiters[0] == "k"
+                else f"delete from {table.name} where k in {first}",
+            )
+        )
 
     def new(self) -> int:
         """A value for a unique column that others may choose, too."""
@@ -246,7 +267,7 @@ class Generator:
             case "t0":
                 key = r.choice((self.key(), self.schema.rows + r.randint(1, 3)))
                 return f"({key}, {r.choice((key * 10, self.new()))}, {r.randint(0, 9)}, 'n{r.randint(0, 3)}')"
-            case "t1":
+            case "t1" | "t3":
                 factor = 10 if table.refers and table.refers.endswith("a") else 1
                 reference = r.choice((str(self.key() * factor), str(self.key() * factor), "null"))
                 return f"({r.choice((self.key(), self.schema.rows + r.randint(1, 3)))}, {reference}, {r.randint(0, 9)})"
@@ -284,9 +305,9 @@ class Generator:
         match table.name:
             case "t0":
                 text = f"insert into t0 select k + {step}, a + {step * 10}, b, s from t0 where {where}"
-            case "t1":
+            case "t1" | "t3":
                 column = table.refers.split("=")[1] if table.refers else "k"
-                text = f"insert into t1 select k + {step}, {column}, b from t0 where {where}"
+                text = f"insert into {table.name} select k + {step}, {column}, b from t0 where {where}"
             case _:
                 text = f"insert into t2 select k, b from t0 where {where}"
         if table.arbiters and table.any_arbiter and r.random() < 0.3:
@@ -362,7 +383,7 @@ class Generator:
                 f"when matched and m.{value} = 5 then do nothing when matched then delete",
             )
         )
-        new = {"t0": "u.k, u.k * 10, abs(u.v), 'm'", "t1": "u.k, null, u.v"}[table.name]
+        new = {"t0": "u.k, u.k * 10, abs(u.v), 'm'", "t1": "u.k, null, u.v", "t3": "u.k, null, u.v"}[table.name]
         inserted = r.choice((f" when not matched then insert values ({new})", " when not matched then do nothing", ""))
         return f"merge into {table.name} m using {source} u (k, v) on m.k = u.k {matched}{inserted}"
 
@@ -438,6 +459,13 @@ class Generator:
                 "alter table t0 add unique (b)",
                 f"alter table {table} alter column {column} set not null",
                 f"alter table {table} alter column {column} set default 3",
+                f"alter table {table} rename column {column} to z1",
+                f"alter table {table} drop constraint if exists {table}_pkey cascade",
+                f"alter table {table} drop constraint if exists t0_a_key cascade",
+                "alter table t1 drop constraint if exists t1_r_fkey",
+                f"create unique index u1 on {table} ({column})",
+                f"create index i2 on {table} ({column}) where {chosen.columns[0]} > 2",
+                f"comment on table {table} is 'said'",
                 "select nextval('sq')",
             )
         )

@@ -133,7 +133,7 @@ def _steps(
 
 
 def _defines(case: Case) -> bool:
-    words = ("create", "alter", "drop", "truncate")
+    words = ("create", "alter", "drop", "truncate", "comment")
     return any(text.startswith(words) for steps in case.sessions for text in steps)
 
 

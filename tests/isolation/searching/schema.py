@@ -104,6 +104,12 @@ def make_schema(r: random.Random, *, many: bool, huge: bool, triggers: bool) -> 
         few = max(2, rows // 2)
         statements.append(f"insert into t1 select i, i * {factor}, i from generate_series(1, {few}) i")
         tables.append(Table("t1", ("k", "r", "v"), ("k",), "k", refers=refers))
+    if r.random() < 0.2:
+        action = r.choice(("", " on delete cascade", " on delete set null", " on update cascade on delete cascade"))
+        later = r.choice(("", " deferrable initially deferred"))
+        statements.append(f"create table t3 (k int primary key, r int references t3{action}{later}, v int)")
+        statements.append(f"insert into t3 select i, nullif(i / 2, 0), i from generate_series(1, {rows}) i")
+        tables.append(Table("t3", ("k", "r", "v"), ("k",), "k"))
     if r.random() < 0.4:
         statements.append("create table t2 (x int, y int)")
         if r.random() < 0.7:

@@ -44,7 +44,7 @@ def test_cases_leave_a_sound_database(profile: str) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("profile", PROFILES)
 def test_long_search(profile: str) -> None:
-    count = 20 if profile == "huge" else 200
+    count = 10 if profile == "huge" else 40
     seeds = range(SEED, SEED + count)
     if not ADDRESS:
         assert sound(profile, seeds) == []

@@ -94,6 +94,9 @@ def run(connection: Connection, ready: Ready, view: View, user: Sequence[Any]) -
             from zerodb.definition import define
 
             return define(connection, definition)
+        case st.Explain(analyze=True) if _may_write(connection, prepared):
+            with connection._session.writing():
+                return explain(connection, ready, connection._view(), user)
         case st.Explain():
             return explain(connection, ready, view, user)
         case (

@@ -187,3 +187,25 @@ def test_places_of_mistakes_are_in_the_statement(db: zerodb.Connection) -> None:
     with pytest.raises(zerodb.ProgrammingError) as caught:
         db.execute(text)
     assert caught.value.position == text.index("nothing")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("select put(9)", 1),
+        ("explain analyze select put(9)", 1),
+        ("explain select put(9)", 0),
+        ("create table made as select put(9)", 1),
+        ("select a from t where put(a + 10) > 14 order by a for update", 5),
+        ("with made as (insert into t select put(a + 10) + 100 from t returning a) select count(*) from made", 10),
+    ],
+)
+def test_wherever_it_is_called_it_is_part_of_the_statement(db: zerodb.Connection, text: str, count: int) -> None:
+    db.execute("create function put(k integer) returns integer language sql as 'insert into t values (k) returning a'")
+    db.begin()
+    db.execute(text)
+    assert rows(db, "select count(*) from t") == [(5 + count,)]
+    db.rollback()
+    assert rows(db, "select count(*) from t") == [(5,)]
+    db.execute(text)
+    assert rows(db, "select count(*) from t") == [(5 + count,)]

@@ -311,6 +311,8 @@ class Caller:
 
                 what = command_name(ready.text)
                 raise error_for("0A000", f"{what} is not allowed in a non-volatile function")
+            if isinstance(kind, st.Insert | st.Update | st.Delete | st.Merge | st.WithChanges | st.Define):
+                self._check_may_write()
             # The thread runs its own statement now, not one that calls.
             with called_by(None, self.stopped):
                 return execution.run(self.connection, ready, view, values)
@@ -322,6 +324,13 @@ class Caller:
                 if not self._refreshes:
                     raise
                 session.statement.outdated = None
+
+    def _check_may_write(self) -> None:
+        """0A000 within what was not begun as a change: it would be a transaction of its own."""
+        session = self.connection._session
+        if self.written() is None and not session.is_read_only:
+            message = "a function that changes the database cannot be called here"
+            raise error_for("0A000", message, hint="call it in a statement of its own")
 
     def _view(self) -> View:
         if self.view is not None:

@@ -39,6 +39,7 @@ from zerodb_compiler.sql import binder_notify as _notify  # noqa: F401  isort: s
 from zerodb_compiler.sql import binder_sleep as _sleep  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_catalog as _catalog  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_enums as _enums  # noqa: F401  isort: skip
+from zerodb_compiler.sql import binder_extract as _extract  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_moments as _moments  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_subqueries as _subqueries  # noqa: F401  isort: skip
 from zerodb_compiler.sql import binder_arrays as _arrays  # noqa: F401  isort: skip

@@ -14,6 +14,7 @@ from tests.isolation.searching.cases import Case
 from tests.isolation.tester import Connection, Engine, Failure, Table
 
 GIVE_UP_S = 20.0
+LATE_S = 0.5
 FAULT = "FAULT"
 HANG = "HANG"  # a step does not end, nor wait for another session
 STUCK = "STUCK"  # every session waits
@@ -127,9 +128,12 @@ class Run:
         fault = None
         while turns and fault is None:
             place = next((place for place, session in enumerate(turns) if session not in self._active), None)
-            if place is None:
-                fault = STUCK
-                break
+            if place is None:  # for good, or a deadlock is found late
+                time.sleep(LATE_S)
+                fault = self._settle()
+                if fault is None and all(session in self._active for session in turns):
+                    fault = STUCK
+                continue
             session = turns.pop(place)
             self._before_turn(self._turn)
             self._connections[session].start(self._case.sessions[session][nexts[session]])

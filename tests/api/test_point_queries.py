@@ -145,6 +145,15 @@ def test_too_many_rows_go_the_general_way(db, monkeypatch):
     assert listing._point.refusals == 1
 
 
+def test_what_only_the_host_can_give_goes_the_general_way(db):
+    """The interpreter could let another thread run meanwhile, which might change what the function reads."""
+    db.execute("insert into t values (1, 1, 'x', 1, 1, null), (1, 2, 'y', 1, 1, null)")
+    match = point(db, "select b from t where a = ? and name ~ ?", (1, "x|z"))
+    assert match.execute((1, "x|z")).fetchall() == [(1,)]
+    assert match.execute((1, "y+")).fetchall() == [(2,)]
+    assert match._point.refusals > 0
+
+
 def test_errors_are_those_of_the_general_path(db):
     db.execute("insert into t values (1, 0, 'x', 0, 0, null)")
     divide = point(db, "select 1 / b from t where a = ?", (2,))
@@ -164,6 +173,7 @@ def test_errors_are_those_of_the_general_path(db):
         "select b, row_number() over (order by b) from t where a = ?",
         "select b from t where a > ?",
         "select b from t where a = ? for update",
+        "select random() from t where a = ?",
     ],
 )
 def test_what_is_none(db, sql):

@@ -48,6 +48,7 @@ if TYPE_CHECKING:
 
 MAX_DEPTH = 250  # of functions that call each other
 _FRAMES = 64  # of Python, at most, that one of them takes
+MAX_AGAIN = 100  # runs of one statement because of duplicates
 MAX_KEPT = 16  # forms of one statement, by its variables' types
 
 
@@ -324,6 +325,19 @@ class Caller:
                 if not self._refreshes:
                     raise
                 session.statement.outdated = None
+
+    def looks_again(self) -> bool:
+        """Whether the statement around is to run again, since a handler has met a duplicate that its snapshot perhaps
+        does not show: a body that updates the row instead, until one of the two succeeds, would never end. Within a
+        transaction block, whose snapshot stays, the handler goes on."""
+        session, write = self.connection._session, self.written()
+        if write is None or session.in_transaction or session.isolation == "read committed":
+            return False
+        statement = session.statement
+        if statement.looked_again >= MAX_AGAIN or self.connection._database.storage.snapshot() is write.base:
+            return False
+        statement.looked_again += 1
+        return True
 
     def _check_may_write(self) -> None:
         """0A000 within what was not begun as a change: it would be a transaction of its own."""

@@ -35,6 +35,7 @@ from zerodb_compiler.plpgsql import tree
 from zerodb_compiler.plpgsql.contexts import described
 from zerodb_compiler.sql.values import Value, format_value
 from zerodb_compiler.types import BOOLEAN, INTEGER, TEXT, SqlType, TypeId
+from zerodb_storage import Outdated
 
 Typed = tuple[SqlType, Value]
 
@@ -224,6 +225,8 @@ class Run:
             handler = next((found for found in node.handlers if takes(found, error)), None)
             if handler is None:
                 raise
+            if error.sqlstate == "23505" and self.caller.looks_again():
+                raise Outdated from None
             undo()
             self.blamed = None
             self.caught.append(error)

@@ -36,6 +36,7 @@ class RunningStatement:
         # Whether statements of functions may look at what is committed since the calling statement began: not while
         # that changes rows, whose ids it has.
         self.may_refresh = False
+        self.looked_again = 0  # how often it runs again because of duplicates that a function has met
         self.after_events: list[AfterEvent] | None = None  # for which AFTER triggers run when the statement ends
         self.late_keys: list[Callable[[], None]] | None = None  # foreign keys to look at when the statement ends
 
@@ -80,6 +81,7 @@ def run(session: Session, once: Callable[[], T], text: str | None) -> T:
     if statement.runs:
         return statement.run_nested(once, text)
     statement.text, statement.numbered = text, None
+    statement.looked_again = 0
     session.notices.begin()
     if session.is_failed and not ends_failed(text):
         raise error_for("25P02", "current transaction is aborted, commands ignored until end of transaction block")

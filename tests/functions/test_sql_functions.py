@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -209,3 +210,17 @@ def test_wherever_it_is_called_it_is_part_of_the_statement(db: zerodb.Connection
     assert rows(db, "select count(*) from t") == [(5,)]
     db.execute(text)
     assert rows(db, "select count(*) from t") == [(5 + count,)]
+
+
+def test_the_limit_of_recursion_is_the_process_own_again() -> None:
+    before = sys.getrecursionlimit()
+    with zerodb.connect(":memory:") as db:
+        db.execute(
+            "create function down(n int) returns int language plpgsql as "
+            "$$ begin if n = 0 then return 0; end if; return down(n - 1) + 1; end $$"
+        )
+        assert db.execute("select down(100)").fetchone() == (100,)
+        with pytest.raises(zerodb.Error) as caught:
+            db.execute("select down(1000)")
+        assert caught.value.sqlstate == "54001"
+    assert sys.getrecursionlimit() == before

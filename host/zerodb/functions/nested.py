@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import contextlib
 import sys
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Protocol
@@ -50,6 +51,28 @@ MAX_DEPTH = 250  # of functions that call each other
 _FRAMES = 64  # of Python, at most, that one of them takes
 MAX_AGAIN = 100  # runs of one statement because of duplicates
 MAX_KEPT = 16  # forms of one statement, by its variables' types
+
+_running = 0  # bodies that no other body has called, of all threads
+_usual_limit = 0  # Python's limit of recursion while none runs
+_limit_lock = threading.Lock()
+
+
+@contextlib.contextmanager
+def _deep_stack() -> Iterator[None]:
+    """Room for bodies that call each other. Python's limit is one of the process: it is as it was when none runs."""
+    global _running, _usual_limit
+    with _limit_lock:
+        if not _running:
+            _usual_limit = sys.getrecursionlimit()
+            sys.setrecursionlimit(max(_usual_limit, MAX_DEPTH * _FRAMES))
+        _running += 1
+    try:
+        yield
+    finally:
+        with _limit_lock:
+            _running -= 1
+            if not _running:
+                sys.setrecursionlimit(_usual_limit)
 
 
 @dataclass(slots=True)
@@ -285,13 +308,12 @@ class Caller:
         if session.statement.call_depth >= MAX_DEPTH:
             hint = f"functions call each other more than {MAX_DEPTH} deep, last {self.name}"
             raise error_for("54001", "stack depth limit exceeded", hint=hint)
-        if not session.statement.call_depth and sys.getrecursionlimit() < MAX_DEPTH * _FRAMES:
-            sys.setrecursionlimit(MAX_DEPTH * _FRAMES)
-        session.statement.call_depth += 1
-        try:
-            yield
-        finally:
-            session.statement.call_depth -= 1
+        with contextlib.nullcontext() if session.statement.call_depth else _deep_stack():
+            session.statement.call_depth += 1
+            try:
+                yield
+            finally:
+                session.statement.call_depth -= 1
 
     def check_stopped(self) -> None:
         reason = self.stopped()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import random
 import signal
 import threading
@@ -40,10 +38,7 @@ class Publisher:
             self.inside -= 1
 
 
-@pytest.mark.parametrize("with_eventfd", [True, False])
-def test_every_item_is_published_once(with_eventfd: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    if not with_eventfd:
-        monkeypatch.delattr(os, "eventfd", raising=False)
+def test_every_item_is_published_once() -> None:
     publisher = Publisher(0.0005)
     ends: dict[int, str] = {}
     alone = []
@@ -100,33 +95,34 @@ def test_a_turn_that_does_not_come_in_time() -> None:
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no interval timers here")
-def test_a_signal_ends_no_wait() -> None:
+@pytest.mark.parametrize("before_it", [1, 2])
+def test_who_is_interrupted_holds_nobody_up(before_it: int) -> None:
+    """What a signal's handler raises comes when the item is published, and the others are, too; as a leader and led."""
+
+    class Interruption(Exception):
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interruption
+
     publisher = Publisher(0.3)
-    others = [threading.Thread(target=publisher.commits.commit, args=(number,)) for number in range(2)]
-    fired = []
-    before = signal.signal(signal.SIGALRM, lambda *_: fired.append(1))
+    others = [threading.Thread(target=publisher.commits.commit, args=(number,)) for number in range(4)]
+    before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        for other in others:
+        for other in others[:before_it]:
             other.start()
-            time.sleep(0.05)
-        signal.setitimer(signal.ITIMER_REAL, 0.05, 0.05)
-        publisher.commits.commit(2)
-        assert publisher.groups == [[0], [1, 2]]
-        assert fired
+            time.sleep(0.02)
+        late = threading.Timer(0.1, lambda: [other.start() for other in others[before_it:]])
+        late.start()
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        with pytest.raises(Interruption):
+            publisher.commits.commit(9)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
-        for other in others:
-            other.join()
-
-
-def test_no_descriptor_is_left() -> None:
-    publisher = Publisher(0.001)
-    threads = [threading.Thread(target=lambda: [publisher.commits.commit(0) for _ in range(20)]) for _ in range(8)]
-    before = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    with contextlib.suppress(FileNotFoundError):
-        assert len(os.listdir("/proc/self/fd")) == before
+    late.join()
+    for other in others:
+        other.join(10)
+        assert not other.is_alive()
+    assert sorted(item for group in publisher.groups for item in group) == [0, 1, 2, 3, 9]
+    assert len(publisher.groups) == 2

@@ -49,7 +49,7 @@ def published(db: Database, *group: WriteTransaction) -> list[BaseException | No
     """As if all had come while another one was being published."""
     tickets = [Ticket(transaction) for transaction in group]
     db._commits._taken = True
-    db._commits._lead(tickets, None)
+    db._commits._lead(tickets)
     assert not db._commits._taken
     for transaction in group:
         transaction._end()

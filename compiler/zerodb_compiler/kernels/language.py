@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import ast
+import contextlib
 import linecache
 import operator
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from types import FunctionType
@@ -153,6 +155,18 @@ def signature_of(function: FunctionType) -> tuple[tuple[tuple[str, str], ...], t
 
 
 _trees: dict[FunctionType, ast.FunctionDef] = {}
+_parsing = threading.Lock()
+_TRIES = 100
+
+
+def _parsed(text: str) -> ast.Module:
+    """Python 3.11 counts the depth of all trees that it makes in one place: where threads take turns in the middle of
+    that, one gets a SystemError (python/cpython#106905). Another module's thread may still be in the way."""
+    with _parsing:
+        for _ in range(_TRIES):
+            with contextlib.suppress(SystemError):
+                return ast.parse(text)
+        return ast.parse(text)
 
 
 def source_of(function: FunctionType) -> ast.FunctionDef:
@@ -168,7 +182,7 @@ def source_of(function: FunctionType) -> ast.FunctionDef:
         last += 1
         while last < len(lines) and lines[last][0] in " \n)":
             last += 1
-        module = ast.parse("".join(lines[first:last]))
+        module = _parsed("".join(lines[first:last]))
         definition = module.body[0]
         assert isinstance(definition, ast.FunctionDef)
         ast.increment_lineno(module, first)

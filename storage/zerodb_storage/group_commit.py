@@ -36,7 +36,7 @@ class Ticket(Generic[T]):
         self.item = item
         self.error: BaseException | None = None
         self.is_done = False
-        self.wake: threading.Lock | None = None  # of one that waits: released when it is published, or is to lead
+        self.wake: threading.Lock | None = None  # of one that is led: released when it is published
         self.behind: Ticket[T] | None = None  # whom it wakes then
 
 

@@ -5,8 +5,9 @@
     advance   new batches into the overlay; a new base when the writer has flushed its log into tables
 
 The view stands still between two calls of `advance`, and moves by whole batches, so whoever reads several pairs
-(holding `lock`) reads one state. Whether there is anything new is three calls of stat: a batch that the writer's
-`write` has returned from is seen by the next `advance`. Nothing is written into the writer's directory.
+(holding `lock`) reads one state. Whether there is anything new is two calls of stat and a few bytes of the log: a
+batch that the writer's `write` has returned from is seen by the next `advance`. Nothing is written into the writer's
+directory.
 
 What may go wrong when files change while they are opened: RocksDB first reads the MANIFEST, then the logs, and a log
 deleted in between would leave a hole. A log is deleted only after the MANIFEST says that it was flushed, so the view is
